@@ -1,0 +1,40 @@
+# make train | test | lint | bench: each builds .venv first if need be.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+CONFIG ?= experiments/lenet_fashion_mnist.py
+WORKDIR ?= runs/lenet_fashion_mnist
+
+.PHONY: train test lint bench clean
+.DELETE_ON_ERROR:
+
+train: $(VENV)/.installed
+	$(RUN) -m convnets.data.fetch_fashion_mnist
+	$(RUN) launch.py train --config=$(CONFIG) --workdir=$(WORKDIR)
+
+test: $(VENV)/.installed-dev
+	$(RUN) -m convnets.data.fetch_fashion_mnist
+	$(RUN) -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: $(VENV)/.installed-dev
+	$(RUN) -m benchmarks
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, and $(PYTHON) is " + sys.version.split()[0] + ": name another one, as in make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) runs

@@ -1,0 +1,36 @@
+"""`create(name, num_classes, ...)`, the only door to the architectures."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from convnets.errors import InvalidValue
+from convnets.registry import Registry
+
+architectures: Registry[Callable[..., nn.Module]] = Registry("architecture")
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def create(name: str, num_classes: int, **options: Any) -> nn.Module:
+    """A network by its name.
+
+    Args:
+      name: one of `architectures`.
+      num_classes: length of the logits.
+      **options: what the architecture's factory takes: `dtype` ("float32", "bfloat16") of the computation, `norm`
+        (a batch-norm module to be instantiated with a name) for the networks that normalize, and its own.
+
+    Raises:
+      InvalidValue: an unknown name, an option that this architecture does not have, or a value not allowed.
+    """
+    factory = architectures[name]
+    architectures.check_options(name, options)
+    if num_classes < 1:
+        raise InvalidValue(f"num_classes is {num_classes}, and a network needs at least 1 class")
+    dtype = options.get("dtype", "float32")
+    if jnp.dtype(dtype).name not in DTYPES:
+        raise InvalidValue(f"the compute dtype {dtype!r} is not one of {', '.join(DTYPES)}")
+    return factory(num_classes, **options)

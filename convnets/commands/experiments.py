@@ -1,0 +1,92 @@
+"""Experiment files, and the command line's overrides of their fields."""
+
+import importlib.util
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from convnets.errors import InvalidValue, nearest
+from convnets.training.config import CHOICES, check, complete, flatten
+
+_OVERRIDE = re.compile(r"--?(?:no)?config\.([\w.]+)(?:=(.*))?", re.DOTALL)
+
+
+def load_experiment(path: str) -> ConfigDict:
+    """What the file's `get_config()` returns.
+
+    Raises:
+      InvalidValue: no such file, no `get_config` in it, or a value in it that the field can't take.
+    """
+    file = Path(path)
+    if not file.is_file():
+        there = sorted(str(found) for found in Path("experiments").glob("*.py"))
+        hint = nearest(path, there) if there else "there is no folder experiments here"
+        raise InvalidValue(f"there is no experiment {path!r}: {hint}")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise InvalidValue(f"the experiment {path!r} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+        raise InvalidValue(f"the experiment {path!r} has no get_config(), which returns its config")
+    try:
+        config = module.get_config()
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InvalidValue(f"the experiment {path!r} sets a field wrongly: {error}") from error
+    if not isinstance(config, ConfigDict):
+        raise InvalidValue(f"get_config() of the experiment {path!r} returns no ConfigDict but {type(config).__name__}")
+    return config
+
+
+def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
+    """The config, completed and locked, with the command line's `--config.a.b=value` in it.
+
+    Raises:
+      InvalidValue: a field that is not there (the nearest are named), or a value of another type.
+    """
+    given = {match[1]: match[2] for argument in arguments if (match := _OVERRIDE.fullmatch(argument))}
+    names = {section: given[f"{section}.name"] for section in CHOICES if given.get(f"{section}.name")}
+    config = complete(config, names)
+    fields = dict(flatten(config.to_dict()))
+    for field in given:
+        if field not in fields:
+            raise InvalidValue(f"unknown field --config.{field}: {_nearest_field(field, list(fields))}")
+    values = flags.FlagValues()
+    line = ["launch.py", *arguments]
+    config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=line)
+    try:
+        values(line)
+    except (flags.Error, TypeError, ValueError) as error:
+        # The library's own words name the flag first: "flag --config.a=x: could not convert ...".
+        found = re.search(r"--config\.([\w.]+)", str(error))
+        if found is None or found[1] not in fields:
+            raise InvalidValue(f"{error}") from None
+        value = fields[found[1]]
+        raise InvalidValue(
+            f"--config.{found[1]} takes a value of type {type(value).__name__}, such as {value!r}, "
+            f"and was given {given[found[1]]!r}"
+        ) from None
+    check(config)
+    return config
+
+
+def is_override(argument: str) -> bool:
+    """Whether an argument is one of `--config.a.b=value`."""
+    return _OVERRIDE.fullmatch(argument) is not None
+
+
+def _nearest_field(field: str, fields: Sequence[str]) -> str:
+    """Of the whole paths, or else of the section's fields, the nearest."""
+    section, _, _ = field.rpartition(".")
+    siblings = [known for known in fields if known.rpartition(".")[0] == section]
+    hint = nearest(field, fields)
+    if hint.startswith("did you mean"):
+        return hint
+    return (
+        f"{section} has " + ", ".join(known.rpartition(".")[2] for known in siblings)
+        if siblings
+        else ("the sections are " + ", ".join(sorted({known.partition(".")[0] for known in fields})))
+    )

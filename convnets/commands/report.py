@@ -1,0 +1,122 @@
+"""`launch.py report`: a run's plots and its report.html, from what its workdir holds."""
+
+import json
+
+import numpy as np
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from convnets.analysis.filters import plot_filters
+from convnets.analysis.html_report import write_report
+from convnets.analysis.learning_curves import plot_learning_curves
+from convnets.analysis.summary import summarize
+from convnets.commands.command_line import Arguments
+from convnets.commands.evaluate import config_of
+from convnets.commands.runtime import use_compilation_cache
+from convnets.data.fashion_mnist import DataNotFound
+from convnets.errors import InvalidValue
+from convnets.training.metrics_log import read_records
+from convnets.training.restore import restore_variables
+from convnets.training.setup import Model, build_model, load_splits
+from convnets.training.workdir import Workdir
+
+
+def run(arguments: Arguments) -> int:
+    """Draws everything again."""
+    workdir = Workdir(arguments.required("workdir"))
+    config = config_of(workdir, arguments)
+    use_compilation_cache()
+    build_report(workdir, config, Console())
+    return 0
+
+
+def build_report(workdir: Workdir, config: ConfigDict, console: Console) -> None:
+    """Writes `plots/*.png` and `report.html`.
+
+    Raises:
+      InvalidValue: a run that has not trained yet.
+    """
+    model = build_model(config, workdir.info())
+    records = read_records(workdir.metrics_file)
+    if not records:
+        raise InvalidValue(f"{workdir.folder} has no metrics yet: train first")
+    workdir.plots.mkdir(exist_ok=True)
+    curves = workdir.plots / "learning_curves.png"
+    accuracies = [name for name in model.task.metrics if name in (model.task.progress,)]
+    plot_learning_curves(records, curves, metrics=accuracies)
+    pictures = [("Learning curves", curves)]
+    step, variables = restore_variables(workdir, config, model, config.evaluation.checkpoint)
+    name, kernel = first_kernel(model, variables["params"])
+    plot_filters(kernel, workdir.plots / "filters.png")
+    pictures.append((f"The filters of {name}, the first layer, at step {step}", workdir.plots / "filters.png"))
+    notes = []
+    predictions = workdir.load_predictions("test")
+    if predictions is None:
+        notes.append("The test split has not been evaluated yet.")
+    else:
+        try:
+            pictures += model.task.pictures(predictions, load_splits(config).test, workdir.plots)
+        except DataNotFound as error:
+            notes.append(f"The pictures of the test split are missing: {error}.")
+    environment = json.loads(workdir.environment_file.read_text())
+    summary = json.loads(workdir.summary_file.read_text()) if workdir.summary_file.exists() else {}
+    layers = summarize(model.network, model.info.image_shape)
+    evaluations = [record for record in records if record["kind"] == "evaluation"]
+    write_report(
+        workdir.report_file,
+        title=f"{config.network.name} on {model.info.name}",
+        facts={
+            "network": config.network.name,
+            "data": model.info.name,
+            "parameters": f"{sum(row.parameters for row in layers):,}",
+            "devices": ", ".join(environment["devices"]),
+            "jax": environment["packages"]["jax"],
+        },
+        tables=[
+            ("Result", ("figure", "value"), _figures(summary)),
+            (
+                "Evaluations",
+                ("split", "step", "epoch", *model.task.metrics, "examples"),
+                [
+                    (
+                        record["split"],
+                        f"{record['step']:,}",
+                        f"{record['epoch']:.4g}",
+                        *(f"{record[metric]:.4f}" for metric in model.task.metrics),
+                        f"{record['examples']:,}",
+                    )
+                    for record in evaluations
+                ],
+            ),
+            (
+                "Layers",
+                ("layer", "kind", "output", "parameters"),
+                [(r.path, r.kind, " x ".join(map(str, r.output_shape[1:])), f"{r.parameters:,}") for r in layers],
+            ),
+        ],
+        pictures=pictures,
+        config=config.to_dict(),
+        notes=notes,
+    )
+    console.print(f"report: {workdir.report_file}", highlight=False, soft_wrap=True)
+
+
+def first_kernel(model: Model, params: dict[str, object]) -> tuple[str, np.ndarray]:
+    """The name and the kernel `[h, w, C, features]` of the first layer that an image meets."""
+    for row in summarize(model.network, model.info.image_shape):
+        owner: object = params
+        for part in row.path.split("/"):
+            owner = owner.get(part, {}) if isinstance(owner, dict) else {}
+        if isinstance(owner, dict) and np.ndim(owner.get("kernel", 0)) == 4:
+            return row.path, np.asarray(owner["kernel"])
+    raise ValueError("the network has no layer with a kernel")
+
+
+def _figures(summary: dict[str, object]) -> list[tuple[str, str]]:
+    rows = []
+    for name, value in summary.items():
+        if isinstance(value, dict):
+            rows += [(f"{name} {part}", f"{number:.1f}") for part, number in value.items()]
+        else:
+            rows.append((name, f"{value:,.4g}" if isinstance(value, float) else str(value)))
+    return rows

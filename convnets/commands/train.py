@@ -1,0 +1,100 @@
+"""`launch.py train`: from a config to a trained network and its report."""
+
+import json
+import signal
+from dataclasses import asdict
+
+import jax
+from ml_collections import ConfigDict
+from rich.console import Console
+from rich.table import Table
+
+from convnets.commands.command_line import Arguments
+from convnets.commands.experiments import load_experiment, override
+from convnets.commands.report import build_report
+from convnets.commands.runtime import use_compilation_cache
+from convnets.errors import InvalidValue
+from convnets.training.loop import Loop, Outcome
+from convnets.training.parallel import Devices
+from convnets.training.setup import build_model, check_batch_size, load_splits, make_plan
+from convnets.training.workdir import Workdir, write_atomically
+
+
+def run(arguments: Arguments) -> int:
+    """Everything that can be refused is refused before anything is compiled or written."""
+    experiment = load_experiment(arguments.required("config"))
+    workdir = Workdir(arguments.required("workdir"))
+    overrides = arguments.overrides
+    if arguments["data_dir"]:
+        overrides = [*overrides, f"--config.data.data_dir={arguments['data_dir']}"]
+    if arguments.rest:
+        raise InvalidValue(f"launch.py train takes flags only, and was given {' '.join(arguments.rest)!r}")
+    config = override(experiment, overrides)
+    workdir.check(config)
+    join_processes(arguments)
+    use_compilation_cache()
+    devices = Devices(config.train.wrapper)
+    check_batch_size(config, devices)
+    splits = load_splits(config)
+    model = build_model(config, splits.train.info)
+    plan = make_plan(config, model.task, len(splits.train))
+    console = Console() if jax.process_index() == 0 else None
+    if console is not None:
+        derived = {"steps": plan.steps, "learning_rate": plan.learning_rate, "training_examples": len(splits.train)}
+        workdir.claim(config, splits.train.info, derived)
+        where = f"{devices.count} x {jax.devices()[0].device_kind}"
+        what = f"{config.network.name} on {splits.train.info.name}, {len(splits.train):,} training examples"
+        length = f"{plan.steps:,} steps of {config.train.batch_size}"
+        console.print(f"{what}, {length}, {where}, workdir {workdir.folder}", highlight=False, soft_wrap=True)
+
+    outcome = Loop(config, model, plan, splits, devices, workdir, console).run()
+    if outcome.interrupted is not None:
+        name = signal.Signals(outcome.interrupted).name
+        if console is not None:
+            console.print(
+                f"stopped by {name} at step {outcome.step} of {plan.steps}, and saved: "
+                f"the same command again goes on from there",
+                soft_wrap=True,
+            )
+        return 128 + outcome.interrupted
+    if console is not None:
+        finish(config, workdir, outcome, console)
+    return 0
+
+
+def join_processes(arguments: Arguments) -> None:
+    """Joins the other processes of a run, if there are any.
+
+    Raises:
+      InvalidValue: numbers of processes that don't fit, or no coordinator.
+    """
+    count, number = arguments["num_processes"], arguments["process_id"]
+    if count < 1 or not 0 <= number < count:
+        raise InvalidValue(f"--process_id must lie in [0, --num_processes), and they are {number} and {count}")
+    if count > 1:
+        jax.distributed.initialize(arguments.required("coordinator"), count, number)
+
+
+def finish(config: ConfigDict, workdir: Workdir, outcome: Outcome, console: Console) -> None:
+    """Prints the table of results, and writes summary.json and the report."""
+    test, seconds = outcome.test, outcome.seconds
+    assert test is not None
+    images = outcome.step * config.train.batch_size
+    summary = {
+        "split": "test",
+        "checkpoint": outcome.test_step,
+        **test.metrics,
+        "examples": test.examples,
+        "images_per_second": images / seconds.training if seconds.training else 0.0,
+        "seconds": asdict(seconds),
+    }
+    write_atomically(workdir.summary_file, json.dumps(summary, indent=2))
+    table = Table(title=f"test, checkpoint of step {outcome.test_step}", show_header=False)
+    for name, value in test.metrics.items():
+        table.add_row(name, f"{value:.4f}")
+    table.add_row("examples seen", f"{test.examples:,}")
+    table.add_row("training images/s", f"{summary['images_per_second']:,.0f}")
+    for name, value in asdict(seconds).items():
+        table.add_row(name, f"{value:.1f} s")
+    console.print(table)
+    build_report(workdir, config, console)

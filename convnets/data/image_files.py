@@ -1,0 +1,129 @@
+"""Users' own pictures: finding them, and reading one into the shape that a network was trained on."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from convnets.errors import InvalidValue
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+
+
+class UnreadableImage(InvalidValue):
+    """A file that can't be opened, or is no picture that can be decoded."""
+
+
+def find_images(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """The image files that `paths` name, in their order; a folder stands for all images below it, sorted.
+
+    A file is an image if its suffix is one of `SUFFIXES`, in upper or lower case. Below a folder, other files
+    and hidden ones (`.name`) are passed over, and links to folders are not followed.
+
+    Raises:
+      InvalidValue: no path, a missing one, a given file of another suffix, or a folder without images.
+    """
+    if not paths:
+        raise InvalidValue("no image was given: name at least one file or folder")
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if os.path.isdir(path):
+            below = _images_below(path)
+            if not below:
+                raise InvalidValue(f"{path} has no images in it or below it (one of {' '.join(SUFFIXES)})")
+            found += below
+        elif not os.path.isfile(path):
+            raise InvalidValue(f"{path} is not there: name an image file or a folder of them")
+        elif path.suffix.lower() not in SUFFIXES:
+            raise InvalidValue(f"{path} must have the suffix of an image, one of {' '.join(SUFFIXES)}")
+        else:
+            found.append(path)
+    return found
+
+
+def read_image(path: str | os.PathLike[str], shape: tuple[int, int, int], padding: int = 0) -> np.ndarray:
+    """One picture as uint8 `[H, W, C]` of exactly `shape`, from whatever the file holds.
+
+    The picture is what a viewer shows: turned as its EXIF orientation says, transparency on white, the first
+    frame of an animation, 16 bits scaled to 8. It is converted to grey (C = 1, ITU-R 601 luma) or RGB (C = 3)
+    and resized (bilinear, antialiased, aspect kept) so that it just covers the inner `[H - 2p, W - 2p]`; for
+    a square that is the short side brought to its size. Its centre is cropped and framed with p zeros.
+
+    Args:
+      path: the file; its content decides the format, not its suffix.
+      shape: (H, W, C), with C 1 or 3.
+      padding: p, the zeros on each side that the network's training images had.
+
+    Raises:
+      UnreadableImage: the file can't be opened or decoded.
+      InvalidValue: another number of channels, or a padding that leaves no room for the picture.
+    """
+    height, width, channels = shape
+    inner_height, inner_width = height - 2 * padding, width - 2 * padding
+    if channels not in (1, 3):
+        raise InvalidValue(f"images have 1 channel (grey) or 3 (RGB), not {channels}")
+    if padding < 0 or min(inner_height, inner_width) < 1:
+        raise InvalidValue(f"a padding of {padding} leaves no picture in {height} x {width}")
+    image = _decode(path).convert("L" if channels == 1 else "RGB")
+    inner = np.asarray(_resize_and_crop(image, inner_height, inner_width))
+    frame = ((padding, padding), (padding, padding), (0, 0))
+    return np.pad(inner.reshape(inner_height, inner_width, channels), frame)
+
+
+def _images_below(folder: Path) -> list[Path]:
+    def refuse(error: OSError) -> None:
+        raise InvalidValue(f"{error.filename} can't be listed: {error.strerror}") from error
+
+    return sorted(
+        Path(parent, name)
+        for parent, _, names in os.walk(folder, onerror=refuse)
+        for name in names
+        if not name.startswith(".") and name.lower().endswith(SUFFIXES)
+    )
+
+
+def _decode(path: str | os.PathLike[str]) -> Image.Image:
+    """The upright picture, in mode L or RGB."""
+    try:
+        with open(path, "rb") as stream, Image.open(stream) as image:
+            return _flatten(ImageOps.exif_transpose(image))
+    # Pillow's decoders answer broken files with OSError, SyntaxError, ValueError, struct.error and more.
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):
+            reason = "its content is in no known format"
+        raise UnreadableImage(f"{os.fspath(path)} can't be read as an image: {reason.rstrip('.')}") from error
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """One opaque 8-bit picture: deep pixels scaled, transparency composited on white."""
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        # Pillow's own conversion clips at 255 instead of scaling. 65535 / 257 = 255.
+        deep = np.asarray(image).astype(np.int64).clip(0, 65535)
+        grey = ((deep + 128) // 257).astype(np.uint8)
+        if "transparency" in image.info:
+            grey[deep == image.info["transparency"]] = 255
+        return Image.fromarray(grey)
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no agreed range")
+    if image.has_transparency_data:
+        if image.mode == "La":
+            image = image.convert("LA")
+        opaque = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
+    return image if image.mode == "L" else image.convert("RGB")
+
+
+def _resize_and_crop(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Resized to cover `height` x `width`, centre kept."""
+    scale = max(width / image.width, height / image.height)
+    covering_width = max(width, round(image.width * scale))
+    covering_height = max(height, round(image.height * scale))
+    left, top = (covering_width - width) // 2, (covering_height - height) // 2
+    # Only the crop is computed: all of a 1 x 10000 strip, enlarged, would not fit into memory.
+    to_x, to_y = image.width / covering_width, image.height / covering_height
+    right, bottom = min((left + width) * to_x, image.width), min((top + height) * to_y, image.height)
+    box = (left * to_x, top * to_y, right, bottom)
+    return image.resize((width, height), Image.Resampling.BILINEAR, box=box)

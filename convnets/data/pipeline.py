@@ -1,0 +1,110 @@
+"""From a source to batches: the order of examples as index arithmetic, read ahead by Grain.
+
+Training is one endless stream of examples: epoch after epoch, each in an order of its own, drawn from
+(seed, epoch). Batch `step` is the slice `[step * batch_size, (step + 1) * batch_size)` of it, so batches run across
+the ends of epochs, every example is seen exactly once an epoch, and a step number is all there is to a position.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import grain
+import numpy as np
+
+from convnets.data.source import Source, load_batch
+
+Batch = dict[str, np.ndarray]
+
+
+class EpochOrder:
+    """Which example stands at which position of the endless training stream.
+
+    Args:
+      length: examples in an epoch.
+      seed: the order of epoch `e` is drawn from `(seed, e)` alone.
+    """
+
+    def __init__(self, length: int, seed: int):
+        self.length, self.seed = length, seed
+        self._orders: dict[int, np.ndarray] = {}
+
+    def __call__(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Positions `start <= p < stop` -> (epochs, places in the source), each int64 `[stop - start]`."""
+        epochs, offsets = np.divmod(np.arange(start, stop), self.length)
+        places = np.empty_like(offsets)
+        for epoch in np.unique(epochs):
+            here = epochs == epoch
+            places[here] = self._order(int(epoch))[offsets[here]]
+        return epochs, places
+
+    def _order(self, epoch: int) -> np.ndarray:
+        order = self._orders.get(epoch)
+        if order is None:
+            # Sorting raw bits, because NumPy promises the same bits in every version, but not the same `permutation`.
+            order = np.argsort(np.random.PCG64((self.seed, epoch)).random_raw(self.length), kind="stable")
+            # Readers work ahead, so two epochs are in use around each end of one.
+            self._orders = {e: o for e, o in list(self._orders.items()) if abs(e - epoch) <= 1} | {epoch: order}
+        return order
+
+
+class TrainingBatches:
+    """Random access to the batches of the training stream: element `step` is this process's part of batch `step`.
+
+    A batch holds what the examples hold, with a leading axis, `epoch [n]` (int32) and `weight [n]` (float32 ones).
+
+    Args:
+      batch_size: examples in a batch over all processes; each process reads `batch_size / process_count` of them.
+      steps: number of batches.
+    """
+
+    def __init__(
+        self, source: Source, *, batch_size: int, seed: int, steps: int, process: int = 0, process_count: int = 1
+    ):
+        self.source, self.batch_size, self.steps = source, batch_size, steps
+        self.order = EpochOrder(len(source), seed)
+        share = batch_size // process_count
+        self.slice = slice(process * share, (process + 1) * share)
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: Any) -> Batch:
+        start = int(step) * self.batch_size
+        epochs, places = self.order(start + self.slice.start, start + self.slice.stop)
+        batch = load_batch(self.source, places)
+        return batch | {"epoch": epochs.astype(np.int32), "weight": np.ones(len(places), np.float32)}
+
+
+class EvaluationBatches:
+    """Every example exactly once, in order, in batches of one size: the last is filled up with weight 0.
+
+    The examples are dealt out so that every process has the same number of batches, of `batch_size / process_count`
+    examples each.
+    """
+
+    def __init__(self, source: Source, *, batch_size: int, process: int = 0, process_count: int = 1):
+        self.source, self.batch_size = source, batch_size
+        share = batch_size // process_count
+        self.slice = slice(process * share, (process + 1) * share)
+
+    def __len__(self) -> int:
+        return -(-len(self.source) // self.batch_size)
+
+    def __getitem__(self, number: Any) -> Batch:
+        start = int(number) * self.batch_size
+        places = np.arange(start + self.slice.start, start + self.slice.stop)
+        real = places < len(self.source)
+        # A place filled up repeats the last example, whose weight is then 0.
+        batch = load_batch(self.source, np.minimum(places, len(self.source) - 1))
+        return batch | {"weight": real.astype(np.float32)}
+
+
+def read_ahead(
+    batches: TrainingBatches | EvaluationBatches, *, start: int = 0, threads: int = 2, buffer: int = 8
+) -> Iterator[Batch]:
+    """The batches from number `start` on, read by `threads` while the device works, at most `buffer` ahead."""
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=buffer)
+    iterator = iter(grain.MapDataset.source(batches).to_iter_dataset(options))
+    if start:
+        grain.experimental.set_next_index(iterator, start)
+    return iterator

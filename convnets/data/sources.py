@@ -1,0 +1,49 @@
+"""The table of data sets."""
+
+from collections.abc import Callable
+from typing import Any
+
+from convnets.data import fashion_mnist as _fashion_mnist
+from convnets.data.source import Source, SourceInfo
+from convnets.registry import Registry
+
+sources: Registry[Callable[..., Source]] = Registry("data set")
+"""Each is `f(split, *, options) -> source`, with the splits that its publisher made ("train", "test", ...)."""
+
+descriptions: dict[str, Callable[..., SourceInfo]] = {}
+"""For each data set a function of the same options that describes it without reading it."""
+
+
+def create(name: str, split: str, **options: Any) -> Source:
+    """A split of a data set by its name.
+
+    Raises:
+      InvalidValue: an unknown data set, split, or option.
+      DataNotFound: its files are not there.
+    """
+    factory = sources[name]
+    sources.check_options(name, options)
+    return factory(split, **options)
+
+
+def describe(name: str, **options: Any) -> SourceInfo:
+    """What is known of a data set without its files.
+
+    Raises:
+      InvalidValue: an unknown data set, or option.
+    """
+    sources.check_options(name, options)
+    return descriptions[name](**options)
+
+
+@sources.register
+def fashion_mnist(split: str, *, data_dir: str = "", padding: int = 2) -> Source:
+    """Fashion-MNIST, padded from 28 x 28 to LeNet-5's 32 x 32."""
+    return _fashion_mnist.load(split, data_dir=data_dir, padding=padding)
+
+
+def _describe_fashion_mnist(*, data_dir: str = "", padding: int = 2) -> SourceInfo:
+    return _fashion_mnist.describe(padding)
+
+
+descriptions["fashion_mnist"] = _describe_fashion_mnist

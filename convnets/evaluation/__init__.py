@@ -1,0 +1,1 @@
+"""Metrics, and the exact evaluation of a split."""

@@ -1,0 +1,6 @@
+"""What is learned: the head, the loss, the metrics and the pictures of each task."""
+
+from convnets.tasks import classification as _classification  # noqa: F401  (registers its task)
+from convnets.tasks.task import Task, create, tasks
+
+__all__ = ["Task", "create", "tasks"]

@@ -1,0 +1,116 @@
+"""Image classification: softmax cross-entropy, top-1 and top-5 accuracy."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from convnets import architectures
+from convnets.data.source import Source, SourceInfo, load_batch
+from convnets.errors import InvalidValue
+from convnets.evaluation.top_k import top_k_correct
+from convnets.tasks.classification_pictures import plot_confusion_matrix, plot_mistakes
+from convnets.tasks.task import Outputs, tasks
+
+MISTAKES_SHOWN = 40
+
+
+class Classification:
+    """One label for each image.
+
+    Args:
+      info: of the source; its classes are what is told apart.
+      label_smoothing: probability taken from the true class and spread evenly over all (Szegedy et al. 2016).
+    """
+
+    metrics: Mapping[str, bool] = {"loss": False, "top1": True, "top5": True}
+    primary = "top1"
+    progress = "top1"
+
+    def __init__(self, info: SourceInfo, label_smoothing: float = 0.0):
+        self.classes = info.classes
+        self.label_smoothing = label_smoothing
+
+    def network(self, name: str, options: Mapping[str, Any]) -> nn.Module:
+        """The architecture itself: its logits are the head."""
+        return architectures.create(name, len(self.classes), **options)
+
+    def loss(self, outputs: Outputs, batch: Mapping[str, Array]) -> Array:
+        """Softmax cross-entropy of each example, in nats, float32 `[N]`."""
+        truth = optax.smooth_labels(jax.nn.one_hot(batch["label"], len(self.classes)), self.label_smoothing)
+        return optax.softmax_cross_entropy(outputs[0], truth)
+
+    def measure(self, outputs: Outputs, batch: Mapping[str, Array]) -> dict[str, Array]:
+        """Weighted sums of the cross-entropy (without smoothing) and of correct examples."""
+        logits, labels, weight = outputs[0], batch["label"], batch["weight"]
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return {
+            "weight": jnp.sum(weight),
+            "loss": jnp.sum(weight * losses),
+            "top1": jnp.sum(weight * top_k_correct(logits, labels, 1)),
+            "top5": jnp.sum(weight * top_k_correct(logits, labels, 5)),
+        }
+
+    def summarize(self, sums: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Mean cross-entropy in nats; top-1 and top-5 accuracy in [0, 1]."""
+        return {name: float(sums[name] / sums["weight"]) for name in self.metrics}
+
+    def predictions(self, outputs: Outputs) -> dict[str, Array]:
+        """The five likeliest classes, int32 `[N, 5]`, the likeliest first, and their probabilities, float32."""
+        count = min(5, len(self.classes))
+        probabilities, classes = jax.lax.top_k(jax.nn.softmax(outputs[0]), count)
+        return {"classes": classes.astype(jnp.int32), "probabilities": probabilities}
+
+    def pictures(self, predictions: Mapping[str, np.ndarray], source: Source, folder: Path) -> list[tuple[str, Path]]:
+        """The confusion matrix, and a sheet of the most confident mistakes with their images."""
+        labels, predicted = predictions["label"], predictions["classes"][:, 0]
+        confidence = predictions["probabilities"][:, 0]
+        matrix = np.zeros((len(self.classes), len(self.classes)), np.int64)
+        np.add.at(matrix, (labels, predicted), 1)
+        plot_confusion_matrix(matrix, self.classes, folder / "confusion_matrix.png")
+
+        wrong = np.flatnonzero(labels != predicted)
+        worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES_SHOWN]
+        plot_mistakes(
+            load_batch(source, worst)["image"],
+            labels[worst],
+            predicted[worst],
+            confidence[worst],
+            predictions["index"][worst],
+            self.classes,
+            folder / "mistakes.png",
+        )
+        return [
+            ("Confusion matrix", folder / "confusion_matrix.png"),
+            ("The most confident mistakes", folder / "mistakes.png"),
+        ]
+
+    def describe(self, predictions: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+        """For each image, `{"predictions": [{"class", "label", "probability"}, ...]}`, the likeliest first."""
+        return [
+            {
+                "predictions": [
+                    {"class": self.classes[label], "label": int(label), "probability": float(probability)}
+                    for label, probability in zip(labels, probabilities, strict=True)
+                ]
+            }
+            for labels, probabilities in zip(predictions["classes"], predictions["probabilities"], strict=True)
+        ]
+
+
+@tasks.register
+def classification(info: SourceInfo, *, label_smoothing: float = 0.0) -> Classification:
+    """Image classification on a source that has at least two classes."""
+    if not 0 <= label_smoothing < 1:
+        raise InvalidValue(f"label_smoothing is {label_smoothing}, and must lie in [0, 1)")
+    if len(info.classes) < 2:
+        raise InvalidValue(
+            f"the data set {info.name!r} names {len(info.classes)} classes, and classification needs two"
+        )
+    return Classification(info, label_smoothing)

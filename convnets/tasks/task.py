@@ -1,0 +1,64 @@
+"""What the loop asks of a task. It knows nothing else of what is learned."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import flax.linen as nn
+import numpy as np
+from jax import Array
+
+from convnets.data.source import Source, SourceInfo
+from convnets.registry import Registry
+
+Outputs = tuple[Array, dict[str, Array]]
+"""What a network returns: the logits and the named feature maps."""
+
+
+class Task(Protocol):
+    """Every per-example figure is summed with the batch's weights, so that padding never counts.
+
+    Attributes:
+      metrics: the names of what `summarize` returns, each with whether a higher value is better.
+      primary: the metric to choose and to stop by, if the config names none.
+      progress: the metric shown beside the loss while training.
+    """
+
+    metrics: Mapping[str, bool]
+    primary: str
+    progress: str
+
+    def network(self, name: str, options: Mapping[str, Any]) -> nn.Module:
+        """The network with this task's head."""
+
+    def loss(self, outputs: Outputs, batch: Mapping[str, Array]) -> Array:
+        """The loss of each example, float32 `[N]`."""
+
+    def measure(self, outputs: Outputs, batch: Mapping[str, Array]) -> dict[str, Array]:
+        """Weighted sums over the batch, each any shape; sums of several batches are added."""
+
+    def summarize(self, sums: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """The metrics of the examples that the sums ran over."""
+
+    def predictions(self, outputs: Outputs) -> dict[str, Array]:
+        """What the network says of each example, `[N, ...]`, small enough to be kept for a whole split."""
+
+    def pictures(self, predictions: Mapping[str, np.ndarray], source: Source, folder: Path) -> list[tuple[str, Path]]:
+        """Draws a split's predictions into the folder; returns (caption, path) for the report."""
+
+    def describe(self, predictions: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+        """A JSON-ready record for each prediction, as `launch.py predict` prints them."""
+
+
+tasks: Registry[Callable[..., Task]] = Registry("task")
+
+
+def create(name: str, info: SourceInfo, **options: Any) -> Task:
+    """A task by its name, for the data that `info` describes.
+
+    Raises:
+      InvalidValue: an unknown task, an option that it does not have, or data that it can't be learned from.
+    """
+    factory = tasks[name]
+    tasks.check_options(name, options)
+    return factory(info, **options)

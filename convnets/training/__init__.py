@@ -1,0 +1,1 @@
+"""State, the mapped step, optimizers and schedules, checkpoints, and the loop."""

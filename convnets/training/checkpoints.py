@@ -1,0 +1,144 @@
+"""Checkpoints on disk. All that the project knows of Orbax is in this file."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, PartitionSpec
+from orbax.checkpoint import v1 as ocp
+
+from convnets.errors import ConvnetsError, InvalidValue
+
+# Orbax tells of every file at INFO and of its defaults at WARNING through absl; a run's own lines say what matters.
+logging.getLogger("absl").setLevel(logging.ERROR)
+
+STATE = "state"
+COMPLAINTS_SHOWN = 12
+
+
+class CheckpointMismatch(ConvnetsError):
+    """A checkpoint that does not fit the network or the optimizer that it is asked to fill."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Best(ocp.training.preservation_policies.PreservationPolicy):
+    """Keeps the step that the run holds for its best at the time of asking."""
+
+    step: Callable[[], int | None]
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
+        best = self.step()
+        return [checkpoint.step == best for checkpoint in checkpoints]
+
+
+class Checkpoints:
+    """The checkpoints of a run: the last few and the best, each whole or not there at all. A context manager.
+
+    A checkpoint is the train state (arrays) and a small dict (JSON): where the data stream stands, the time spent, the
+    config. It is written to a temporary folder and renamed, so a killed save leaves the one before.
+
+    Args:
+      folder: made if it is not there.
+      keep: how many of the latest to keep.
+      best_step: asked at each save which older step must be kept besides.
+      sweep: whether to remove what a killed save left; only for the run itself, never beside a run that goes on.
+    """
+
+    def __init__(
+        self, folder: Path, *, keep: int = 2, best_step: Callable[[], int | None] = lambda: None, sweep: bool = False
+    ):
+        policies = ocp.training.preservation_policies
+        self.folder = folder
+        self._checkpointer = ocp.training.Checkpointer(
+            folder.absolute(),
+            save_decision_policy=_always(),
+            preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(keep), _Best(step=best_step)]),
+            cleanup_tmp_directories=sweep,
+        )
+        self._saving: Any = None
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.wait()
+        self._checkpointer.close()
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps that there are checkpoints of, ascending."""
+        return sorted(checkpoint.step for checkpoint in self._checkpointer.checkpoints)
+
+    def save(self, step: int, state: Any, memory: dict[str, Any]) -> None:
+        """Starts to save; returns as soon as the state may be changed. A step that is there already is left alone."""
+        self.wait()
+        if step in self.steps:
+            return
+        state = _global(state)
+        self._saving = self._checkpointer.save_checkpointables_async(step, {STATE: state}, custom_metadata=memory)
+
+    def wait(self) -> None:
+        """Until the save under way is whole on disk."""
+        if self._saving is not None:
+            self._saving.result()
+            self._saving = None
+
+    def memory(self, step: int) -> dict[str, Any]:
+        """The small dict that was saved with the step."""
+        return dict(self._checkpointer.checkpointables_metadata(step).custom_metadata or {})
+
+    def restore(self, step: int, like: Any) -> Any:
+        """The state saved at `step`, in the shape of `like`, as NumPy arrays.
+
+        Raises:
+          InvalidValue: no checkpoint of that step.
+          CheckpointMismatch: arrays that are missing, left over or of another shape or type; the first dozen are named.
+        """
+        if step not in self.steps:
+            there = ", ".join(map(str, self.steps)) or "none"
+            raise InvalidValue(f"{self.folder} holds no checkpoint of step {step}: there are {there}")
+        saved = self._checkpointer.checkpointables_metadata(step).metadata[STATE]
+        _refuse_misfits(f"the checkpoint {self.folder / str(step)}", _named(saved), _named(like))
+        target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
+        return self._checkpointer.load_checkpointables(step, {STATE: target})[STATE]
+
+
+def _always() -> Any:
+    return ocp.training.save_decision_policies.FixedIntervalPolicy(1)
+
+
+def _global(state: Any) -> Any:
+    """What Orbax can write: with several processes, arrays that all of them know to be one."""
+    if jax.process_count() == 1:
+        return state
+    mesh = Mesh(np.array(jax.devices()), ("devices",))
+    return multihost_utils.host_local_array_to_global_array(jax.tree.map(np.asarray, state), mesh, PartitionSpec())
+
+
+def _named(tree: Any) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Name -> (shape, type) of each array of a tree."""
+
+    def name(path: tuple[Any, ...]) -> str:
+        return "/".join(str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in path)
+
+    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda x: hasattr(x, "shape"))
+    return {name(path): (tuple(leaf.shape), np.dtype(leaf.dtype).name) for path, leaf in leaves}
+
+
+def _refuse_misfits(what: str, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
+    complaints = [f"{name} is missing" for name in sorted(wanted.keys() - saved.keys())]
+    complaints += [f"{name} is left over" for name in sorted(saved.keys() - wanted.keys())]
+    for name in sorted(wanted.keys() & saved.keys()):
+        if saved[name] != wanted[name]:
+            (shape, dtype), (wanted_shape, wanted_dtype) = saved[name], wanted[name]
+            complaints.append(f"{name} is {dtype}{list(shape)} and not {wanted_dtype}{list(wanted_shape)}")
+    if complaints:
+        shown = complaints[:COMPLAINTS_SHOWN]
+        if len(complaints) > len(shown):
+            shown.append(f"and {len(complaints) - len(shown)} more")
+        raise CheckpointMismatch(f"{what} does not fit this network and optimizer: {'; '.join(shown)}")

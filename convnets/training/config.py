@@ -1,0 +1,213 @@
+"""The fields of an experiment, their defaults, and what may stand in them.
+
+A section such as `network` or `optimizer` names a choice from a registry; its other fields are the options of that
+choice, taken from the choice's own signature. So every option has one home, and `lock` refuses what nobody reads.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from convnets import architectures, data, tasks
+from convnets.augmentation import compose
+from convnets.errors import InvalidValue, nearest
+from convnets.registry import Registry
+from convnets.training.optimizers import optimizers
+from convnets.training.schedules import schedules
+
+CHOICES: dict[str, Registry[Any]] = {
+    "task": tasks.tasks,
+    "data": data.sources,
+    "network": architectures.architectures,
+    "optimizer": optimizers,
+    "schedule": schedules,
+}
+"""The sections that name a choice."""
+
+GIVEN_BY_TRAINING = ("norm",)
+"""Options that come from another section (batch_norm) and are not fields."""
+
+
+def default_config() -> ConfigDict:
+    """Every field of an experiment but the options of its choices; `complete` adds those."""
+    return ConfigDict(
+        {
+            # Of initialization, the order of examples, augmentation and dropout.
+            "seed": 0,
+            "task": {"name": "classification"},
+            "data": {"name": "fashion_mnist"},
+            "network": {"name": "lenet5"},
+            # The part of the training examples that is held out to choose by, and the seed it is drawn with.
+            "validation": {"examples": 5000, "seed": 0},
+            # Of each channel of all training pixels, on the scale where white is 1.
+            "normalization": {"mean": (0.5,), "deviation": (0.25,)},
+            # Pairs of a name and its options, applied in this order.
+            "augmentation": (),
+            # per: "filter" or "location"; scope: "synchronized" over all devices, or each "device" by itself.
+            "batch_norm": {"momentum": 0.9, "epsilon": 1e-5, "per": "filter", "scope": "synchronized"},
+            "optimizer": {
+                "name": "sgd",
+                "learning_rate": 0.1,
+                # The batch size that the learning rate is meant for, to scale it in proportion; 0: as it is.
+                "reference_batch_size": 0,
+                "weight_decay": 1e-4,
+                "decay_bias_and_norm": False,
+                "gradient_clip": 0.0,
+            },
+            "schedule": {"name": "cosine", "warmup": "0 steps"},
+            "train": {
+                # Examples in a step over all devices and processes.
+                "batch_size": 128,
+                "duration": "10 epochs",
+                # Equal parts that a device's batch is worked through in, to save memory.
+                "gradient_accumulation": 1,
+                # Decay of the exponential moving average of the parameters that evaluation uses; 0: none.
+                "average_decay": 0.0,
+                # Steps in one call of the device.
+                "steps_per_dispatch": 1,
+                # "pmap" or "shard_map".
+                "wrapper": "pmap",
+            },
+            # every: evaluate on the validation split so often. metric: what the best checkpoint and the plateau
+            # schedule go by; empty: the task's own. checkpoint: which one, "best" or "last", is tested at the end.
+            "evaluation": {"batch_size": 1000, "every": "1 epochs", "metric": "", "checkpoint": "best"},
+            # Besides one at each evaluation; empty: no others. keep: so many of the latest, and the best.
+            "checkpoint": {"every": "", "keep": 2},
+            "log": {"every": "50 steps"},
+            "loader": {"threads": 2, "buffer": 8},
+        }
+    )
+
+
+def complete(config: ConfigDict, choices: Mapping[str, str] | None = None) -> ConfigDict:
+    """The config with a field for each option of each choice, locked.
+
+    Args:
+      config: `default_config()` with an experiment's fields set; options of a choice may be among them.
+      choices: other names for some sections (as from the command line); options that the experiment set and
+        the new choice has too stay, the others go.
+
+    Raises:
+      InvalidValue: an unknown choice or option.
+    """
+    choices = choices or {}
+    config = ConfigDict(config.to_dict())
+    _refuse_unknown_fields(config)
+    for section, registry in CHOICES.items():
+        given = config[section].to_dict()
+        common = default_config()[section].to_dict()
+        name = choices.get(section, given["name"])
+        options = {k: v for k, v in registry.options(name).items() if k not in GIVEN_BY_TRAINING}
+        fields = common | options
+        if name == given["name"]:
+            for field in given:
+                if field not in fields:
+                    hint = nearest(field, fields)
+                    raise InvalidValue(f"{registry.kind} {name!r} has no field {section}.{field}: {hint}")
+        completed = ConfigDict(fields)
+        for field, value in (given | {"name": name}).items():
+            if field in fields:
+                try:
+                    completed[field] = value
+                except TypeError as error:
+                    raise InvalidValue(f"{section}.{field} can't be {value!r}: {error}") from None
+        config[section] = completed
+    return config.lock()
+
+
+def _refuse_unknown_fields(config: ConfigDict) -> None:
+    """Outside the sections that name a choice, an experiment may only set what there is."""
+    known = default_config()
+    for section in config:
+        if section not in known:
+            raise InvalidValue(f"unknown section config.{section}: {nearest(section, known)}")
+        if section not in CHOICES and isinstance(known[section], ConfigDict):
+            for field in config[section]:
+                if field not in known[section]:
+                    raise InvalidValue(f"unknown field {section}.{field}: {nearest(field, known[section])}")
+
+
+def options_of(config: ConfigDict, section: str) -> dict[str, Any]:
+    """The fields of a section that are options of its choice."""
+    registry = CHOICES[section]
+    known = registry.options(config[section].name)
+    return {field: config[section][field] for field in config[section] if field in known}
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses values that would fail only later, those of the choices' own options excepted.
+
+    Raises:
+      InvalidValue: the first field that holds a value that is not allowed.
+    """
+    train, evaluation = config.train, config.evaluation
+    positive = {
+        "train.batch_size": train.batch_size,
+        "train.gradient_accumulation": train.gradient_accumulation,
+        "train.steps_per_dispatch": train.steps_per_dispatch,
+        "evaluation.batch_size": evaluation.batch_size,
+        "checkpoint.keep": config.checkpoint.keep,
+        "loader.threads": config.loader.threads,
+        "loader.buffer": config.loader.buffer,
+        "optimizer.learning_rate": config.optimizer.learning_rate,
+    }
+    for field, value in positive.items():
+        if value <= 0:
+            raise InvalidValue(f"{field} is {value}, and must be positive")
+    if not 0 <= train.average_decay < 1:
+        raise InvalidValue(f"train.average_decay is {train.average_decay}, and must lie in [0, 1)")
+    allowed = {
+        "evaluation.checkpoint": (evaluation.checkpoint, ("best", "last")),
+        "batch_norm.scope": (config.batch_norm.scope, ("synchronized", "device")),
+        "batch_norm.per": (config.batch_norm.per, ("filter", "location")),
+    }
+    for field, (value, values) in allowed.items():
+        if value not in values:
+            raise InvalidValue(f"{field} is {value!r}, and must be one of {', '.join(values)}")
+    if len(config.normalization.mean) != len(config.normalization.deviation):
+        raise InvalidValue("normalization.mean and normalization.deviation must have a number for each channel")
+    compose(config.augmentation)
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every field as ("optimizer.learning_rate", 0.1)."""
+    for field, value in config.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{field}.")
+        else:
+            yield prefix + field, value
+
+
+def to_json(config: ConfigDict) -> str:
+    """The config as indented JSON."""
+    return json.dumps(config.to_dict(), indent=2)
+
+
+def from_json(text: str) -> ConfigDict:
+    """The config from `to_json`, locked; JSON's lists are tuples again."""
+    return ConfigDict(_tuples(json.loads(text))).lock()
+
+
+PLACES = ("data.data_dir", "loader.threads", "loader.buffer")
+"""Fields that say where and how fast a run happens, not what it is: they may differ when it is resumed."""
+
+
+def differences(there: ConfigDict, here: ConfigDict) -> list[str]:
+    """`"optimizer.learning_rate is 0.1 there and 0.05 here"` for each field that differs, but `PLACES`."""
+    old, new = (dict(flatten(_tuples(json.loads(to_json(config))))) for config in (there, here))
+    absent = "absent"
+    return [
+        f"{field} is {old.get(field, absent)!r} there and {new.get(field, absent)!r} here"
+        for field in sorted(old.keys() | new.keys())
+        if old.get(field, absent) != new.get(field, absent) and field not in PLACES
+    ]
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(_tuples(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return value

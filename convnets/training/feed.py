@@ -1,0 +1,61 @@
+"""Training batches on the devices, a transfer ahead of the step that takes them."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from convnets.data.pipeline import TrainingBatches, read_ahead
+from convnets.data.source import Source
+from convnets.training.parallel import Devices
+
+
+class Feed:
+    """Iterates over calls of the device: (number of steps, their batches on the devices, `[steps, ...]`).
+
+    Args:
+      sizes: steps in each call, from `start` on.
+      start: steps done before.
+      steps: of the whole training.
+
+    Attributes:
+      waited: seconds spent waiting for the readers so far.
+    """
+
+    def __init__(
+        self, config: ConfigDict, source: Source, devices: Devices, *, sizes: Iterable[int], start: int, steps: int
+    ):
+        self.waited = 0.0
+        self._devices, self._sizes = devices, iter(sizes)
+        self._batches = read_ahead(
+            TrainingBatches(
+                source,
+                batch_size=config.train.batch_size,
+                seed=config.seed,
+                steps=steps,
+                process=jax.process_index(),
+                process_count=jax.process_count(),
+            ),
+            start=start,
+            threads=config.loader.threads,
+            buffer=config.loader.buffer,
+        )
+        self._ahead: deque[tuple[int, Any]] = deque()
+
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
+        return self
+
+    def __next__(self) -> tuple[int, Any]:
+        while len(self._ahead) < 2 and (count := next(self._sizes, 0)):
+            began = time.monotonic()
+            batches = [next(self._batches) for _ in range(count)]
+            self.waited += time.monotonic() - began
+            stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
+            self._ahead.append((count, self._devices.split(stacked, batch_axis=1)))
+        if not self._ahead:
+            raise StopIteration
+        return self._ahead.popleft()

@@ -1,0 +1,69 @@
+"""What the steps report, fetched from the devices late, so that they never wait for it."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from convnets.errors import ConvnetsError
+
+
+class Diverged(ConvnetsError):
+    """The loss or its gradient is not a finite number."""
+
+
+class Figures:
+    """Collects the figures of steps, and makes one record of many.
+
+    Args:
+      summarize: a task's sums to its metrics.
+    """
+
+    def __init__(self, summarize: Callable[[Mapping[str, np.ndarray]], dict[str, float]]):
+        self._summarize = summarize
+        self._on_device: deque[tuple[int, Any]] = deque()
+        self._fetched: list[dict[str, np.ndarray]] = []
+        self.last_step = 0
+
+    def add(self, step: int, figures: Any) -> None:
+        """Takes the figures, `[n]` each, of the n steps that began at `step` done ones."""
+        self._on_device.append((step, figures))
+
+    def fetch(self, keep: int = 0) -> None:
+        """Waits for all calls but the last `keep`.
+
+        Raises:
+          Diverged: the first step whose loss or gradient is not finite.
+        """
+        while len(self._on_device) > keep:
+            step, figures = self._on_device.popleft()
+            figures = jax.device_get(figures)
+            finite = np.isfinite(figures["objective"]) & np.isfinite(figures["gradient_norm"])
+            if not finite.all():
+                bad = int(np.argmin(finite))
+                raise Diverged(
+                    f"the loss of step {step + bad + 1} is {figures['objective'][bad]} and the norm of its gradient "
+                    f"{figures['gradient_norm'][bad]}: the checkpoints of earlier steps are kept; "
+                    "lower optimizer.learning_rate, warm up longer, or set optimizer.gradient_clip"
+                )
+            self._fetched.append(figures)
+            self.last_step = step + len(finite)
+
+    def record(self) -> dict[str, float] | None:
+        """Over the steps fetched since the last record: the task's metrics over their examples, the mean objective and
+        gradient norm, the last learning rate, and `examples`. None if there were no steps."""
+        if not self._fetched:
+            return None
+        figures = {name: np.concatenate([part[name] for part in self._fetched]) for name in self._fetched[0]}
+        self._fetched = []
+        objective, rate = figures.pop("objective"), figures.pop("learning_rate")
+        norm = figures.pop("gradient_norm")
+        sums = {name: np.asarray(np.sum(values, axis=0, dtype=np.float64)) for name, values in figures.items()}
+        return self._summarize(sums) | {
+            "objective": float(np.mean(objective, dtype=np.float64)),
+            "gradient_norm": float(np.mean(norm, dtype=np.float64)),
+            "learning_rate": float(rate[-1]),
+            "examples": round(float(sums["weight"])),
+        }

@@ -1,0 +1,227 @@
+"""The loop: steps, and at their times the evaluations, checkpoints and records. It knows no task and no architecture.
+
+It stands at a step, does what is due there (save, evaluate), and goes on by one call of the device. All of that is a
+function of the step and of what a checkpoint holds, so a run that was stopped anywhere repeats the one left alone.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+
+import jax
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from convnets.evaluation.evaluate import Evaluation
+from convnets.training.checkpoints import Checkpoints
+from convnets.training.evaluation import Evaluator
+from convnets.training.feed import Feed
+from convnets.training.figures import Figures
+from convnets.training.interruption import Interruption
+from convnets.training.metrics_log import MetricsLog, best_step
+from convnets.training.parallel import Devices
+from convnets.training.progress import ProgressBar
+from convnets.training.setup import Model, Plan, Splits, initial_state, mapped_train_step
+from convnets.training.workdir import Workdir
+
+
+@dataclass
+class Seconds:
+    """Where the time of a run went, its earlier parts included if it was resumed."""
+
+    compiling: float = 0.0
+    training: float = 0.0
+    evaluating: float = 0.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call of `Loop.run` ended.
+
+    Attributes:
+      step: steps done.
+      interrupted: the signal that ended it, or None.
+      test: the evaluation of the test split, unless interrupted.
+      test_step: the step of the checkpoint that was tested.
+    """
+
+    step: int
+    seconds: Seconds
+    interrupted: int | None = None
+    test: Evaluation | None = None
+    test_step: int | None = None
+
+
+@dataclass
+class Loop:
+    """Trains a model by a plan, from where its workdir stands to the end. For one call of `run`."""
+
+    config: ConfigDict
+    model: Model
+    plan: Plan
+    splits: Splits
+    devices: Devices
+    workdir: Workdir
+    console: Console | None
+    seconds: Seconds = field(default_factory=Seconds)
+
+    def run(self) -> Outcome:
+        """Trains, evaluates, saves and logs; then evaluates the chosen checkpoint on the test split.
+
+        Raises:
+          CheckpointMismatch: the workdir's checkpoint does not fit.
+          Diverged: a loss that is not finite; the checkpoints before it stay.
+        """
+        self.evaluator = Evaluator(self.config, self.model, self.devices)
+        self.figures = Figures(self.model.task.summarize)
+        with (
+            Interruption() as self.interruption,
+            Checkpoints(
+                self.workdir.checkpoints, keep=self.config.checkpoint.keep, best_step=self._best_step, sweep=True
+            ) as self.checkpoints,
+        ):
+            self._start_or_resume()
+            with (
+                MetricsLog(self.workdir.metrics_file, self.workdir.events, self.step) as self.log,
+                ProgressBar("training", self.plan.steps, self.step, self.console) as self.bar,
+            ):
+                self._train()
+                if self.interruption.signal is not None:
+                    return Outcome(self.step, self.seconds, interrupted=self.interruption.signal)
+                self.bar.say("evaluating the test split")
+                return self._test()
+
+    def _start_or_resume(self) -> None:
+        self.state = initial_state(self.config, self.model, self.plan)
+        self.step = max(self.checkpoints.steps, default=0)
+        if self.step:
+            self.seconds = Seconds(**self.checkpoints.memory(self.step)["seconds"])
+            self.state = self.checkpoints.restore(self.step, self.state)
+            if self.console is not None:
+                self.console.print(f"resuming at step {self.step} of {self.plan.steps}", highlight=False)
+        self.state = self.devices.replicate(self.state)
+
+    def _train(self) -> None:
+        plan = self.plan
+        train_step = mapped_train_step(self.config, self.model, plan, self.devices)
+        self.feed = Feed(
+            self.config, self.splits.train, self.devices, sizes=self._sizes(), start=self.step, steps=plan.steps
+        )
+        compiled: set[int] = set()
+        self._begin_interval()
+        while True:
+            finished = self.step == plan.steps
+            evaluation_due = finished or plan.evaluate_every.ends_at(self.step)
+            stop = self.interruption.wished()
+            if evaluation_due or stop or plan.checkpoint_every.ends_at(self.step):
+                self._record_training()
+                self._save()
+            if stop:
+                break
+            if evaluation_due:
+                if not self._validate():
+                    continue
+                self._begin_interval()
+            if finished:
+                break
+
+            count, batches = next(self.feed)
+            began = time.monotonic()
+            self.state, figures = train_step(self.state, batches)
+            if count not in compiled:
+                compiled.add(count)
+                jax.block_until_ready(figures)
+                self.seconds.compiling += time.monotonic() - began
+                self.began += time.monotonic() - began
+            self.figures.add(self.step, figures)
+            self.step += count
+            if plan.log_every.ends_within(self.step - count, self.step):
+                self._record_training(keep=1)
+        self.checkpoints.wait()
+
+    def _sizes(self) -> Iterator[int]:
+        """Steps in each call of the device: as many as the config says, but none reaches past what is due."""
+        step, plan = self.step, self.plan
+        while step < plan.steps:
+            ends = [plan.steps, plan.evaluate_every.next_end(step), plan.checkpoint_every.next_end(step)]
+            room = min(end for end in ends if end is not None) - step
+            count = min(self.config.train.steps_per_dispatch, room)
+            yield count
+            step += count
+
+    def _begin_interval(self) -> None:
+        self.began, self.waited = time.monotonic(), self.feed.waited
+
+    def _record_training(self, keep: int = 0) -> None:
+        """Fetches the figures of all calls but the last `keep`, and records those of the interval that ends here."""
+        self.figures.fetch(keep)
+        record = self.figures.record()
+        if record is None:
+            return
+        step = self.figures.last_step
+        seconds = time.monotonic() - self.began
+        record["images_per_second"] = record["examples"] / seconds
+        record["waiting_for_data"] = (self.feed.waited - self.waited) / seconds
+        self.seconds.training += seconds
+        self._begin_interval()
+        self.log.write({"kind": "train", "step": step, "epoch": self.plan.clock.epochs(step), **record})
+        progress = self.model.task.progress
+        self.bar.update(
+            step,
+            f"loss {record['loss']:.4f}  {progress} {record[progress]:.4f}  "
+            f"{record['images_per_second']:,.0f} images/s  lr {record['learning_rate']:.3g}",
+        )
+
+    def _best_step(self) -> int | None:
+        return best_step(self.log.records, self.plan.metric, self.plan.higher)
+
+    def _save(self) -> None:
+        memory = {
+            "step": self.step,
+            "examples": self.step * self.config.train.batch_size,
+            "seconds": asdict(self.seconds),
+            "best_step": self._best_step(),
+            "config": self.config.to_dict(),
+        }
+        self.checkpoints.save(self.step, self.state, memory)
+
+    def _validate(self) -> bool:
+        """Evaluates the validation split and tells the plateau schedule; False if interrupted."""
+        if self.splits.validation is None:
+            return True
+        evaluation = self.evaluator(self.state.variables(), self.splits.validation, stop=self.interruption.wished)
+        if evaluation is None:
+            return False
+        self._record_evaluation(evaluation, "validation", self.step)
+        if self.plan.plateau is not None:
+            value = evaluation.metrics[self.plan.metric]
+            _, plateau = self.plan.plateau.update(
+                {}, jax.device_get(self.state.plateau), value=-value if self.plan.higher else value
+            )
+            self.state = self.state.replace(plateau=self.devices.replicate(plateau))
+        return True
+
+    def _test(self) -> Outcome:
+        """Evaluates the chosen checkpoint on the test split, and keeps its predictions."""
+        step = self.step
+        if self.config.evaluation.checkpoint == "best":
+            step = self._best_step() or self.step
+        state = self.state
+        if step != self.step:
+            state = self.devices.replicate(self.checkpoints.restore(step, jax.device_get(self.state)))
+        test = self.evaluator(state.variables(), self.splits.test, stop=self.interruption.wished)
+        if test is None:
+            return Outcome(self.step, self.seconds, interrupted=self.interruption.signal)
+        self._record_evaluation(test, "test", step)
+        if jax.process_index() == 0:
+            self.workdir.save_predictions("test", test.predictions)
+        return Outcome(self.step, self.seconds, test=test, test_step=step)
+
+    def _record_evaluation(self, evaluation: Evaluation, split: str, step: int) -> None:
+        self.seconds.evaluating += evaluation.seconds
+        record = {"kind": "evaluation", "split": split, "step": step, "epoch": self.plan.clock.epochs(step)}
+        self.log.write(record | evaluation.metrics | {"examples": evaluation.examples, "seconds": evaluation.seconds})
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in evaluation.metrics.items())
+        self.bar.say(
+            f"epoch {record['epoch']:.4g}  step {step}  {split}: {figures}  ({evaluation.examples:,} examples)"
+        )

@@ -1,0 +1,81 @@
+"""metrics.jsonl and TensorBoard events: one record a line, the same figures in both."""
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tensorboardX import SummaryWriter
+
+Record = dict[str, Any]
+
+
+def read_records(path: Path) -> list[Record]:
+    """The records of a metrics.jsonl, without a last line that a killed run left half written."""
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text().splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records
+
+
+def best_step(records: Sequence[Record], metric: str, higher: bool) -> int | None:
+    """The step of the best validation, the earliest of equal ones; None before the first."""
+    scores = [
+        (record[metric] if higher else -record[metric], -record["step"])
+        for record in records
+        if record["kind"] == "evaluation" and record["split"] == "validation"
+    ]
+    return -max(scores)[1] if scores else None
+
+
+class MetricsLog:
+    """Appends records. A context manager.
+
+    On a resumed run the records of steps that are about to be done again are dropped first.
+
+    Args:
+      path: of metrics.jsonl.
+      events: folder of the TensorBoard events.
+      step: where the run stands; evaluations at this very step are done again too.
+    """
+
+    def __init__(self, path: Path, events: Path, step: int):
+        kept = [
+            record
+            for record in read_records(path)
+            if record["step"] < step or (record["step"] == step and record["kind"] == "train")
+        ]
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(_line(record) for record in kept))
+        os.replace(temporary, path)
+        self.records = kept
+        self._file = path.open("a")
+        self._events = SummaryWriter(str(events), purge_step=step + 1 if step else None)
+
+    def __enter__(self) -> "MetricsLog":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+        self._events.close()
+
+    def write(self, record: Record) -> None:
+        """Writes a record, which has `kind` ("train" or "evaluation"), `step`, and figures."""
+        self.records.append(record)
+        self._file.write(_line(record))
+        self._file.flush()
+        folder = record.get("split", record["kind"])
+        for name, value in record.items():
+            if name != "step" and isinstance(value, int | float) and math.isfinite(value):
+                self._events.add_scalar(f"{folder}/{name}", value, record["step"])
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(record) + "\n"

@@ -1,0 +1,121 @@
+"""The one place where a per-device function becomes a function of all devices.
+
+The function is written for one device's part of the batch, with collectives over the axis `AXIS`. The state is never
+stacked: one logical copy goes in and one comes out, so a checkpoint serves any number of devices.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from convnets.errors import InvalidValue
+
+AXIS = "devices"
+WRAPPERS = ("pmap", "shard_map")
+
+REPLICATED = "replicated"
+SPLIT = "split"
+
+
+class Devices:
+    """The local devices of this process, and with them those of all processes.
+
+    Args:
+      wrapper: "pmap", or "shard_map" (the same functions under `jax.jit(jax.shard_map(...))`).
+      devices: the local devices to use, by default all.
+    """
+
+    def __init__(self, wrapper: str = "pmap", devices: Sequence[jax.Device] | None = None):
+        if wrapper not in WRAPPERS:
+            raise InvalidValue(f"train.wrapper is {wrapper!r}, and must be one of {', '.join(WRAPPERS)}")
+        self.wrapper = wrapper
+        self.local = list(devices or jax.local_devices())
+        everywhere = list(devices) if devices and jax.process_count() == 1 else jax.devices()
+        self.count = len(everywhere)
+        self._mesh = Mesh(np.array(everywhere), (AXIS,))
+        # Many host devices on few cores can starve each other's rendezvous when steps are queued ahead.
+        self._wait = self.local[0].platform == "cpu" and self.count > 1
+
+    def wrap(
+        self,
+        function: Callable[[Any, Any], Any],
+        outputs: tuple[str, str],
+        *,
+        batch_axis: int = 0,
+        donate: bool = False,
+    ) -> Callable[[Any, Any], Any]:
+        """A function of (state, batch on all devices) from one of (state, batch on one device).
+
+        Args:
+          function: returns a pair.
+          outputs: for each of the pair, "replicated" (equal on all devices) or "split" (along the batch axis).
+          batch_axis: which axis of the batch's arrays is split: 0, or 1 behind an axis of successive steps.
+          donate: whether the state's buffers may be overwritten.
+        """
+        donated = (0,) if donate else ()
+        if self.wrapper == "pmap":
+            mapped = jax.pmap(
+                function,
+                axis_name=AXIS,
+                in_axes=(None, 0),
+                out_axes=tuple(None if kind == REPLICATED else 0 for kind in outputs),
+                donate_argnums=donated,
+                devices=None if jax.process_count() > 1 else self.local,
+            )
+        else:
+            split = PartitionSpec(*([None] * batch_axis), AXIS)
+            mapped = jax.jit(
+                jax.shard_map(
+                    function,
+                    mesh=self._mesh,
+                    in_specs=(PartitionSpec(), split),
+                    out_specs=tuple(PartitionSpec() if kind == REPLICATED else split for kind in outputs),
+                    # As under pmap: gradients of replicated parameters are each device's own until they are summed.
+                    check_vma=False,
+                ),
+                donate_argnums=donated,
+            )
+        return _blocking(mapped) if self._wait else mapped
+
+    def split(self, batch: Any, batch_axis: int = 0) -> Any:
+        """Starts the transfer of this process's part of a batch, an equal share of the axis to each local device."""
+        if self.wrapper == "shard_map":
+            sharding = NamedSharding(self._mesh, PartitionSpec(*([None] * batch_axis), AXIS))
+            return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch)
+        count = len(self.local)
+
+        def stack(x: np.ndarray) -> np.ndarray:
+            shape = (*x.shape[:batch_axis], count, x.shape[batch_axis] // count, *x.shape[batch_axis + 1 :])
+            return np.moveaxis(x.reshape(shape), batch_axis, 0)
+
+        sharding = NamedSharding(Mesh(np.array(self.local), (AXIS,)), PartitionSpec(AXIS))
+        return jax.tree.map(lambda x: jax.device_put(stack(x), sharding), batch)
+
+    def join(self, outputs: Any) -> Any:
+        """A "split" output of batch axis 0 -> NumPy arrays `[n, ...]` over this process's examples, in their order."""
+
+        def local(x: jax.Array) -> np.ndarray:
+            shards = sorted(x.addressable_shards, key=lambda shard: shard.index[0].start or 0)
+            parts = [np.asarray(shard.data) for shard in shards]
+            whole = np.concatenate(parts)
+            return whole.reshape(-1, *whole.shape[2:]) if self.wrapper == "pmap" else whole
+
+        return jax.tree.map(local, outputs)
+
+    def replicate(self, state: Any) -> Any:
+        """The state, one logical copy on every device of this process."""
+        if self.wrapper == "shard_map":
+            sharding = NamedSharding(self._mesh, PartitionSpec())
+            return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), state)
+        sharding = NamedSharding(Mesh(np.array(self.local), (AXIS,)), PartitionSpec())
+        return jax.device_put(state, sharding)
+
+
+def _blocking(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        return jax.block_until_ready(function(*arguments))
+
+    return call

@@ -1,0 +1,62 @@
+"""All that a run remembers from one step to the next."""
+
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """One logical copy, the same on every device.
+
+    Attributes:
+      step: int32, steps done.
+      params: the network's parameters, float32.
+      batch_stats: running statistics of batch norm, float32 (empty for networks without).
+      optimizer_state: of optax.
+      average: exponential moving average of the params, or None.
+      plateau: what the plateau schedule remembers (scale of the learning rate, best value, evaluations since), or None.
+    """
+
+    step: Array
+    params: Any
+    batch_stats: Any
+    optimizer_state: Any
+    average: Any
+    plateau: Any
+
+    def variables(self) -> dict[str, Any]:
+        """What evaluation applies the network with: the averaged parameters if there are any."""
+        params = self.params if self.average is None else self.average
+        return {"params": params, "batch_stats": self.batch_stats}
+
+
+def create_state(
+    network: nn.Module,
+    image_shape: tuple[int, int, int],
+    optimizer: optax.GradientTransformation,
+    *,
+    seed: int,
+    average: bool = False,
+    plateau: optax.GradientTransformationExtraArgs | None = None,
+) -> TrainState:
+    """The state before the first step; the parameters are a function of the seed alone."""
+
+    def initialize() -> TrainState:
+        images = jnp.zeros((1, *image_shape), jnp.float32)
+        variables = network.init({"params": jax.random.key(seed)}, images, train=False)
+        params = variables["params"]
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            batch_stats=variables.get("batch_stats", {}),
+            optimizer_state=optimizer.init(params),
+            average=params if average else None,
+            plateau=None if plateau is None else plateau.init(params),
+        )
+
+    return jax.jit(initialize)()

@@ -1,0 +1,179 @@
+"""One step on one device: pure functions of (state, batch) with collectives over the devices' axis."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array, lax
+
+from convnets.augmentation import example_keys
+from convnets.tasks import Task
+from convnets.training.parallel import AXIS
+from convnets.training.state import TrainState
+
+Batch = Mapping[str, Array]
+Figures = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """uint8 images to what the network takes.
+
+    Attributes:
+      mean, deviation: of each channel, on the scale where white is 1.
+    """
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    def __call__(self, images: Array) -> Array:
+        """`[N, H, W, C]` float in [0, 1] -> float32 of about zero mean and unit deviation."""
+        return (images - jnp.array(self.mean)) / jnp.array(self.deviation)
+
+
+def unit_range(batch: Batch) -> dict[str, Array]:
+    """The batch with its uint8 images as float32 in [0, 1]."""
+    return dict(batch) | {"image": batch["image"].astype(jnp.float32) / 255}
+
+
+def make_train_step(
+    network: nn.Module,
+    task: Task,
+    normalize: Normalization,
+    augment: Callable[[Array, dict[str, Array]], dict[str, Array]],
+    optimizer: optax.GradientTransformation,
+    schedule: optax.Schedule,
+    *,
+    seed: int,
+    microbatches: int = 1,
+    average_decay: float = 0.0,
+    unroll: bool = True,
+) -> Callable[[TrainState, Batch], tuple[TrainState, Figures]]:
+    """A training step.
+
+    Args:
+      augment: of (key, example), vmapped here with a key for each example drawn from (seed, epoch, index).
+      optimizer: gradients to directions; the learning rate is applied here.
+      schedule: learning rate of a step, before the plateau's scale.
+      seed: of augmentation and dropout.
+      microbatches: the device's batch is worked through in so many equal parts whose gradients are added; each part is
+        normalized by its own batch statistics.
+      average_decay: share of the averaged parameters that a step keeps.
+      unroll: whether the parts are written out or looped over; on CPU convolutions in a loop leave XLA's fast path.
+
+    Returns:
+      `step(state, batch) -> (state, figures)`. The batch has `image [n, H, W, C]` uint8, `epoch`, `index` and `weight`
+      (`[n]`) and what the task reads. The figures are float32 scalars over the batch of all devices: the task's
+      sums, `objective` (the mean loss that was differentiated), `learning_rate`, and `gradient_norm`.
+    """
+
+    def objective(params: Any, batch_stats: Any, batch: Batch, key: Array) -> tuple[Array, tuple[Any, Figures]]:
+        example = unit_range(batch)
+        weight = example.pop("weight")
+        example = jax.vmap(augment)(example_keys(seed, batch["epoch"], batch["index"]), example)
+        example["weight"] = weight
+        outputs, updates = network.apply(
+            {"params": params, "batch_stats": batch_stats},
+            normalize(example["image"]),
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": key},
+        )
+        loss = jnp.sum(weight * task.loss(outputs, example))
+        return loss, (updates.get("batch_stats", {}), task.measure(outputs, example))
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Figures]:
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), state.step), lax.axis_index(AXIS))
+        differentiate = jax.value_and_grad(objective, has_aux=True)
+
+        def part(carry: Any, numbered: tuple[Array, Batch]) -> tuple[Any, None]:
+            batch_stats, loss, gradient, sums = carry
+            number, microbatch = numbered
+            (more_loss, (batch_stats, more_sums)), more_gradient = differentiate(
+                state.params, batch_stats, microbatch, jax.random.fold_in(key, number)
+            )
+            loss, gradient, sums = jax.tree.map(jnp.add, (loss, gradient, sums), (more_loss, more_gradient, more_sums))
+            return (batch_stats, loss, gradient, sums), None
+
+        if microbatches == 1:
+            (loss, (batch_stats, sums)), gradient = differentiate(state.params, state.batch_stats, batch, key)
+        else:
+            parts = jax.tree.map(lambda x: x.reshape(microbatches, -1, *x.shape[1:]), dict(batch))
+            first = jax.tree.map(lambda x: x[0], parts)
+            shapes = jax.eval_shape(differentiate, state.params, state.batch_stats, first, key)
+            (loss, (_, sums)), gradient = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+            carry = (state.batch_stats, loss, gradient, sums)
+            carry, _ = _scan(part, carry, (jnp.arange(microbatches), parts), unroll)
+            batch_stats, loss, gradient, sums = carry
+
+        # Sums over examples, so that parts and devices count by what they hold.
+        loss, gradient, sums, weight = lax.psum((loss, gradient, sums, jnp.sum(batch["weight"])), AXIS)
+        gradient = jax.tree.map(lambda g: g / weight, gradient)
+
+        learning_rate = jnp.asarray(schedule(state.step), jnp.float32)
+        if state.plateau is not None:
+            learning_rate = learning_rate * state.plateau.scale
+        direction, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
+        params = jax.tree.map(lambda p, d: p - learning_rate * d, state.params, direction)
+        average = state.average
+        if average is not None:
+            average = optax.incremental_update(params, average, 1 - average_decay)
+
+        state = state.replace(
+            step=state.step + 1,
+            params=params,
+            batch_stats=batch_stats,
+            optimizer_state=optimizer_state,
+            average=average,
+        )
+        figures = sums | {
+            "objective": loss / weight,
+            "learning_rate": learning_rate,
+            "gradient_norm": optax.global_norm(gradient),
+        }
+        return state, figures
+
+    return step
+
+
+def repeat(
+    step: Callable[[TrainState, Batch], tuple[TrainState, Figures]], *, unroll: bool
+) -> Callable[[TrainState, Batch], tuple[TrainState, Figures]]:
+    """Several steps in one call: batches `[steps, n, ...]` -> the last state and the figures of each, `[steps]`.
+
+    Args:
+      unroll: whether to write the steps out or to loop over them.
+    """
+
+    def steps(state: TrainState, batches: Batch) -> tuple[TrainState, Figures]:
+        return _scan(step, state, dict(batches), unroll)
+
+    return steps
+
+
+def _scan(function: Callable[[Any, Any], tuple[Any, Any]], carry: Any, inputs: Any, unroll: bool) -> tuple[Any, Any]:
+    """`lax.scan`, or the same written out: a scan that unrolls itself still compiles as the body of a loop."""
+    if not unroll:
+        return lax.scan(function, carry, inputs)
+    results = []
+    for i in range(len(jax.tree.leaves(inputs)[0])):
+        carry, result = function(carry, jax.tree.map(lambda x: x[i], inputs))  # noqa: B023
+        results.append(result)
+    return carry, jax.tree.map(lambda *parts: jnp.stack(parts), *results)
+
+
+def make_evaluation_step(
+    network: nn.Module, task: Task, normalize: Normalization
+) -> Callable[[Any, Batch], tuple[Figures, dict[str, Array]]]:
+    """`step(variables, batch) -> (sums over the batch of all devices, predictions [n, ...] of this device's part)`."""
+
+    def step(variables: Any, batch: Batch) -> tuple[Figures, dict[str, Array]]:
+        example = unit_range(batch)
+        outputs: Any = network.apply(variables, normalize(example["image"]), train=False)
+        return lax.psum(task.measure(outputs, example), AXIS), task.predictions(outputs)
+
+    return step

@@ -1,0 +1,121 @@
+"""A run's folder: what is where, and whose it is."""
+
+import json
+import os
+import platform
+import sys
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from convnets.data.source import SourceInfo
+from convnets.errors import InvalidValue
+from convnets.training.config import differences, from_json, to_json
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+
+
+class Workdir:
+    """Paths, and the small files that describe a run."""
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        self.config_file = self.folder / "config.json"
+        self.data_file = self.folder / "data.json"
+        self.environment_file = self.folder / "environment.json"
+        self.metrics_file = self.folder / "metrics.jsonl"
+        self.summary_file = self.folder / "summary.json"
+        self.report_file = self.folder / "report.html"
+        self.events = self.folder / "events"
+        self.checkpoints = self.folder / "checkpoints"
+        self.plots = self.folder / "plots"
+
+    def predictions_file(self, split: str) -> Path:
+        """Where the predictions of a split are kept."""
+        return self.folder / f"predictions_{split}.npz"
+
+    def check(self, config: ConfigDict) -> None:
+        """Refuses a config other than the one that the folder holds already.
+
+        Raises:
+          InvalidValue: another config, the fields that differ being named; or a folder that can't be one's own.
+        """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise InvalidValue(f"the workdir {self.folder} is a file: name a folder")
+        if self.config_file.exists():
+            different = differences(self.config(), config)
+            if different:
+                raise InvalidValue(
+                    f"the workdir {self.folder} holds a run of another config ({'; '.join(different)}): "
+                    "name another --workdir, or leave these fields as they are there"
+                )
+        elif self.checkpoints.exists():
+            raise InvalidValue(
+                f"the workdir {self.folder} holds checkpoints but no config.json: name another --workdir"
+            )
+
+    def claim(self, config: ConfigDict, info: SourceInfo, derived: dict[str, Any]) -> None:
+        """Writes what describes the run: its config, its data, and where it runs."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.config_file, to_json(config))
+        write_atomically(self.data_file, json.dumps(asdict(info), indent=2))
+        write_atomically(self.environment_file, json.dumps(environment() | {"derived": derived}, indent=2))
+
+    def config(self) -> ConfigDict:
+        """The config of the run in this folder.
+
+        Raises:
+          InvalidValue: no run in this folder, or a damaged file.
+        """
+        if not self.config_file.exists():
+            raise InvalidValue(f"{self.folder} is not a workdir: it has no config.json")
+        try:
+            return from_json(self.config_file.read_text())
+        except ValueError as error:
+            raise InvalidValue(f"{self.config_file} is not readable as JSON: {error}") from None
+
+    def info(self) -> SourceInfo:
+        """The data set that the run was trained on."""
+        if not self.data_file.exists():
+            raise InvalidValue(f"{self.folder} is not a workdir of a started run: it has no data.json")
+        saved = json.loads(self.data_file.read_text())
+        return SourceInfo(saved["name"], tuple(saved["classes"]), tuple(saved["image_shape"]), dict(saved["splits"]))
+
+    def save_predictions(self, split: str, predictions: dict[str, np.ndarray]) -> None:
+        """Keeps a split's predictions, atomically."""
+        path = self.predictions_file(split)
+        temporary = path.with_suffix(".tmp.npz")
+        np.savez_compressed(temporary, **predictions)  # type: ignore[arg-type]
+        os.replace(temporary, path)
+
+    def load_predictions(self, split: str) -> dict[str, np.ndarray] | None:
+        """A split's predictions, or None before its evaluation."""
+        path = self.predictions_file(split)
+        if not path.exists():
+            return None
+        with np.load(path) as saved:
+            return dict(saved)
+
+
+def environment() -> dict[str, Any]:
+    """What the run stands on: versions and devices."""
+    return {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "devices": [device.device_kind for device in jax.devices()],
+        "processes": jax.process_count(),
+    }
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """The whole text or what was there before."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text + "\n")
+    os.replace(temporary, path)

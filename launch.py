@@ -1,0 +1,8 @@
+"""Train, evaluate and use convolutional networks: `python launch.py --help`."""
+
+import sys
+
+from convnets.commands.command_line import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
