@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
-import jax.numpy as jnp
 
 from convnets.errors import InvalidValue
 from convnets.registry import Registry
@@ -31,6 +30,6 @@ def create(name: str, num_classes: int, **options: Any) -> nn.Module:
     if num_classes < 1:
         raise InvalidValue(f"num_classes is {num_classes}, and a network needs at least 1 class")
     dtype = options.get("dtype", "float32")
-    if jnp.dtype(dtype).name not in DTYPES:
+    if dtype not in DTYPES:
         raise InvalidValue(f"the compute dtype {dtype!r} is not one of {', '.join(DTYPES)}")
     return factory(num_classes, **options)

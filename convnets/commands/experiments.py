@@ -79,14 +79,12 @@ def is_override(argument: str) -> bool:
 
 
 def _nearest_field(field: str, fields: Sequence[str]) -> str:
-    """Of the whole paths, or else of the section's fields, the nearest."""
-    section, _, _ = field.rpartition(".")
-    siblings = [known for known in fields if known.rpartition(".")[0] == section]
+    """The nearest whole names, or else what there is in the section."""
     hint = nearest(field, fields)
     if hint.startswith("did you mean"):
         return hint
-    return (
-        f"{section} has " + ", ".join(known.rpartition(".")[2] for known in siblings)
-        if siblings
-        else ("the sections are " + ", ".join(sorted({known.partition(".")[0] for known in fields})))
-    )
+    section, _, _ = field.rpartition(".")
+    siblings = [known.rpartition(".")[2] for known in fields if known.rpartition(".")[0] == section]
+    if section and siblings:
+        return f"{section} has {', '.join(siblings)}"
+    return "the sections are " + ", ".join(sorted({known.partition(".")[0] for known in fields}))

@@ -18,4 +18,5 @@ def top_k_correct(logits: Array, labels: Array, k: int) -> Array:
     classes = jnp.arange(logits.shape[-1])
     ahead = (logits > true) | ((logits == true) & (classes < labels[:, None]))
     rank = jnp.sum(ahead, axis=-1)
-    return ((rank < k) & jnp.isfinite(true[:, 0])).astype(jnp.float32)
+    numbers = jnp.isfinite(true[:, 0]) & ~jnp.isnan(logits).any(axis=-1)
+    return ((rank < k) & numbers).astype(jnp.float32)

@@ -64,7 +64,9 @@ class Classification:
     def predictions(self, outputs: Outputs) -> dict[str, Array]:
         """The five likeliest classes, int32 `[N, 5]`, the likeliest first, and their probabilities, float32."""
         count = min(5, len(self.classes))
-        probabilities, classes = jax.lax.top_k(jax.nn.softmax(outputs[0]), count)
+        # By the logits, as top-1 counts: probabilities round to equal ones where logits still differ.
+        _, classes = jax.lax.top_k(outputs[0], count)
+        probabilities = jnp.take_along_axis(jax.nn.softmax(outputs[0]), classes, axis=-1)
         return {"classes": classes.astype(jnp.int32), "probabilities": probabilities}
 
     def pictures(self, predictions: Mapping[str, np.ndarray], source: Source, folder: Path) -> list[tuple[str, Path]]:

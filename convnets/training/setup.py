@@ -6,6 +6,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
@@ -61,7 +62,10 @@ def build_model(config: ConfigDict, info: SourceInfo) -> Model:
             f"normalization.mean has {len(mean)} numbers, but the images of {info.name!r} have "
             f"{info.image_shape[-1]} channels"
         )
-    return Model(task, task.network(config.network.name, options), step.Normalization(mean, deviation), info)
+    network = task.network(config.network.name, options)
+    # Traced, not computed: an image too small for the network is refused here and not after minutes.
+    jax.eval_shape(partial(network.init, train=False), jax.random.key(0), jnp.zeros((1, *info.image_shape)))
+    return Model(task, network, step.Normalization(mean, deviation), info)
 
 
 @dataclass(frozen=True)

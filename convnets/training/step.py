@@ -133,7 +133,7 @@ def make_train_step(
         figures = sums | {
             "objective": loss / weight,
             "learning_rate": learning_rate,
-            "gradient_norm": optax.global_norm(gradient),
+            "gradient_norm": optax.tree.norm(gradient),
         }
         return state, figures
 

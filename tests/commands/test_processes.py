@@ -1,0 +1,42 @@
+"""Several real processes train as one."""
+
+import numpy as np
+import pytest
+from launching import EXPERIMENT, evaluations, free_port, launch, losses, needs_data, start
+
+pytestmark = needs_data()
+FIELDS = (
+    EXPERIMENT,
+    "--config.network.name=lenet5_bn",
+    "--config.train.batch_size=64",
+    "--config.train.duration=10 steps",
+    "--config.validation.examples=999",
+    "--config.evaluation.batch_size=2000",
+    "--config.evaluation.every=6 steps",
+    "--config.log.every=1 steps",
+    "--config.schedule.warmup=0 steps",
+)
+
+
+@pytest.mark.parametrize("wrapper", ["pmap", "shard_map"])
+def test_two_processes_give_the_loss_curve_of_two_devices_and_evaluate_every_example_once(tmp_path, wrapper):
+    fields = (*FIELDS, f"--config.train.wrapper={wrapper}")
+    status, said = launch(["train", *fields, f"--workdir={tmp_path / 'one'}"], devices=2)
+    assert status == 0, said
+
+    together = (*fields, f"--workdir={tmp_path / 'two'}", f"--coordinator=127.0.0.1:{free_port()}", "--num_processes=2")
+    processes = [start(["train", *together, f"--process_id={number}"]) for number in range(2)]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    # The first one speaks for both.
+    assert "examples seen" in outputs[0]
+    assert "examples seen" not in outputs[1]
+
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert list(one) == list(two)
+    assert len(one) == 10
+    np.testing.assert_allclose(list(two.values()), list(one.values()), rtol=1e-4)
+    ours, theirs = evaluations(tmp_path / "two"), evaluations(tmp_path / "one")
+    assert [e[:3] for e in ours] == [e[:3] for e in theirs]
+    assert [e[2] for e in ours] == [999, 999, 10_000]
+    np.testing.assert_allclose([e[3] for e in ours], [e[3] for e in theirs], rtol=1e-3)

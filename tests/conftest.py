@@ -1,0 +1,17 @@
+"""Eight devices made of the host's cores for every test, and one cache of compiled programs for all of them."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+# Before jax is imported; the processes that tests start inherit it.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+# Fewer threads than twice the devices can starve their rendezvous.
+os.environ["NPROC"] = "16"
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    cache = tempfile.mkdtemp(prefix="convnets-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+    atexit.register(shutil.rmtree, cache, ignore_errors=True)

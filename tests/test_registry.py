@@ -1,0 +1,77 @@
+"""Tables of named choices."""
+
+import pytest
+
+from convnets.errors import InvalidValue
+from convnets.registry import Registry
+
+
+@pytest.fixture
+def fruits() -> Registry:
+    registry = Registry("fruit")
+
+    @registry.register
+    def cherry(size, *, sour=False, stone):
+        return ("cherry", size, sour)
+
+    @registry.register
+    def apple(size):
+        return ("apple", size)
+
+    return registry
+
+
+def test_a_choice_is_found_under_the_name_of_its_function(fruits):
+    assert fruits["apple"](3) == ("apple", 3)
+    assert list(fruits) == ["apple", "cherry"], "sorted"
+
+
+def test_registering_gives_the_function_back():
+    def plum():
+        return "plum"
+
+    registry = Registry("fruit")
+    assert registry.register(plum) is plum
+    assert registry["plum"] is plum
+
+
+def test_a_name_is_given_once(fruits):
+    def apple():
+        return "another"
+
+    with pytest.raises(ValueError, match="the fruit 'apple' is registered twice"):
+        fruits.register(apple)
+    assert fruits["apple"](1) == ("apple", 1)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(fruits):
+    with pytest.raises(InvalidValue, match=r"^unknown fruit 'chery': did you mean 'cherry'\?$"):
+        fruits["chery"]
+    with pytest.raises(InvalidValue, match=r"^unknown fruit 'xyz': known are apple, cherry$"):
+        fruits["xyz"]
+
+
+def test_options_are_the_keyword_only_parameters_that_have_defaults(fruits):
+    assert fruits.options("cherry") == {"sour": False}
+    assert fruits.options("apple") == {}
+    with pytest.raises(InvalidValue, match="unknown fruit 'pear'"):
+        fruits.options("pear")
+
+
+def test_options_that_a_choice_has_are_let_through(fruits):
+    fruits.check_options("cherry", {"sour": True, "stone": 1})
+    fruits.check_options("apple", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "sentence"),
+    [
+        ("cherry", "sur", r"^the fruit 'cherry' has no option 'sur': did you mean 'sour'\?$"),
+        ("cherry", "xyz", "^the fruit 'cherry' has no option 'xyz': known are sour, stone$"),
+        ("cherry", "size", "^the fruit 'cherry' has no option 'size'"),
+        ("apple", "sour", "^the fruit 'apple' has no option 'sour': it has none$"),
+    ],
+)
+def test_an_option_that_a_choice_does_not_have_is_refused(fruits, name, option, sentence):
+    with pytest.raises(InvalidValue, match=sentence):
+        fruits.check_options(name, {option: 1})

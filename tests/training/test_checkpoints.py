@@ -1,0 +1,92 @@
+"""Checkpoints: which are kept, and what a restore refuses."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from convnets import architectures
+from convnets.errors import InvalidValue
+from convnets.training.checkpoints import CheckpointMismatch, Checkpoints
+from convnets.training.state import create_state
+
+
+@functools.cache
+def fresh_state(classes, name, average):
+    network = architectures.create(name, classes)
+    return create_state(network, (32, 32, 1), optax.trace(0.9), seed=0, average=average)
+
+
+def state_of(classes=10, name="lenet5_bn", average=False, step=0):
+    state = jax.tree.map(lambda x: x + step, fresh_state(classes, name, average))
+    return state.replace(step=jnp.int32(step))
+
+
+def test_a_state_comes_back_bit_for_bit_with_its_memory(tmp_path):
+    state = state_of(step=3, average=True)
+    with Checkpoints(tmp_path / "c") as checkpoints:
+        checkpoints.save(3, state, {"seconds": {"training": 1.5}, "best_step": None})
+    with Checkpoints(tmp_path / "c") as checkpoints:
+        restored = checkpoints.restore(3, state_of(average=True))
+        assert checkpoints.memory(3) == {"seconds": {"training": 1.5}, "best_step": None}
+    assert type(restored) is type(state)
+    jax.tree.map(np.testing.assert_array_equal, restored, state)
+
+
+def test_the_latest_and_the_best_are_kept(tmp_path):
+    best = []
+    with Checkpoints(tmp_path, keep=2, best_step=lambda: best[-1] if best else None) as checkpoints:
+        for step in range(1, 7):
+            checkpoints.save(step, state_of(step=step), {})
+            if step == 2:
+                best.append(2)
+        checkpoints.wait()
+        assert checkpoints.steps == [2, 5, 6]
+
+
+def test_a_step_that_is_there_is_not_written_again(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state_of(step=1), {"first": True})
+        checkpoints.save(1, state_of(step=2), {"first": False})
+        checkpoints.wait()
+        assert checkpoints.memory(1) == {"first": True}
+
+
+def test_donating_the_saved_buffers_afterwards_does_not_reach_the_checkpoint(tmp_path):
+    state = state_of(step=1)
+    expected = jax.tree.map(np.array, state)
+    overwrite = jax.jit(lambda state: jax.tree.map(lambda x: x * 0 - 7, state), donate_argnums=0)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state, {})
+        for _ in range(5):
+            state = overwrite(state)
+        jax.block_until_ready(state)
+        checkpoints.wait()
+        jax.tree.map(np.testing.assert_array_equal, checkpoints.restore(1, expected), expected)
+
+
+@pytest.mark.parametrize(
+    ("like", "complaint"),
+    [
+        ({"classes": 11}, r"params/logits/bias is float32\[10\] and not float32\[11\]"),
+        ({"name": "lenet5"}, "batch_stats/norm1/mean is left over"),
+        ({"average": True}, "average/conv1/kernel is missing"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(tmp_path, like, complaint):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state_of(), {})
+        checkpoints.wait()
+        with pytest.raises(CheckpointMismatch, match=complaint):
+            checkpoints.restore(1, state_of(**like))
+
+
+def test_a_step_that_was_never_saved_is_refused_with_those_that_were(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(4, state_of(), {})
+        checkpoints.wait()
+        with pytest.raises(InvalidValue, match="no checkpoint of step 5: there are 4"):
+            checkpoints.restore(5, state_of())
