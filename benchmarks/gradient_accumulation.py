@@ -14,7 +14,7 @@ def run(quick: bool) -> Result:
         experiment = load(f"train.gradient_accumulation={parts}")
         mapped = experiment.mapped_step(unroll_microbatches=kind != "looped")
         contestants[f"{parts} {kind}"] = training(mapped, experiment.state(), experiment.batches())
-    timings = alternate(contestants, rounds=3 if quick else 9, slice_seconds=0.1 if quick else 0.25)
+    timings = alternate(contestants, seconds=1 if quick else 15)
     whole = timings["1 whole"]
     rows: list[Row] = [
         {

@@ -1,15 +1,19 @@
 """What the loop (feed, figures, records, calls) adds to a step that one would write by hand under `jax.jit`."""
 
+import contextlib
+import os
 import statistics
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
+from rich.console import Console
 
 from benchmarks.experiment import Experiment, load, training
-from benchmarks.measuring import Result, Row, Stopwatch, Timing, repeat
+from benchmarks.measuring import FEWEST, Result, Row, Stopwatch, Timing, repeat
 from benchmarks.plain_step import make_plain_step
 from convnets.training.checkpoints import Checkpoints
 from convnets.training.loop import Loop
@@ -18,56 +22,58 @@ from convnets.training.workdir import Workdir
 
 TARGET = 1.05
 WARM = 60
-SLICE = 50
-"""Steps; the loop writes a record every 50, so each slice has exactly one in it."""
+"""Steps of the loop before its first slice."""
 
 PLAIN = "plain jit, same figures"
+LEAN = "plain jit, loss only"
+MAPPED = "mapped step alone"
+LOOP = "loop"
+
+Step = Callable[[Any, Any], Any]
 
 
 class Enough(Exception):
-    """The loop has run for as many slices as were wanted."""
+    """The loop has run for as long as was wanted."""
 
 
 class Pausing(Devices):
-    """Devices under which the loop, after each slice of its steps, waits while others run theirs.
+    """Devices under which the loop, after each slice of its steps, stands still while others run as many.
 
     Args:
-      others: made from (the mapped training step, batches that it takes) once there are some.
-      rounds: slices of each.
+      others: makes them, once there are a mapped training step and batches that it takes.
+      steps: of a slice.
+      seconds: no round of slices begins later than this, but there are three in any case.
 
     Attributes:
-      timings: of "loop" and the others.
+      timings: seconds a step, of `LOOP` and of the others.
     """
 
     def __init__(
-        self,
-        wrapper: str,
-        others: Callable[[Callable[[Any, Any], Any], Any], dict[str, Callable[[], Any]]],
-        rounds: int,
+        self, wrapper: str, others: Callable[[Step, Any], dict[str, Callable[[], Any]]], steps: int, seconds: float
     ):
         super().__init__(wrapper, jax.local_devices()[:1])
-        self.timings: dict[str, Timing] = {"loop": Timing()}
-        self._make_others, self._rounds = others, rounds
+        self.timings: dict[str, Timing] = {LOOP: Timing()}
+        self._make_others, self._steps, self._seconds = others, steps, seconds
 
     def wrap(
         self,
-        function: Callable[[Any, Any], Any],
+        function: Step,
         outputs: tuple[str, str],
         *,
         batch_axis: int = 0,
         donate: bool = False,
-    ) -> Callable[[Any, Any], Any]:
+    ) -> Step:
         """The function mapped as ever; the training step, which is the one that donates, pauses now and then."""
         mapped = super().wrap(function, outputs, batch_axis=batch_axis, donate=donate)
         return self._pausing(mapped) if donate else mapped
 
-    def _pausing(self, mapped: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def _pausing(self, mapped: Step) -> Step:
         others: dict[str, Callable[[], Any]] = {}
-        watch = Stopwatch(self.timings["loop"], SLICE)
-        done = 0
+        watch = Stopwatch(self.timings[LOOP], self._steps)
+        done, began = 0, 0.0
 
         def call(state: Any, batches: Any) -> Any:
-            nonlocal done
+            nonlocal done, began
             result = mapped(state, batches)
             done += 1
             if done == 1:
@@ -75,26 +81,29 @@ class Pausing(Devices):
                 for name, other in others.items():
                     self.timings[name] = Timing()
                     repeat(other, 2)
-            if done >= WARM and (done - WARM) % SLICE == 0:
-                jax.block_until_ready(result)
-                turn = (done - WARM) // SLICE
-                if turn:
-                    watch.__exit__()
-                    for name in list(others)[:: 1 if turn % 2 else -1]:
-                        with Stopwatch(self.timings[name], SLICE):
-                            repeat(others[name], SLICE)
-                if turn == self._rounds:
-                    raise Enough
-                watch.__enter__()
+            rounds, rest = divmod(done - WARM, self._steps)
+            if rounds < 0 or rest:
+                return result
+            jax.block_until_ready(result)
+            if rounds == 0:
+                began = time.perf_counter()
+            else:
+                watch.stop()
+                for name in list(others)[:: 1 if rounds % 2 else -1]:
+                    with Stopwatch(self.timings[name], self._steps):
+                        repeat(others[name], self._steps)
+            if rounds >= FEWEST and time.perf_counter() - began > self._seconds:
+                raise Enough
+            watch.start()
             return result
 
         return call
 
 
-def measure(experiment: Experiment, rounds: int) -> dict[str, Timing]:
-    """Seconds a step of the loop, of the mapped step alone on one batch, and of the plain step on the same batch."""
+def measure(experiment: Experiment, steps: int, seconds: float) -> dict[str, Timing]:
+    """Seconds a step of the loop, of the mapped step alone on one batch, and of the plain steps on the same batch."""
 
-    def others(mapped: Callable[[Any, Any], Any], batches: Any) -> dict[str, Callable[[], Any]]:
+    def others(mapped: Step, batches: Any) -> dict[str, Callable[[], Any]]:
         classes = experiment.model.info.num_classes
         batch = jax.device_put(experiment.examples())
         plain, lean = (
@@ -102,20 +111,25 @@ def measure(experiment: Experiment, rounds: int) -> dict[str, Timing]:
         )
         return {
             PLAIN: training(plain, experiment.state(), batch),
-            "plain jit, loss only": training(lean, experiment.state(), batch),
-            "mapped step alone": training(mapped, experiment.state(), batches),
+            LEAN: training(lean, experiment.state(), batch),
+            MAPPED: training(mapped, experiment.state(), batches),
         }
 
-    devices = Pausing(experiment.config.train.wrapper, others, rounds)
-    with tempfile.TemporaryDirectory() as folder:
+    devices = Pausing(experiment.config.train.wrapper, others, steps, seconds)
+    # A terminal that nobody looks at, so that the progress bar is drawn as for a user.
+    with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
         loop = Loop(
-            experiment.config, experiment.model, experiment.plan, experiment.splits, devices, Workdir(folder), None
+            experiment.config,
+            experiment.model,
+            experiment.plan,
+            experiment.splits,
+            devices,
+            Workdir(folder),
+            Console(file=nowhere, force_terminal=True, width=120),
         )
-        try:
+        with contextlib.suppress(Enough):
             loop.run()
-        except Enough:
-            return devices.timings
-    raise AssertionError("the experiment is shorter than the benchmark")
+    return devices.timings
 
 
 def checkpoint_seconds(experiment: Experiment) -> Timing:
@@ -131,29 +145,36 @@ def checkpoint_seconds(experiment: Experiment) -> Timing:
 
 def run(quick: bool) -> Result:
     """One table for LeNet-5 with and without batch norm."""
+    # A slice ends with a record in the log, as one does at every 50th step of the experiment.
+    steps, seconds = (10, 4) if quick else (50, 35)
     rows: list[Row] = []
     found = []
     for network in ("lenet5",) if quick else ("lenet5", "lenet5_bn"):
-        experiment = load(f"network.name={network}", "validation.examples=0", "evaluation.every=1000 epochs")
-        timings = measure(experiment, rounds=3 if quick else 16)
-        plain = statistics.median(timings[PLAIN].processor)
-        for name in (PLAIN, "plain jit, loss only", "mapped step alone", "loop"):
+        experiment = load(
+            f"network.name={network}",
+            "validation.examples=0",
+            "evaluation.every=1000 epochs",
+            f"log.every={steps} steps",
+        )
+        timings = measure(experiment, steps, seconds)
+        plain = timings[PLAIN]
+        for name in (PLAIN, LEAN, MAPPED, LOOP):
             timing = timings[name]
             rows.append(
                 {
                     "network": network,
                     "what": name,
                     "ms_a_step": timing.median * 1e3,
-                    **timing.over(timings[PLAIN]),
-                    "ratio_of_processor_time": statistics.median(timing.processor) / plain,
+                    **timing.over(plain),
+                    "ratio_of_processor_time": statistics.median(timing.processor) / statistics.median(plain.processor),
                 }
             )
-        loop = timings["loop"].over(timings[PLAIN])
+        ratios = timings[LOOP].over(plain)
         saving = checkpoint_seconds(experiment).median
-        epoch = timings["loop"].median * len(experiment.splits.train) / experiment.batch_size
+        epoch = timings[LOOP].median * len(experiment.splits.train) / experiment.batch_size
         found.append(
-            f"{network} {loop['ratio_of_medians']:.3f} by medians and {loop['ratio_of_minima']:.3f} by minima "
+            f"{network} {ratios['ratio_of_medians']:.3f} by medians and {ratios['ratio_of_minima']:.3f} by minima "
             f"(a checkpoint takes {saving * 1e3:.0f} ms, {saving / epoch:.2%} of an epoch)"
         )
-    reading = f"the loop over the plain step, target below {TARGET}: " + "; ".join(found)
+    reading = f"the loop over the plain step with its figures, target below {TARGET}: " + "; ".join(found)
     return Result("What the loop adds to a step (batch 128)", rows, reading)

@@ -17,6 +17,9 @@ from typing import Any
 
 import jax
 
+FEWEST = 3
+"""Rounds, however slow they are."""
+
 RESULTS = Path(__file__).parent / "results"
 
 Row = dict[str, str | int | float | None]
@@ -65,20 +68,29 @@ class Stopwatch:
         self._timing, self._calls = timing, calls
 
     def __enter__(self) -> None:
-        self._began, self._processor = time.perf_counter(), time.process_time()
+        self.start()
 
     def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begins the slice."""
+        self._began, self._processor = time.perf_counter(), time.process_time()
+
+    def stop(self) -> None:
+        """Ends the slice."""
         self._timing.slices.append((time.perf_counter() - self._began) / self._calls)
         self._timing.processor.append((time.process_time() - self._processor) / self._calls)
 
 
 def alternate(
-    contestants: Mapping[str, Callable[[], Any]], *, rounds: int, slice_seconds: float = 0.25
+    contestants: Mapping[str, Callable[[], Any]], *, seconds: float, slice_seconds: float = 0.2
 ) -> dict[str, Timing]:
-    """Times each contestant in `rounds` slices, in turns, every other round in the opposite order.
+    """Times the contestants in slices, in turns, every other round in the opposite order.
 
     Args:
       contestants: functions that start some work and return arrays; a slice ends when those of its last call are there.
+      seconds: no round begins later than this, compilation not counted, but there are three in any case.
       slice_seconds: about how long a slice lasts; it holds one call at least.
     """
     timings, calls = {}, {}
@@ -90,8 +102,10 @@ def alternate(
         with Stopwatch(warm, 1):
             repeat(contestant, 1)
         calls[name] = max(1, round(slice_seconds / warm.minimum))
-    for turn in range(rounds):
-        for name in list(contestants)[:: 1 if turn % 2 == 0 else -1]:
+    began, turn = time.perf_counter(), 0
+    while turn < FEWEST or time.perf_counter() - began < seconds:
+        turn += 1
+        for name in list(contestants)[:: 1 if turn % 2 else -1]:
             with Stopwatch(timings[name], calls[name]):
                 repeat(contestants[name], calls[name])
     return timings

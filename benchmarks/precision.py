@@ -27,7 +27,7 @@ def run(quick: bool) -> Result:
         experiment = load(f"network.dtype={dtype}")
         contestants[f"training {dtype}"] = training(experiment.mapped_step(), experiment.state(), experiment.batches())
         contestants[f"inference {dtype}"] = inference(experiment)
-    timings = alternate(contestants, rounds=3 if quick else 9, slice_seconds=0.1 if quick else 0.25)
+    timings = alternate(contestants, seconds=1 if quick else 10)
     rows: list[Row] = []
     found = []
     for what in ("training", "inference"):

@@ -19,7 +19,7 @@ def run(quick: bool) -> Result:
             )
             for steps, kind in variants
         }
-        timings = alternate(contestants, rounds=3 if quick else 9, slice_seconds=0.1 if quick else 0.25)
+        timings = alternate(contestants, seconds=1 if quick else 12)
         one = timings["1 one step"]
         for steps, kind in variants:
             timing = timings[f"{steps} {kind}"]

@@ -12,7 +12,7 @@ from convnets.commands.runtime import use_compilation_cache
 from convnets.errors import InvalidValue, nearest
 from convnets.training.evaluation import Evaluator
 from convnets.training.parallel import Devices
-from convnets.training.progress import ProgressBar
+from convnets.training.progress import Screen
 from convnets.training.restore import restore_variables
 from convnets.training.setup import build_model, load_splits
 from convnets.training.workdir import Workdir, write_atomically
@@ -38,8 +38,8 @@ def run(arguments: Arguments) -> int:
 
     evaluator = Evaluator(config, model, devices)
     console = Console(stderr=arguments["json"])
-    with ProgressBar("evaluating", -(-len(splits[name]) // config.evaluation.batch_size), 0, console) as bar:
-        evaluation = evaluator(devices.replicate(variables), splits[name], bar)
+    with Screen(console) as screen:
+        evaluation = evaluator(devices.replicate(variables), splits[name], name, screen)
     assert evaluation is not None
     result = {
         "split": name,

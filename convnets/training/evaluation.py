@@ -10,7 +10,7 @@ from convnets.data.pipeline import EvaluationBatches, read_ahead
 from convnets.data.source import Source
 from convnets.evaluation.evaluate import Evaluation, evaluate
 from convnets.training.parallel import Devices
-from convnets.training.progress import ProgressBar
+from convnets.training.progress import Bar, Screen
 from convnets.training.setup import Model, mapped_evaluation_step
 
 
@@ -25,22 +25,24 @@ class Evaluator:
         self,
         variables: Any,
         source: Source,
-        bar: ProgressBar | None = None,
+        title: str,
+        screen: Screen,
         stop: Callable[[], bool] = lambda: False,
     ) -> Evaluation | None:
-        """Every example of the source once; None if `stop` said so."""
+        """Every example of the source once, under a bar of that title; None if `stop` said so."""
         # The devices share a batch equally; what is filled up weighs nothing.
         size = -(-self.config.evaluation.batch_size // self.devices.count) * self.devices.count
         batches = EvaluationBatches(
             source, batch_size=size, process=jax.process_index(), process_count=jax.process_count()
         )
-        return evaluate(
-            self._step,
-            variables,
-            read_ahead(batches, threads=self.config.loader.threads, buffer=self.config.loader.buffer),
-            self.model.task.summarize,
-            self.devices.split,
-            self.devices.join,
-            progress=(lambda done: bar.update(done)) if bar is not None else (lambda done: None),
-            stop=stop,
-        )
+        with Bar(screen, title, len(batches)) as bar:
+            return evaluate(
+                self._step,
+                variables,
+                read_ahead(batches, threads=self.config.loader.threads, buffer=self.config.loader.buffer),
+                self.model.task.summarize,
+                self.devices.split,
+                self.devices.join,
+                progress=bar.update,
+                stop=stop,
+            )

@@ -12,6 +12,7 @@ import jax
 from ml_collections import ConfigDict
 from rich.console import Console
 
+from convnets.data.source import Source
 from convnets.evaluation.evaluate import Evaluation
 from convnets.training.checkpoints import Checkpoints
 from convnets.training.evaluation import Evaluator
@@ -20,8 +21,9 @@ from convnets.training.figures import Figures
 from convnets.training.interruption import Interruption
 from convnets.training.metrics_log import MetricsLog, best_step
 from convnets.training.parallel import Devices
-from convnets.training.progress import ProgressBar
+from convnets.training.progress import Bar, Screen
 from convnets.training.setup import Model, Plan, Splits, initial_state, mapped_train_step
+from convnets.training.state import TrainState
 from convnets.training.workdir import Workdir
 
 
@@ -82,13 +84,15 @@ class Loop:
         ):
             self._start_or_resume()
             with (
-                MetricsLog(self.workdir.metrics_file, self.workdir.events, self.step) as self.log,
-                ProgressBar("training", self.plan.steps, self.step, self.console) as self.bar,
+                MetricsLog(
+                    self.workdir.metrics_file, self.workdir.events, self.step, writes=jax.process_index() == 0
+                ) as self.log,
+                Screen(self.console) as self.screen,
             ):
-                self._train()
+                with Bar(self.screen, "training", self.plan.steps, self.step) as self.bar:
+                    self._train()
                 if self.interruption.signal is not None:
                     return Outcome(self.step, self.seconds, interrupted=self.interruption.signal)
-                self.bar.say("evaluating the test split")
                 return self._test()
 
     def _start_or_resume(self) -> None:
@@ -189,10 +193,9 @@ class Loop:
         """Evaluates the validation split and tells the plateau schedule; False if interrupted."""
         if self.splits.validation is None:
             return True
-        evaluation = self.evaluator(self.state.variables(), self.splits.validation, stop=self.interruption.wished)
+        evaluation = self._evaluate(self.state, self.splits.validation, "validation", self.step)
         if evaluation is None:
             return False
-        self._record_evaluation(evaluation, "validation", self.step)
         if self.plan.plateau is not None:
             value = evaluation.metrics[self.plan.metric]
             _, plateau = self.plan.plateau.update(
@@ -209,19 +212,22 @@ class Loop:
         state = self.state
         if step != self.step:
             state = self.devices.replicate(self.checkpoints.restore(step, jax.device_get(self.state)))
-        test = self.evaluator(state.variables(), self.splits.test, stop=self.interruption.wished)
+        test = self._evaluate(state, self.splits.test, "test", step)
         if test is None:
             return Outcome(self.step, self.seconds, interrupted=self.interruption.signal)
-        self._record_evaluation(test, "test", step)
         if jax.process_index() == 0:
             self.workdir.save_predictions("test", test.predictions)
         return Outcome(self.step, self.seconds, test=test, test_step=step)
 
-    def _record_evaluation(self, evaluation: Evaluation, split: str, step: int) -> None:
+    def _evaluate(self, state: TrainState, source: Source, split: str, step: int) -> Evaluation | None:
+        """Evaluates and records; None if interrupted."""
+        evaluation = self.evaluator(state.variables(), source, split, self.screen, self.interruption.wished)
+        if evaluation is None:
+            return None
         self.seconds.evaluating += evaluation.seconds
         record = {"kind": "evaluation", "split": split, "step": step, "epoch": self.plan.clock.epochs(step)}
         self.log.write(record | evaluation.metrics | {"examples": evaluation.examples, "seconds": evaluation.seconds})
         figures = "  ".join(f"{name} {value:.4f}" for name, value in evaluation.metrics.items())
-        self.bar.say(
-            f"epoch {record['epoch']:.4g}  step {step}  {split}: {figures}  ({evaluation.examples:,} examples)"
-        )
+        where = f"epoch {record['epoch']:.4g}  step {step}  {split}"
+        self.screen.say(f"{where}: {figures}  ({evaluation.examples:,} examples)")
+        return evaluation

@@ -44,31 +44,37 @@ class MetricsLog:
       path: of metrics.jsonl.
       events: folder of the TensorBoard events.
       step: where the run stands; evaluations at this very step are done again too.
+      writes: whether to write at all; of several processes the first does, the others only remember.
     """
 
-    def __init__(self, path: Path, events: Path, step: int):
+    def __init__(self, path: Path, events: Path, step: int, *, writes: bool = True):
         kept = [
             record
             for record in read_records(path)
             if record["step"] < step or (record["step"] == step and record["kind"] == "train")
         ]
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(_line(record) for record in kept))
-        os.replace(temporary, path)
         self.records = kept
-        self._file = path.open("a")
-        self._events = SummaryWriter(str(events), purge_step=step + 1 if step else None)
+        self._file, self._events = None, None
+        if writes:
+            temporary = path.with_suffix(".tmp")
+            temporary.write_text("".join(_line(record) for record in kept))
+            os.replace(temporary, path)
+            self._file = path.open("a")
+            self._events = SummaryWriter(str(events), purge_step=step + 1 if step else None)
 
     def __enter__(self) -> "MetricsLog":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
-        self._events.close()
+        if self._file is not None and self._events is not None:
+            self._file.close()
+            self._events.close()
 
     def write(self, record: Record) -> None:
         """Writes a record, which has `kind` ("train" or "evaluation"), `step`, and figures."""
         self.records.append(record)
+        if self._file is None or self._events is None:
+            return
         self._file.write(_line(record))
         self._file.flush()
         folder = record.get("split", record["kind"])

@@ -1,67 +1,89 @@
-"""What a person sees while a run goes on: a bar on a terminal, plain lines elsewhere."""
+"""What a person sees while a run goes on: bars on a terminal, plain lines elsewhere."""
 
 import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 LINE_EVERY = 10.0
 """Seconds between plain lines, at least."""
 
 
-class ProgressBar:
-    """Steps done of `total`, the figures of the moment, elapsed and remaining time. A context manager.
+class Screen:
+    """Where progress is drawn. A context manager; while it is entered, bars come and go on it.
 
     Args:
-      total: steps of the whole job.
-      done: steps done before.
-      console: where to draw; None draws nothing (the processes other than the first).
+      console: None draws nothing (the processes other than the first).
     """
 
-    def __init__(self, title: str, total: int, done: int, console: Console | None):
-        self.title, self.total, self.console = title, total, console
-        self._first, self._done, self._start, self._spoken = done, done, time.monotonic(), time.monotonic()
-        self._progress: Progress | None = None
+    def __init__(self, console: Console | None):
+        self.console = console
+        self.rich: Progress | None = None
         if console is not None and console.is_terminal:
-            self._progress = Progress(
-                TextColumn("[bold]{task.description}"),
+            self.rich = Progress(
+                TextColumn("{task.description}"),
                 BarColumn(bar_width=None),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[figures]}"),
-                TimeElapsedColumn(),
                 TextColumn("ETA"),
                 TimeRemainingColumn(),
                 console=console,
                 transient=True,
+                expand=True,
                 refresh_per_second=4,
             )
-            self._bar = self._progress.add_task(title, total=total, completed=done, figures="")
 
-    def __enter__(self) -> "ProgressBar":
-        if self._progress is not None:
-            self._progress.start()
+    def __enter__(self) -> "Screen":
+        if self.rich is not None:
+            self.rich.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-
-    def update(self, done: int, figures: str = "") -> None:
-        """Shows that `done` steps are done, with a few words of figures."""
-        self._done = done
-        if self._progress is not None:
-            self._progress.update(self._bar, completed=done, figures=figures)
-        elif self.console is not None and time.monotonic() - self._spoken >= LINE_EVERY:
-            self._spoken = time.monotonic()
-            self.say(f"{self.title} {done}/{self.total}  {figures}  ETA {self._remaining()}")
+        if self.rich is not None:
+            self.rich.stop()
 
     def say(self, line: str) -> None:
         """A line that stays."""
         if self.console is not None:
             self.console.print(line, highlight=False, soft_wrap=True)
+
+
+class Bar:
+    """Work done of `total`, the figures of the moment, and the time that remains. A context manager.
+
+    Args:
+      total: units of the whole job, `done` of which were done before.
+    """
+
+    def __init__(self, screen: Screen, title: str, total: int, done: int = 0):
+        self.screen, self.title, self.total = screen, title, total
+        self._first, self._done, self._start = done, done, time.monotonic()
+        self._spoken = self._start
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> "Bar":
+        if self.screen.rich is not None:
+            self._task = self.screen.rich.add_task(self.title, total=self.total, completed=self._done, figures="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.screen.rich is not None and self._task is not None:
+            self.screen.rich.remove_task(self._task)
+
+    def update(self, done: int, figures: str = "") -> None:
+        """Shows that `done` units are done, with a few words of figures."""
+        self._done = done
+        if self.screen.rich is not None and self._task is not None:
+            self.screen.rich.update(self._task, completed=done, figures=figures)
+        elif time.monotonic() - self._spoken >= LINE_EVERY:
+            self._spoken = time.monotonic()
+            parts = [f"{self.title} {done}/{self.total}", figures, f"ETA {self._remaining()}"]
+            self.screen.say("  ".join(part for part in parts if part))
 
     def _remaining(self) -> str:
         worked = self._done - self._first

@@ -81,7 +81,9 @@ def create(
     schedules.check_options(name, options)
     warm = in_steps(warmup)
     if warm > total:
-        raise InvalidValue(f"the warm-up of {warmup} is longer than the training of {total} steps: shorten schedule.warmup")
+        raise InvalidValue(
+            f"the warm-up of {warmup} is longer than the training of {total} steps: shorten schedule.warmup"
+        )
     if not warm:
         return schedules[name](peak, total, in_steps, **options)
 
