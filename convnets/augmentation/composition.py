@@ -7,16 +7,20 @@ import jax
 from jax import Array
 
 from convnets.augmentation.registry import Example, augmentations
+from convnets.errors import InvalidValue
 
 
 def compose(chain: Sequence[tuple[str, Mapping[str, Any]]]) -> Callable[[Array, Example], Example]:
     """One function of (key, example) that applies a chain such as `(("pad_and_crop", {"padding": 2}), ("flip", {}))`.
 
     Raises:
-      InvalidValue: an unknown augmentation, or an option that it does not have.
+      InvalidValue: something else than pairs, an unknown augmentation, or an option that it does not have.
     """
     links = []
-    for name, options in chain:
+    for link in chain:
+        if not (isinstance(link, tuple | list) and len(link) == 2 and isinstance(link[1], Mapping)):
+            raise InvalidValue(f"an augmentation is a pair such as ('flip', {{}}), and {link!r} is not")
+        name, options = link
         augmentations.check_options(name, dict(options))
         links.append((augmentations[name], dict(options)))
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from convnets.augmentation.registry import Example, augmentations
+from convnets.errors import InvalidValue
 
 IGNORE = 255
 """The mask value of pixels that have no label."""
@@ -31,7 +32,12 @@ def pad_and_crop(key: Array, example: Example, *, padding: int = 4) -> Example:
 
     Args:
       padding: pixels added on each side; padded pixels of a mask are ignored.
+
+    Raises:
+      InvalidValue: a negative padding.
     """
+    if padding < 0:
+        raise InvalidValue(f"the padding before a crop must not be negative, and is {padding}")
     height, width, _ = example["image"].shape
     both = (padding, padding)
     padded = example | {"image": jnp.pad(example["image"], (both, both, (0, 0)))}

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from convnets.augmentation.registry import Example, augmentations
+from convnets.errors import InvalidValue
 
 
 def mirror(example: Example) -> Example:
@@ -21,6 +22,12 @@ def mirror(example: Example) -> Example:
 
 @augmentations.register
 def flip(key: Array, example: Example, *, probability: float = 0.5) -> Example:
-    """Mirrors the example with the given probability."""
+    """Mirrors the example with the given probability.
+
+    Raises:
+      InvalidValue: a probability outside [0, 1].
+    """
+    if not 0 <= probability <= 1:
+        raise InvalidValue(f"the probability of a flip must lie in [0, 1], and is {probability}")
     toss = jax.random.bernoulli(key, probability)
     return jax.tree.map(lambda yes, no: jnp.where(toss, yes, no), mirror(example), example)

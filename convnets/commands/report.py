@@ -1,6 +1,7 @@
 """`launch.py report`: a run's plots and its report.html, from what its workdir holds."""
 
 import json
+from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -26,12 +27,14 @@ def run(arguments: Arguments) -> int:
     workdir = Workdir(arguments.required("workdir"))
     config = config_of(workdir, arguments)
     use_compilation_cache()
-    build_report(workdir, config, Console())
+    model = build_model(config, workdir.info())
+    step, variables = restore_variables(workdir, config, model, config.evaluation.checkpoint)
+    build_report(workdir, config, Console(), step, variables)
     return 0
 
 
-def build_report(workdir: Workdir, config: ConfigDict, console: Console) -> None:
-    """Writes `plots/*.png` and `report.html`.
+def build_report(workdir: Workdir, config: ConfigDict, console: Console, step: int, variables: Any) -> None:
+    """Writes `plots/*.png` and `report.html` of a run, whose checkpoint of `step` holds `variables`.
 
     Raises:
       InvalidValue: a run that has not trained yet.
@@ -45,7 +48,6 @@ def build_report(workdir: Workdir, config: ConfigDict, console: Console) -> None
     accuracies = [name for name in model.task.metrics if name in (model.task.progress,)]
     plot_learning_curves(records, curves, metrics=accuracies)
     pictures = [("Learning curves", curves)]
-    step, variables = restore_variables(workdir, config, model, config.evaluation.checkpoint)
     name, kernel = first_kernel(model, variables["params"])
     plot_filters(kernel, workdir.plots / "filters.png")
     pictures.append((f"The filters of {name}, the first layer, at step {step}", workdir.plots / "filters.png"))

@@ -16,7 +16,7 @@ from convnets.commands.runtime import use_compilation_cache
 from convnets.errors import InvalidValue
 from convnets.training.loop import Loop, Outcome
 from convnets.training.parallel import Devices
-from convnets.training.setup import build_model, check_batch_size, load_splits, make_plan
+from convnets.training.setup import build_model, check_augmentation, check_batch_size, load_splits, make_plan
 from convnets.training.workdir import Workdir, write_atomically
 
 
@@ -37,6 +37,7 @@ def run(arguments: Arguments) -> int:
     check_batch_size(config, devices)
     splits = load_splits(config)
     model = build_model(config, splits.train.info)
+    check_augmentation(config, splits.train.info)
     plan = make_plan(config, model.task, len(splits.train))
     console = Console() if jax.process_index() == 0 else None
     if console is not None:
@@ -77,19 +78,20 @@ def join_processes(arguments: Arguments) -> None:
 
 def finish(config: ConfigDict, workdir: Workdir, outcome: Outcome, console: Console) -> None:
     """Prints the table of results, and writes summary.json and the report."""
-    test, seconds = outcome.test, outcome.seconds
+    test, seconds, step = outcome.test, outcome.seconds, outcome.test_step
     assert test is not None
+    assert step is not None
     images = outcome.step * config.train.batch_size
     summary = {
         "split": "test",
-        "checkpoint": outcome.test_step,
+        "checkpoint": step,
         **test.metrics,
         "examples": test.examples,
         "images_per_second": images / seconds.training if seconds.training else 0.0,
         "seconds": asdict(seconds),
     }
     write_atomically(workdir.summary_file, json.dumps(summary, indent=2))
-    table = Table(title=f"test, checkpoint of step {outcome.test_step}", show_header=False)
+    table = Table(title=f"test, checkpoint of step {step}", show_header=False)
     for name, value in test.metrics.items():
         table.add_row(name, f"{value:.4f}")
     table.add_row("examples seen", f"{test.examples:,}")
@@ -97,4 +99,4 @@ def finish(config: ConfigDict, workdir: Workdir, outcome: Outcome, console: Cons
     for name, value in asdict(seconds).items():
         table.add_row(name, f"{value:.1f} s")
     console.print(table)
-    build_report(workdir, config, console)
+    build_report(workdir, config, console, step, outcome.variables)

@@ -62,8 +62,7 @@ class TrainingBatches:
     ):
         self.source, self.batch_size, self.steps = source, batch_size, steps
         self.order = EpochOrder(len(source), seed)
-        share = batch_size // process_count
-        self.slice = slice(process * share, (process + 1) * share)
+        self.slice = _share(batch_size, process, process_count)
 
     def __len__(self) -> int:
         return self.steps
@@ -84,8 +83,7 @@ class EvaluationBatches:
 
     def __init__(self, source: Source, *, batch_size: int, process: int = 0, process_count: int = 1):
         self.source, self.batch_size = source, batch_size
-        share = batch_size // process_count
-        self.slice = slice(process * share, (process + 1) * share)
+        self.slice = _share(batch_size, process, process_count)
 
     def __len__(self) -> int:
         return -(-len(self.source) // self.batch_size)
@@ -97,6 +95,14 @@ class EvaluationBatches:
         # A place filled up repeats the last example, whose weight is then 0.
         batch = load_batch(self.source, np.minimum(places, len(self.source) - 1))
         return batch | {"weight": real.astype(np.float32)}
+
+
+def _share(batch_size: int, process: int, process_count: int) -> slice:
+    """The part of each batch that a process reads."""
+    if batch_size % process_count:
+        raise ValueError(f"a batch of {batch_size} examples can't be shared equally by {process_count} processes")
+    share = batch_size // process_count
+    return slice(process * share, (process + 1) * share)
 
 
 def read_ahead(

@@ -44,11 +44,11 @@ class Classification:
     def loss(self, outputs: Outputs, batch: Mapping[str, Array]) -> Array:
         """Softmax cross-entropy of each example, in nats, float32 `[N]`."""
         truth = optax.smooth_labels(jax.nn.one_hot(batch["label"], len(self.classes)), self.label_smoothing)
-        return optax.softmax_cross_entropy(outputs[0], truth)
+        return optax.softmax_cross_entropy(one_window(outputs), truth)
 
     def measure(self, outputs: Outputs, batch: Mapping[str, Array]) -> dict[str, Array]:
         """Weighted sums of the cross-entropy (without smoothing) and of correct examples."""
-        logits, labels, weight = outputs[0], batch["label"], batch["weight"]
+        logits, labels, weight = one_window(outputs), batch["label"], batch["weight"]
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         return {
             "weight": jnp.sum(weight),
@@ -65,8 +65,9 @@ class Classification:
         """The five likeliest classes, int32 `[N, 5]`, the likeliest first, and their probabilities, float32."""
         count = min(5, len(self.classes))
         # By the logits, as top-1 counts: probabilities round to equal ones where logits still differ.
-        _, classes = jax.lax.top_k(outputs[0], count)
-        probabilities = jnp.take_along_axis(jax.nn.softmax(outputs[0]), classes, axis=-1)
+        logits = one_window(outputs)
+        _, classes = jax.lax.top_k(logits, count)
+        probabilities = jnp.take_along_axis(jax.nn.softmax(logits), classes, axis=-1)
         return {"classes": classes.astype(jnp.int32), "probabilities": probabilities}
 
     def pictures(self, predictions: Mapping[str, np.ndarray], source: Source, folder: Path) -> list[tuple[str, Path]]:
@@ -79,8 +80,9 @@ class Classification:
 
         wrong = np.flatnonzero(labels != predicted)
         worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES_SHOWN]
+        images = load_batch(source, worst)["image"] if len(worst) else np.zeros((0, *source.info.image_shape), np.uint8)
         plot_mistakes(
-            load_batch(source, worst)["image"],
+            images,
             labels[worst],
             predicted[worst],
             confidence[worst],
@@ -104,6 +106,21 @@ class Classification:
             }
             for labels, probabilities in zip(predictions["classes"], predictions["probabilities"], strict=True)
         ]
+
+
+def one_window(outputs: Outputs) -> Array:
+    """The logits `[N, C]` of images of the network's native size.
+
+    Raises:
+      InvalidValue: a map of logits, as larger images give.
+    """
+    logits = outputs[0]
+    if logits.ndim != 2:
+        raise InvalidValue(
+            f"the images are larger than the network's native size, so that it gives a {logits.shape[1]} x "
+            f"{logits.shape[2]} map of logits instead of one label: serve smaller images (for example by data.padding)"
+        )
+    return logits
 
 
 @tasks.register

@@ -156,6 +156,9 @@ def check(config: ConfigDict) -> None:
     for field, value in positive.items():
         if value <= 0:
             raise InvalidValue(f"{field} is {value}, and must be positive")
+    for field, value in {"seed": config.seed, "validation.seed": config.validation.seed}.items():
+        if value < 0:
+            raise InvalidValue(f"{field} is {value}, and must not be negative")
     if not 0 <= train.average_decay < 1:
         raise InvalidValue(f"train.average_decay is {train.average_decay}, and must lie in [0, 1)")
     allowed = {

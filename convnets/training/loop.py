@@ -7,6 +7,7 @@ function of the step and of what a checkpoint holds, so a run that was stopped a
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -45,6 +46,7 @@ class Outcome:
       interrupted: the signal that ended it, or None.
       test: the evaluation of the test split, unless interrupted.
       test_step: the step of the checkpoint that was tested.
+      variables: what was tested, as NumPy arrays.
     """
 
     step: int
@@ -52,6 +54,7 @@ class Outcome:
     interrupted: int | None = None
     test: Evaluation | None = None
     test_step: int | None = None
+    variables: Any = None
 
 
 @dataclass
@@ -217,7 +220,8 @@ class Loop:
             return Outcome(self.step, self.seconds, interrupted=self.interruption.signal)
         if jax.process_index() == 0:
             self.workdir.save_predictions("test", test.predictions)
-        return Outcome(self.step, self.seconds, test=test, test_step=step)
+        variables = jax.device_get(state.variables())
+        return Outcome(self.step, self.seconds, test=test, test_step=step, variables=variables)
 
     def _evaluate(self, state: TrainState, source: Source, split: str, step: int) -> Evaluation | None:
         """Evaluates and records; None if interrupted."""

@@ -28,6 +28,8 @@ def adamw(
     decay: optax.GradientTransformation, *, b1: float = 0.9, b2: float = 0.999, epsilon: float = 1e-8
 ) -> optax.GradientTransformation:
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+    if not (0 <= b1 < 1 and 0 <= b2 < 1 and epsilon > 0):
+        raise InvalidValue(f"adamw needs b1 and b2 in [0, 1) and epsilon > 0, not {b1}, {b2} and {epsilon}")
     return optax.chain(optax.scale_by_adam(b1, b2, epsilon), decay)
 
 

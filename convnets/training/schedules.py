@@ -4,6 +4,7 @@ A schedule is a pure function of the step. The one that depends on what happened
 the validation error plateaus", is a constant schedule times a scale that the train state remembers.
 """
 
+from collections import Counter
 from collections.abc import Callable
 
 import optax
@@ -36,7 +37,10 @@ def staircase(
     factor: float = 0.1,
 ) -> optax.Schedule:
     """The peak, multiplied by `factor` at each boundary. Boundaries count from the start of training."""
-    return optax.piecewise_constant_schedule(peak, {in_steps(boundary): factor for boundary in boundaries})
+    if factor <= 0:
+        raise InvalidValue(f"schedule.factor of the staircase is {factor}, and must be positive")
+    steps = Counter(in_steps(boundary) for boundary in boundaries)
+    return optax.piecewise_constant_schedule(peak, {step: factor**times for step, times in steps.items()})
 
 
 @schedules.register
@@ -70,7 +74,7 @@ def plateau(
 def create(
     name: str, peak: float, total: int, in_steps: InSteps, *, warmup: str = "0 steps", **options: object
 ) -> optax.Schedule:
-    """A schedule by its name, over `total` steps of which the first are a linear warm-up from 0.
+    """A schedule by its name, over `total` steps of which the first are a linear warm-up.
 
     Args:
       warmup: a duration; the schedule proper begins after it, and boundaries of a staircase stay where they are.
@@ -91,6 +95,6 @@ def create(
         return in_steps(text) - warm
 
     after = schedules[name](peak, total - warm, in_steps_after, **options)
-    # The ramp reaches the peak at the first step after the warm-up, and its first step is not wasted on 0.
+    # Its first step is not wasted on 0, and its last has the peak.
     ramp = optax.linear_schedule(peak / warm, peak, max(warm - 1, 1))
     return optax.join_schedules([ramp, after], [warm])

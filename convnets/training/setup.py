@@ -63,8 +63,15 @@ def build_model(config: ConfigDict, info: SourceInfo) -> Model:
             f"{info.image_shape[-1]} channels"
         )
     network = task.network(config.network.name, options)
-    # Traced, not computed: an image too small for the network is refused here and not after minutes.
-    jax.eval_shape(partial(network.init, train=False), jax.random.key(0), jnp.zeros((1, *info.image_shape)))
+    image = jnp.zeros((1, *info.image_shape))
+
+    def once() -> Any:
+        variables = network.init(jax.random.key(0), image, train=False)
+        outputs: Any = network.apply(variables, image, train=False)
+        return task.predictions(outputs)
+
+    # Traced, not computed: images that don't fit the network or the task are refused here and not after minutes.
+    jax.eval_shape(once)
     return Model(task, network, step.Normalization(mean, deviation), info)
 
 
@@ -174,6 +181,15 @@ def initial_state(config: ConfigDict, model: Model, plan: Plan) -> TrainState:
         average=config.train.average_decay > 0,
         plateau=plan.plateau,
     )
+
+
+def check_augmentation(config: ConfigDict, info: SourceInfo) -> None:
+    """Refuses augmentations that these images can't be given.
+
+    Raises:
+      InvalidValue: what an augmentation refuses.
+    """
+    jax.eval_shape(compose(config.augmentation), jax.random.key(0), {"image": jnp.zeros(info.image_shape)})
 
 
 def check_batch_size(config: ConfigDict, devices: Devices) -> None:

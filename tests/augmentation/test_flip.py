@@ -1,5 +1,7 @@
 """Mirrored images, with their masks and boxes."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from convnets.augmentation import augmentations
 from convnets.augmentation.flip import flip, mirror
+from convnets.errors import InvalidValue
 
 
 def painted(boxes: list[tuple[int, int, int, int]], height: int = 9, width: int = 14) -> dict[str, np.ndarray]:
@@ -40,7 +43,7 @@ def test_twice_mirrored_is_as_it_was():
         np.testing.assert_array_equal(twice[field], value)
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnums=0)
 def flips(probability: float) -> dict[str, jax.Array]:
     """4,000 copies of one example, each with a key of its own."""
     given = painted([(1, 2, 4, 5)])
@@ -62,3 +65,9 @@ def test_so_many_are_mirrored_and_never_in_part(probability):
 
 def test_by_default_it_is_an_even_toss():
     assert augmentations.options("flip") == {"probability": 0.5}
+
+
+@pytest.mark.parametrize("probability", [-0.1, 1.1])
+def test_what_is_no_probability_is_refused(probability):
+    with pytest.raises(InvalidValue, match="the probability of a flip must lie in"):
+        flip(jax.random.key(0), painted([(1, 2, 4, 5)]), probability=probability)

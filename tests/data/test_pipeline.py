@@ -1,5 +1,8 @@
 """The order of training examples, and the batches of training and evaluation."""
 
+import functools
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -170,4 +173,11 @@ def test_no_more_than_the_buffer_is_read_ahead():
 
     stream = read_ahead(Counted(source(5), batch_size=2, seed=0, steps=100), threads=2, buffer=3)
     next(stream)
-    assert max(asked) <= 1 + 3
+    time.sleep(0.3)  # for the readers to go as far as they will
+    assert 3 <= max(asked) <= 1 + 3
+
+
+@pytest.mark.parametrize("kind", [EvaluationBatches, functools.partial(TrainingBatches, seed=0, steps=1)])
+def test_a_batch_that_the_processes_can_not_share_is_refused(kind):
+    with pytest.raises(ValueError, match=r"a batch of 5 examples can.t be shared equally by 2 processes"):
+        kind(source(5), batch_size=5, process=0, process_count=2)

@@ -42,14 +42,16 @@ def test_the_loss_of_each_example_is_the_cross_entropy_with_the_smoothed_label(s
     task = tasks.create("classification", info(), label_smoothing=smoothing)
     truth = np.full(logits.shape, smoothing / len(CLASSES))
     truth[np.arange(len(labels)), labels] += 1 - smoothing
-    loss = task.loss(outputs(logits), {"label": jnp.asarray(labels)})
+    loss = jax.jit(task.loss)(outputs(logits), {"label": jnp.asarray(labels)})
     assert loss.shape == (8,) and loss.dtype == jnp.float32
     np.testing.assert_allclose(loss, -(truth * log_softmax(logits)).sum(-1), rtol=1e-5)
 
 
 def test_a_network_that_says_nothing_loses_the_logarithm_of_the_number_of_classes():
     task = tasks.create("classification", info())
-    np.testing.assert_allclose(task.loss(outputs(np.zeros((2, 7))), {"label": jnp.array([0, 6])}), np.log(7), rtol=1e-6)
+    np.testing.assert_allclose(
+        jax.jit(task.loss)(outputs(np.zeros((2, 7))), {"label": jnp.array([0, 6])}), np.log(7), rtol=1e-6
+    )
 
 
 def test_measures_are_sums_over_the_examples_that_weigh_something_and_do_not_smooth():
@@ -57,7 +59,7 @@ def test_measures_are_sums_over_the_examples_that_weigh_something_and_do_not_smo
     weight = np.array([1, 1, 0, 1, 0, 1, 1, 1, 1, 1, 0, 1], np.float32)
     task = tasks.create("classification", info(), label_smoothing=0.3)
     batch = {"label": jnp.asarray(labels), "weight": jnp.asarray(weight)}
-    sums = task.measure(outputs(logits), batch)
+    sums = jax.jit(task.measure)(outputs(logits), batch)
     real = weight == 1
     best = np.argsort(-logits, -1, kind="stable")
     right = best == labels[:, None]
@@ -71,7 +73,7 @@ def test_measures_are_sums_over_the_examples_that_weigh_something_and_do_not_smo
     assert {name: float(value) for name, value in sums.items()} == pytest.approx(expected, rel=1e-5)
 
     changed = np.where(real[:, None], logits, 50.0 * np.eye(7)[labels])
-    again = task.measure(outputs(changed), batch)
+    again = jax.jit(task.measure)(outputs(changed), batch)
     assert {name: float(value) for name, value in again.items()} == pytest.approx(expected, rel=1e-5)
 
 
@@ -85,7 +87,7 @@ def test_metrics_are_means_over_the_weight_and_are_named_with_their_better_side(
 
 def test_predictions_are_the_five_likeliest_classes_in_order_with_their_probabilities():
     logits, _ = some_logits()
-    predictions = tasks.create("classification", info()).predictions(outputs(logits))
+    predictions = jax.jit(tasks.create("classification", info()).predictions)(outputs(logits))
     best = np.argsort(-logits, -1, kind="stable")[:, :5]
     assert predictions["classes"].dtype == jnp.int32 and predictions["probabilities"].dtype == jnp.float32
     np.testing.assert_array_equal(predictions["classes"], best)
@@ -105,8 +107,9 @@ def test_predictions_are_the_five_likeliest_classes_in_order_with_their_probabil
 def test_the_likeliest_class_is_the_one_that_top_1_counts(logits, order):
     task = tasks.create("classification", info(tuple("abcd")))
     assert task.predictions(outputs([logits]))["classes"].tolist() == [order]
+    measure = jax.jit(task.measure)
     for label in range(4):
-        sums = task.measure(outputs([logits]), {"label": jnp.array([label]), "weight": jnp.ones(1)})
+        sums = measure(outputs([logits]), {"label": jnp.array([label]), "weight": jnp.ones(1)})
         assert float(sums["top1"]) == (label == order[0])
 
 
@@ -115,7 +118,7 @@ def test_of_fewer_than_five_classes_all_are_predicted():
     predictions = task.predictions(outputs([[0.0, np.log(3.0)]]))
     assert predictions["classes"].tolist() == [[1, 0]]
     np.testing.assert_allclose(predictions["probabilities"], [[0.75, 0.25]], rtol=1e-6)
-    sums = task.measure(outputs([[0.0, 1.0]]), {"label": jnp.array([0]), "weight": jnp.ones(1)})
+    sums = jax.jit(task.measure)(outputs([[0.0, 1.0]]), {"label": jnp.array([0]), "weight": jnp.ones(1)})
     assert (float(sums["top1"]), float(sums["top5"])) == (0, 1)
 
 

@@ -113,3 +113,13 @@ def test_the_shortest_and_the_longest_warm_up():
 def test_what_cannot_be_is_refused(name, options, sentence):
     with pytest.raises(InvalidValue, match=sentence):
         schedules.create(name, 0.1, 10, in_steps, **options)
+
+
+def test_two_boundaries_that_fall_on_one_step_both_count():
+    schedule = schedules.create("staircase", 1.0, 100, lambda text: 10, boundaries=("1 steps", "2 steps"), factor=0.5)
+    assert [float(schedule(step)) for step in (9, 11)] == [1.0, 0.25]
+
+
+def test_a_staircase_that_does_not_go_down_to_something_positive_is_refused():
+    with pytest.raises(InvalidValue, match=r"schedule\.factor of the staircase is -1.0, and must be positive"):
+        schedules.create("staircase", 1.0, 100, in_steps, boundaries=(), factor=-1.0)
