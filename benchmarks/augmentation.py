@@ -37,7 +37,7 @@ def run(quick: bool) -> Result:
             contestants[name] = contestant
         except (InvalidValue, TypeError) as error:
             refused[name] = str(error)
-    timings = alternate(contestants, seconds=1 if quick else 10)
+    timings = alternate(contestants, seconds=0.5 if quick else 10)
     step = timings.pop("training step")
     rows: list[Row] = [
         {

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,7 @@ class Experiment:
         return self.devices.wrap(repeated, (REPLICATED, REPLICATED), batch_axis=1, donate=True)
 
 
+@cache
 def load(*overrides: str) -> Experiment:
     """The experiment with overrides such as `"train.batch_size=16"`, on one device.
 

@@ -11,10 +11,9 @@ def run(quick: bool) -> Result:
         variants += [(parts, "unrolled"), (parts, "looped")]
     contestants = {}
     for parts, kind in variants:
-        experiment = load(f"train.gradient_accumulation={parts}")
-        mapped = experiment.mapped_step(unroll_microbatches=kind != "looped")
-        contestants[f"{parts} {kind}"] = training(mapped, experiment.state(), experiment.batches())
-    timings = alternate(contestants, seconds=1 if quick else 15)
+        mapped = load(f"train.gradient_accumulation={parts}").mapped_step(unroll_microbatches=kind != "looped")
+        contestants[f"{parts} {kind}"] = training(mapped, load().state(), load().batches())
+    timings = alternate(contestants, seconds=0.5 if quick else 15)
     whole = timings["1 whole"]
     rows: list[Row] = [
         {

@@ -19,11 +19,10 @@ from convnets.training.config import options_of
 from convnets.training.setup import Plan
 
 
-def make_plain_step(config: ConfigDict, num_classes: int, plan: Plan, *, figures: bool) -> Any:
+def make_plain_step(config: ConfigDict, num_classes: int, plan: Plan) -> Any:
     """`(state, batch) -> (state, figures)`, jitted; the state is the loop's, the batch one of `[N, ...]`.
 
-    Args:
-      figures: whether to compute all that the loop logs (top-1, top-5, norm of the gradient, ...), or the loss alone.
+    The figures are those that the loop logs: loss, top-1, top-5, learning rate and the norm of the gradient.
     """
     options = options_of(config, "network")
     if "norm" in architectures.architectures.options(config.network.name):
@@ -57,8 +56,6 @@ def make_plain_step(config: ConfigDict, num_classes: int, plan: Plan, *, figures
         state = state.replace(
             step=state.step + 1, params=params, batch_stats=batch_stats, optimizer_state=optimizer_state
         )
-        if not figures:
-            return state, {"loss": loss}
         five = jax.lax.top_k(logits, 5)[1] == batch["label"][:, None]
         return state, {
             "loss": loss,

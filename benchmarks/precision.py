@@ -15,7 +15,7 @@ TYPES = ("float32", "bfloat16")
 def inference(experiment: Experiment) -> Callable[[], Any]:
     """A contestant: the evaluation step on one batch."""
     mapped = mapped_evaluation_step(experiment.model, experiment.devices)
-    variables = experiment.state().variables()
+    variables = load().state().variables()
     batch = experiment.devices.split(experiment.examples())
     return lambda: mapped(variables, batch)
 
@@ -25,9 +25,9 @@ def run(quick: bool) -> Result:
     contestants: dict[str, Callable[[], Any]] = {}
     for dtype in TYPES:
         experiment = load(f"network.dtype={dtype}")
-        contestants[f"training {dtype}"] = training(experiment.mapped_step(), experiment.state(), experiment.batches())
+        contestants[f"training {dtype}"] = training(experiment.mapped_step(), load().state(), experiment.batches())
         contestants[f"inference {dtype}"] = inference(experiment)
-    timings = alternate(contestants, seconds=1 if quick else 10)
+    timings = alternate(contestants, seconds=0.5 if quick else 10)
     rows: list[Row] = []
     found = []
     for what in ("training", "inference"):

@@ -15,11 +15,11 @@ def run(quick: bool) -> Result:
             variants += [(steps, "unrolled"), (steps, "looped")]
         contestants = {
             f"{steps} {kind}": training(
-                experiment.mapped_step(unroll_steps=kind != "looped"), experiment.state(), experiment.batches(steps)
+                experiment.mapped_step(unroll_steps=kind != "looped"), load().state(), experiment.batches(steps)
             )
             for steps, kind in variants
         }
-        timings = alternate(contestants, seconds=1 if quick else 12)
+        timings = alternate(contestants, seconds=0.5 if quick else 12)
         one = timings["1 one step"]
         for steps, kind in variants:
             timing = timings[f"{steps} {kind}"]

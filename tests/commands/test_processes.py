@@ -1,5 +1,7 @@
 """Several real processes train as one."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from launching import EXPERIMENT, evaluations, free_port, launch, losses, needs_data, start
@@ -18,13 +20,26 @@ FIELDS = (
 )
 
 
-@pytest.mark.parametrize("wrapper", ["pmap", "shard_map"])
-def test_two_processes_give_the_loss_curve_of_two_devices_and_evaluate_every_example_once(tmp_path, wrapper):
-    fields = (*FIELDS, f"--config.train.wrapper={wrapper}")
-    status, said = launch(["train", *fields, f"--workdir={tmp_path / 'one'}"], devices=2)
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory) -> Path:
+    """The workdir of the same run by one process with two devices."""
+    workdir = tmp_path_factory.mktemp("one_process") / "run"
+    status, said = launch(["train", *FIELDS, f"--workdir={workdir}"], devices=2)
     assert status == 0, said
+    return workdir
 
-    together = (*fields, f"--workdir={tmp_path / 'two'}", f"--coordinator=127.0.0.1:{free_port()}", "--num_processes=2")
+
+@pytest.mark.parametrize("wrapper", ["pmap", "shard_map"])
+def test_two_processes_give_the_loss_curve_of_two_devices_and_evaluate_every_example_once(
+    one_process, tmp_path, wrapper
+):
+    together = (
+        *FIELDS,
+        f"--config.train.wrapper={wrapper}",
+        f"--workdir={tmp_path}",
+        f"--coordinator=127.0.0.1:{free_port()}",
+        "--num_processes=2",
+    )
     processes = [start(["train", *together, f"--process_id={number}"]) for number in range(2)]
     outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
@@ -32,11 +47,11 @@ def test_two_processes_give_the_loss_curve_of_two_devices_and_evaluate_every_exa
     assert "examples seen" in outputs[0]
     assert "examples seen" not in outputs[1]
 
-    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    one, two = losses(one_process), losses(tmp_path)
     assert list(one) == list(two)
     assert len(one) == 10
     np.testing.assert_allclose(list(two.values()), list(one.values()), rtol=1e-4)
-    ours, theirs = evaluations(tmp_path / "two"), evaluations(tmp_path / "one")
+    ours, theirs = evaluations(tmp_path), evaluations(one_process)
     assert [e[:3] for e in ours] == [e[:3] for e in theirs]
     assert [e[2] for e in ours] == [999, 999, 10_000]
     np.testing.assert_allclose([e[3] for e in ours], [e[3] for e in theirs], rtol=1e-3)
