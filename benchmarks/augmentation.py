@@ -31,8 +31,8 @@ def run(quick: bool) -> Result:
     contestants = {"training step": training(experiment.mapped_step(), experiment.state(), experiment.batches())}
     refused = {}
     for name in augmentations:
-        contestant = augmenting(experiment, ((name, {}),))
         try:
+            contestant = augmenting(experiment, ((name, {}),))
             contestant()
             contestants[name] = contestant
         except (InvalidValue, TypeError) as error:

@@ -103,7 +103,7 @@ def measure(experiment: Experiment, steps: int, seconds: float) -> dict[str, Tim
     """Seconds a step of the loop, of the mapped step alone on one batch, and of the plain step on the same batch."""
 
     def others(mapped: Step, batches: Any) -> dict[str, Callable[[], Any]]:
-        classes = experiment.model.info.num_classes
+        classes = len(experiment.model.info.classes)
         batch = jax.device_put(experiment.examples())
         plain = make_plain_step(experiment.config, classes, experiment.plan)
         return {

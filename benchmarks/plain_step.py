@@ -22,7 +22,7 @@ from convnets.training.setup import Plan
 def make_plain_step(config: ConfigDict, num_classes: int, plan: Plan) -> Any:
     """`(state, batch) -> (state, figures)`, jitted; the state is the loop's, the batch one of `[N, ...]`.
 
-    The figures are those that the loop logs: loss, top-1, top-5, learning rate and the norm of the gradient.
+    The figures are those that the loop logs: loss, top-1, top-5, learning rate, norms of gradient and parameters.
     """
     options = options_of(config, "network")
     if "norm" in architectures.architectures.options(config.network.name):
@@ -63,6 +63,7 @@ def make_plain_step(config: ConfigDict, num_classes: int, plan: Plan) -> Any:
             "top5": jnp.sum(five),
             "learning_rate": learning_rate,
             "gradient_norm": optax.tree.norm(gradient),
+            "parameter_norm": optax.tree.norm(params),
         }
 
     return step

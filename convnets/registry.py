@@ -13,6 +13,10 @@ from convnets.errors import InvalidValue, nearest
 Choice = TypeVar("Choice", bound=Callable[..., Any])
 
 
+PLAIN: dict[type, Any] = {bool: bool, int: int, float: int | float, str: str}
+"""Types of defaults that are checked, and what they take."""
+
+
 class Registry(Generic[Choice]):
     """A table from names to functions.
 
@@ -51,14 +55,20 @@ class Registry(Generic[Choice]):
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
 
     def check_options(self, name: str, given: dict[str, Any]) -> None:
-        """Refuses options that the choice does not have.
+        """Refuses options that the choice does not have, and values of another type than the default's.
 
         Raises:
-          InvalidValue: an option that is not a keyword-only parameter of the choice.
+          InvalidValue: such an option.
         """
         parameters = inspect.signature(self[name]).parameters.values()
-        known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-        for option in given:
+        known = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        for option, value in given.items():
             if option not in known:
                 hint = nearest(option, known) if known else "it has none"
                 raise InvalidValue(f"the {self.kind} {name!r} has no option {option!r}: {hint}")
+            default = known[option]
+            if type(default) in PLAIN and not isinstance(value, PLAIN[type(default)]):
+                raise InvalidValue(
+                    f"the option {option!r} of the {self.kind} {name!r} takes a {type(default).__name__}, such as "
+                    f"{default!r}, and was given {value!r}"
+                )

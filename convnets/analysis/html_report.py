@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from convnets.analysis.style import write_atomically
+from convnets.files import write_atomically
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 NUMBER = re.compile(r"[-+−±]?[\d.,]+(e[-+]?\d+)?\s?(%|±.*)?|nan|–|-|", re.IGNORECASE)

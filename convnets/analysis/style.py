@@ -7,14 +7,14 @@ For the same reason nothing here touches `rcParams`: every size and colour is pa
 """
 
 import io
-import os
-import threading
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from convnets.files import write_atomically
 
 DPI = 130
 
@@ -118,15 +118,3 @@ def save(figure: Figure, path: Path) -> None:
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=DPI, facecolor=PAPER, metadata={"Software": None})
     write_atomically(path, png.getvalue())
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes `content` to `path` so that a reader, or a crash, sees the old file or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not a `tempfile`: that is readable by its owner only, and `os.replace` would keep it so.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -9,6 +9,9 @@ from jax import Array
 from convnets.augmentation.registry import Example, augmentations
 from convnets.errors import InvalidValue
 
+STREAM = 1
+"""What sets the draws of augmentation apart from all others of the same seed."""
+
 
 def compose(chain: Sequence[tuple[str, Mapping[str, Any]]]) -> Callable[[Array, Example], Example]:
     """One function of (key, example) that applies a chain such as `(("pad_and_crop", {"padding": 2}), ("flip", {}))`.
@@ -43,6 +46,8 @@ def example_keys(seed: int, epochs: Array, indices: Array) -> Array:
     """
 
     def key(epoch: Array, index: Array) -> Array:
-        return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), epoch), index)
+        return jax.random.fold_in(jax.random.fold_in(stream, epoch), index)
+
+    stream = jax.random.fold_in(jax.random.key(seed), STREAM)
 
     return jax.vmap(key)(epochs, indices)

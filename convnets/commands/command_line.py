@@ -1,5 +1,7 @@
 """The command line: `launch.py COMMAND [--flag=value ...] [--config.field=value ...]`."""
 
+import itertools
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,8 +30,8 @@ DEFINE: dict[type, Callable[..., Any]] = {
 
 CONFIG = Flag("config", "", "the experiment: a Python file with get_config()")
 WORKDIR = Flag("workdir", "", "the folder of the run: config, metrics, checkpoints, plots and report")
-DATA_DIR = Flag("data_dir", "", "where the data set's files are, looked at before the usual places")
-CHECKPOINT = Flag("checkpoint", "best", "which checkpoint: best (by the validation metric), last, or a step")
+DATA_DIR = Flag("data_dir", "", "the folder of the data set's files, instead of the usual places")
+CHECKPOINT = Flag("checkpoint", "", "best (by the validation metric), last, or a step; by default what the run tested")
 JSON = Flag("json", False, "print JSON instead of a table")
 
 
@@ -149,6 +151,9 @@ def main(line: Sequence[str]) -> int:
     except ConvnetsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 def overview() -> str:
@@ -174,6 +179,7 @@ def help_of(command: str, arguments: Sequence[str]) -> str:
         lines.append(f"  {'--config.a.b=value':<16} sets a field of the experiment")
     lines += ["", f"example: python {about.example}"]
     named = [argument.partition("=")[2] for argument in arguments if argument.startswith("--config=")]
+    named += [value for flag, value in itertools.pairwise(arguments) if flag == "--config"]
     if named:
         from convnets.commands.experiments import is_override, load_experiment, override
         from convnets.training.config import flatten

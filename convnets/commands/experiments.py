@@ -8,8 +8,10 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from convnets.commands.command_line import Arguments
 from convnets.errors import InvalidValue, nearest
 from convnets.training.config import CHOICES, check, complete, flatten
+from convnets.training.workdir import Workdir
 
 _OVERRIDE = re.compile(r"--?(?:no)?config\.([\w.]+)(?:=(.*))?", re.DOTALL)
 
@@ -61,7 +63,7 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
         values(line)
     except (flags.Error, TypeError, ValueError) as error:
         # The library's own words name the flag first: "flag --config.a=x: could not convert ...".
-        found = re.search(r"--config\.([\w.]+)", str(error))
+        found = re.search(r"--(?:no)?config\.([\w.]+)", str(error))
         if found is None or found[1] not in fields:
             raise InvalidValue(f"{error}") from None
         value = fields[found[1]]
@@ -71,6 +73,43 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
         ) from None
     check(config)
     return config
+
+
+OVERRIDABLE = ("evaluation.", "loader.", "data.data_dir", "train.wrapper")
+"""Fields that may differ from the run's own: none of them changes the network or the examples."""
+
+
+def config_of_run(workdir: Workdir, arguments: Arguments) -> ConfigDict:
+    """The config of the run in a workdir with the command line's overrides, for commands that don't train.
+
+    Raises:
+      InvalidValue: an override of what the run is, or an argument that is no flag.
+    """
+    refuse_rest(arguments)
+    for given in arguments.overrides:
+        field = given.partition("config.")[2].partition("=")[0]
+        if not field.startswith(OVERRIDABLE):
+            raise InvalidValue(f"--config.{field} is what the run in {workdir.folder} was trained with, and stays")
+    return override(workdir.config(), with_data_dir(arguments))
+
+
+def with_data_dir(arguments: Arguments) -> list[str]:
+    """The overrides, with --data_dir among them."""
+    if not arguments["data_dir"]:
+        return arguments.overrides
+    return [*arguments.overrides, f"--config.data.data_dir={arguments['data_dir']}"]
+
+
+def refuse_rest(arguments: Arguments) -> None:
+    """Refuses arguments that are no flags.
+
+    Raises:
+      InvalidValue: with how flags are written.
+    """
+    if arguments.rest:
+        raise InvalidValue(
+            f"this command takes flags only, written as --flag=value, and was given {' '.join(arguments.rest)!r}"
+        )
 
 
 def is_override(argument: str) -> bool:

@@ -1,6 +1,7 @@
 """`launch.py report`: a run's plots and its report.html, from what its workdir holds."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,15 +9,15 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from convnets.analysis.filters import plot_filters
-from convnets.analysis.html_report import write_report
+from convnets.analysis.html_report import Table, write_report
 from convnets.analysis.learning_curves import plot_learning_curves
-from convnets.analysis.summary import summarize
+from convnets.analysis.summary import LayerRow, summarize
 from convnets.commands.command_line import Arguments
-from convnets.commands.evaluate import config_of
+from convnets.commands.experiments import config_of_run
 from convnets.commands.runtime import use_compilation_cache
-from convnets.data.fashion_mnist import DataNotFound
+from convnets.data.source import DataNotFound
 from convnets.errors import InvalidValue
-from convnets.training.metrics_log import read_records
+from convnets.training.metrics_log import Record, read_records
 from convnets.training.restore import restore_variables
 from convnets.training.setup import Model, build_model, load_splits
 from convnets.training.workdir import Workdir
@@ -25,32 +26,34 @@ from convnets.training.workdir import Workdir
 def run(arguments: Arguments) -> int:
     """Draws everything again."""
     workdir = Workdir(arguments.required("workdir"))
-    config = config_of(workdir, arguments)
+    config = config_of_run(workdir, arguments)
     use_compilation_cache()
     model = build_model(config, workdir.info())
     step, variables = restore_variables(workdir, config, model, config.evaluation.checkpoint)
-    build_report(workdir, config, Console(), step, variables)
+    build_report(workdir, config, model, Console(), step, variables)
     return 0
 
 
-def build_report(workdir: Workdir, config: ConfigDict, console: Console, step: int, variables: Any) -> None:
+def build_report(
+    workdir: Workdir, config: ConfigDict, model: Model, console: Console, step: int, variables: Any
+) -> None:
     """Writes `plots/*.png` and `report.html` of a run, whose checkpoint of `step` holds `variables`.
 
     Raises:
       InvalidValue: a run that has not trained yet.
     """
-    model = build_model(config, workdir.info())
     records = read_records(workdir.metrics_file)
     if not records:
         raise InvalidValue(f"{workdir.folder} has no metrics yet: train first")
     workdir.plots.mkdir(exist_ok=True)
-    curves = workdir.plots / "learning_curves.png"
-    accuracies = [name for name in model.task.metrics if name in (model.task.progress,)]
-    plot_learning_curves(records, curves, metrics=accuracies)
-    pictures = [("Learning curves", curves)]
+    curves, filters = workdir.plots / "learning_curves.png", workdir.plots / "filters.png"
+    plot_learning_curves(records, curves, metrics=[model.task.progress])
     name, kernel = first_kernel(model, variables["params"])
-    plot_filters(kernel, workdir.plots / "filters.png")
-    pictures.append((f"The filters of {name}, the first layer, at step {step}", workdir.plots / "filters.png"))
+    plot_filters(kernel, filters)
+    pictures = [
+        ("Learning curves", curves),
+        (f"The filters of {name}, the first layer, at step {step}", filters),
+    ]
     notes = []
     predictions = workdir.load_predictions("test")
     if predictions is None:
@@ -61,9 +64,7 @@ def build_report(workdir: Workdir, config: ConfigDict, console: Console, step: i
         except DataNotFound as error:
             notes.append(f"The pictures of the test split are missing: {error}.")
     environment = json.loads(workdir.environment_file.read_text())
-    summary = json.loads(workdir.summary_file.read_text()) if workdir.summary_file.exists() else {}
     layers = summarize(model.network, model.info.image_shape)
-    evaluations = [record for record in records if record["kind"] == "evaluation"]
     write_report(
         workdir.report_file,
         title=f"{config.network.name} on {model.info.name}",
@@ -74,28 +75,7 @@ def build_report(workdir: Workdir, config: ConfigDict, console: Console, step: i
             "devices": ", ".join(environment["devices"]),
             "jax": environment["packages"]["jax"],
         },
-        tables=[
-            ("Result", ("figure", "value"), _figures(summary)),
-            (
-                "Evaluations",
-                ("split", "step", "epoch", *model.task.metrics, "examples"),
-                [
-                    (
-                        record["split"],
-                        f"{record['step']:,}",
-                        f"{record['epoch']:.4g}",
-                        *(f"{record[metric]:.4f}" for metric in model.task.metrics),
-                        f"{record['examples']:,}",
-                    )
-                    for record in evaluations
-                ],
-            ),
-            (
-                "Layers",
-                ("layer", "kind", "output", "parameters"),
-                [(r.path, r.kind, " x ".join(map(str, r.output_shape[1:])), f"{r.parameters:,}") for r in layers],
-            ),
-        ],
+        tables=[_results(workdir), _evaluations(model, records), _layers(layers)],
         pictures=pictures,
         config=config.to_dict(),
         notes=notes,
@@ -114,11 +94,32 @@ def first_kernel(model: Model, params: dict[str, object]) -> tuple[str, np.ndarr
     raise ValueError("the network has no layer with a kernel")
 
 
-def _figures(summary: dict[str, object]) -> list[tuple[str, str]]:
+def _results(workdir: Workdir) -> Table:
+    summary = json.loads(workdir.summary_file.read_text()) if workdir.summary_file.exists() else {}
     rows = []
     for name, value in summary.items():
         if isinstance(value, dict):
             rows += [(f"{name} {part}", f"{number:.1f}") for part, number in value.items()]
         else:
             rows.append((name, f"{value:,.4g}" if isinstance(value, float) else str(value)))
-    return rows
+    return "Result", ("figure", "value"), rows
+
+
+def _evaluations(model: Model, records: Sequence[Record]) -> Table:
+    rows = [
+        (
+            record["split"],
+            f"{record['step']:,}",
+            f"{record['epoch']:.4g}",
+            *(f"{record[metric]:.4f}" for metric in model.task.metrics),
+            f"{record['examples']:,}",
+        )
+        for record in records
+        if record["kind"] == "evaluation"
+    ]
+    return "Evaluations", ("split", "step", "epoch", *model.task.metrics, "examples"), rows
+
+
+def _layers(layers: Sequence[LayerRow]) -> Table:
+    rows = [(row.path, row.kind, " x ".join(map(str, row.output_shape[1:])), f"{row.parameters:,}") for row in layers]
+    return "Layers", ("layer", "kind", "output", "parameters"), rows

@@ -7,29 +7,26 @@ from dataclasses import asdict
 import jax
 from ml_collections import ConfigDict
 from rich.console import Console
-from rich.table import Table
 
 from convnets.commands.command_line import Arguments
-from convnets.commands.experiments import load_experiment, override
+from convnets.commands.experiments import load_experiment, override, refuse_rest, with_data_dir
 from convnets.commands.report import build_report
+from convnets.commands.results import print_result, result_of
 from convnets.commands.runtime import use_compilation_cache
 from convnets.errors import InvalidValue
+from convnets.files import write_atomically
 from convnets.training.loop import Loop, Outcome
 from convnets.training.parallel import Devices
-from convnets.training.setup import build_model, check_augmentation, check_batch_size, load_splits, make_plan
-from convnets.training.workdir import Workdir, write_atomically
+from convnets.training.setup import Model, build_model, check_augmentation, check_batch_size, load_splits, make_plan
+from convnets.training.workdir import Workdir
 
 
 def run(arguments: Arguments) -> int:
     """Everything that can be refused is refused before anything is compiled or written."""
     experiment = load_experiment(arguments.required("config"))
     workdir = Workdir(arguments.required("workdir"))
-    overrides = arguments.overrides
-    if arguments["data_dir"]:
-        overrides = [*overrides, f"--config.data.data_dir={arguments['data_dir']}"]
-    if arguments.rest:
-        raise InvalidValue(f"launch.py train takes flags only, and was given {' '.join(arguments.rest)!r}")
-    config = override(experiment, overrides)
+    refuse_rest(arguments)
+    config = override(experiment, with_data_dir(arguments))
     workdir.check(config)
     join_processes(arguments)
     use_compilation_cache()
@@ -59,7 +56,7 @@ def run(arguments: Arguments) -> int:
             )
         return 128 + outcome.interrupted
     if console is not None:
-        finish(config, workdir, outcome, console)
+        finish(config, workdir, model, outcome, console)
     return 0
 
 
@@ -76,27 +73,14 @@ def join_processes(arguments: Arguments) -> None:
         jax.distributed.initialize(arguments.required("coordinator"), count, number)
 
 
-def finish(config: ConfigDict, workdir: Workdir, outcome: Outcome, console: Console) -> None:
+def finish(config: ConfigDict, workdir: Workdir, model: Model, outcome: Outcome, console: Console) -> None:
     """Prints the table of results, and writes summary.json and the report."""
     test, seconds, step = outcome.test, outcome.seconds, outcome.test_step
     assert test is not None
     assert step is not None
-    images = outcome.step * config.train.batch_size
-    summary = {
-        "split": "test",
-        "checkpoint": step,
-        **test.metrics,
-        "examples": test.examples,
-        "images_per_second": images / seconds.training if seconds.training else 0.0,
-        "seconds": asdict(seconds),
-    }
+    speed = outcome.step * config.train.batch_size / seconds.training if seconds.training else 0.0
+    summary = result_of(test, "test", step) | {"images_per_second": speed, "seconds": asdict(seconds)}
     write_atomically(workdir.summary_file, json.dumps(summary, indent=2))
-    table = Table(title=f"test, checkpoint of step {step}", show_header=False)
-    for name, value in test.metrics.items():
-        table.add_row(name, f"{value:.4f}")
-    table.add_row("examples seen", f"{test.examples:,}")
-    table.add_row("training images/s", f"{summary['images_per_second']:,.0f}")
-    for name, value in asdict(seconds).items():
-        table.add_row(name, f"{value:.1f} s")
-    console.print(table)
-    build_report(workdir, config, console, step, outcome.variables)
+    times = {name: f"{value:.1f} s" for name, value in asdict(seconds).items()}
+    print_result(console, test, "test", step, {"training images/s": f"{speed:,.0f}"} | times)
+    build_report(workdir, config, model, console, step, outcome.variables)

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from convnets.data.source import InMemorySource, SourceInfo
-from convnets.errors import ConvnetsError, InvalidValue
+from convnets.data.source import DataNotFound, InMemorySource, SourceInfo
+from convnets.errors import InvalidValue
+from convnets.files import cache_folder as user_cache_folder
 
 CLASSES = (
     "T-shirt/top",
@@ -32,10 +33,6 @@ CLASSES = (
 
 # Where Debian's package `dataset-fashion-mnist` puts the files.
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
-
-
-class DataNotFound(ConvnetsError, FileNotFoundError):
-    """No folder has the four files."""
 
 
 class CorruptData(InvalidValue):
@@ -119,11 +116,11 @@ def describe(padding: int = 2) -> SourceInfo:
       InvalidValue: a negative padding.
     """
     if padding < 0:
-        raise InvalidValue(f"padding must not be negative, got {padding}")
+        raise InvalidValue(f"data.padding must not be negative, and is {padding}")
     _, height, width = FILES["test"][0].shape
     shape = (height + 2 * padding, width + 2 * padding, 1)
     sizes = {name: files[0].shape[0] for name, files in FILES.items()}
-    return SourceInfo(name="fashion_mnist", classes=CLASSES, image_shape=shape, splits=sizes)
+    return SourceInfo(name="fashion_mnist", classes=CLASSES, image_shape=shape, splits=sizes, padding=padding)
 
 
 def find(data_dir: str = "") -> Path:
@@ -147,11 +144,7 @@ def find(data_dir: str = "") -> Path:
 
 def cache_folder() -> Path:
     """The folder of the user's cache that the files are fetched into."""
-    # The XDG specification has relative paths ignored.
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(base):
-        base = os.path.expanduser("~/.cache")
-    return Path(base) / "convnets" / "fashion-mnist"
+    return user_cache_folder("fashion-mnist")
 
 
 def verify(folder: Path) -> None:

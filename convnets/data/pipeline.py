@@ -41,7 +41,9 @@ class EpochOrder:
         order = self._orders.get(epoch)
         if order is None:
             # Sorting raw bits, because NumPy promises the same bits in every version, but not the same `permutation`.
-            order = np.argsort(np.random.PCG64((self.seed, epoch)).random_raw(self.length), kind="stable")
+            # Spawned from the seed, so that no other use of the same seed meets the same bits.
+            bits = np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=(epoch,)))
+            order = np.argsort(bits.random_raw(self.length), kind="stable")
             # Readers work ahead, so two epochs are in use around each end of one.
             self._orders = {e: o for e, o in list(self._orders.items()) if abs(e - epoch) <= 1} | {epoch: order}
         return order

@@ -7,10 +7,14 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from convnets.errors import InvalidValue
+from convnets.errors import ConvnetsError, InvalidValue
 
 # One example: `image [H, W, C]` uint8 and, as the data has them, `label`, `boxes`, `mask`, `index`.
 Example = dict[str, Any]
+
+
+class DataNotFound(ConvnetsError, FileNotFoundError):
+    """The files of a data set are in none of the places where they may be."""
 
 
 @dataclass(frozen=True)
@@ -22,17 +26,14 @@ class SourceInfo:
       classes: names of the classes; label `i` is `classes[i]`.
       image_shape: (H, W, C) of the images as the source serves them.
       splits: examples in each split of the data set as it was published.
+      padding: zeros that the source puts on each side of its images, counted in `image_shape`; so are a user's.
     """
 
     name: str
     classes: tuple[str, ...]
     image_shape: tuple[int, int, int]
     splits: dict[str, int]
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.classes)
+    padding: int = 0
 
 
 class Source(Protocol):

@@ -27,13 +27,15 @@ def create(name: str, split: str, **options: Any) -> Source:
 
 
 def describe(name: str, **options: Any) -> SourceInfo:
-    """What is known of a data set without its files.
+    """What is known of a data set, without its files if it has an entry in `descriptions`.
 
     Raises:
       InvalidValue: an unknown data set, or option.
     """
     sources.check_options(name, options)
-    return descriptions[name](**options)
+    if name in descriptions:
+        return descriptions[name](**options)
+    return create(name, "train", **options).info
 
 
 @sources.register

@@ -107,6 +107,11 @@ class Classification:
             for labels, probabilities in zip(predictions["classes"], predictions["probabilities"], strict=True)
         ]
 
+    def columns(self, record: Mapping[str, Any]) -> dict[str, str]:
+        """Ranks, each with a class and its probability."""
+        guesses = enumerate(record["predictions"], 1)
+        return {str(rank): f"{guess['class']} {guess['probability']:.1%}" for rank, guess in guesses}
+
 
 def one_window(outputs: Outputs) -> Array:
     """The logits `[N, C]` of images of the network's native size.

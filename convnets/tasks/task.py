@@ -18,6 +18,8 @@ Outputs = tuple[Array, dict[str, Array]]
 class Task(Protocol):
     """Every per-example figure is summed with the batch's weights, so that padding never counts.
 
+    Among the sums of `measure` is `weight`, the number of examples; among the metrics is `loss`.
+
     Attributes:
       metrics: the names of what `summarize` returns, each with whether a higher value is better.
       primary: the metric to choose and to stop by, if the config names none.
@@ -47,7 +49,10 @@ class Task(Protocol):
         """Draws a split's predictions into the folder; returns (caption, path) for the report."""
 
     def describe(self, predictions: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-        """A JSON-ready record for each prediction, as `launch.py predict` prints them."""
+        """A JSON-ready record for each prediction, as `launch.py predict --json` prints them."""
+
+    def columns(self, record: Mapping[str, Any]) -> dict[str, str]:
+        """Such a record as the cells of a table, by column; every record has the same columns."""
 
 
 tasks: Registry[Callable[..., Task]] = Registry("task")

@@ -25,6 +25,10 @@ class CheckpointMismatch(ConvnetsError):
     """A checkpoint that does not fit the network or the optimizer that it is asked to fill."""
 
 
+class DamagedCheckpoint(ConvnetsError):
+    """A checkpoint whose files can't be read."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Best(ocp.training.preservation_policies.PreservationPolicy):
     """Keeps the step that the run holds for its best at the time of asking."""
@@ -97,15 +101,25 @@ class Checkpoints:
 
         Raises:
           InvalidValue: no checkpoint of that step.
+          DamagedCheckpoint: files that can't be read.
           CheckpointMismatch: arrays that are missing, left over or of another shape or type; the first dozen are named.
         """
         if step not in self.steps:
             there = ", ".join(map(str, self.steps)) or "none"
             raise InvalidValue(f"{self.folder} holds no checkpoint of step {step}: there are {there}")
-        saved = self._checkpointer.checkpointables_metadata(step).metadata[STATE]
+        damaged = f"the checkpoint {self.folder / str(step)} is damaged: remove its folder to go on from the one before"
+        try:
+            saved = self._checkpointer.checkpointables_metadata(step).metadata[STATE]
+        except Exception as error:
+            raise DamagedCheckpoint(f"{damaged} ({type(error).__name__})") from error
+        if not _named(saved):
+            raise DamagedCheckpoint(f"{damaged} (no arrays)")
         _refuse_misfits(f"the checkpoint {self.folder / str(step)}", _named(saved), _named(like))
         target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
-        return self._checkpointer.load_checkpointables(step, {STATE: target})[STATE]
+        try:
+            return self._checkpointer.load_checkpointables(step, {STATE: target})[STATE]
+        except Exception as error:
+            raise DamagedCheckpoint(f"{damaged} ({type(error).__name__})") from error
 
 
 def _always() -> Any:

@@ -5,7 +5,9 @@ choice, taken from the choice's own signature. So every option has one home, and
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -28,6 +30,9 @@ CHOICES: dict[str, Registry[Any]] = {
 
 GIVEN_BY_TRAINING = ("norm",)
 """Options that come from another section (batch_norm) and are not fields."""
+
+
+LARGEST_SEED = 2**31
 
 
 def default_config() -> ConfigDict:
@@ -93,8 +98,13 @@ def complete(config: ConfigDict, choices: Mapping[str, str] | None = None) -> Co
       InvalidValue: an unknown choice or option.
     """
     choices = choices or {}
-    config = ConfigDict(config.to_dict())
     _refuse_unknown_fields(config)
+    given_config, config = config, default_config()
+    for section, value in given_config.items():
+        if isinstance(value, ConfigDict) and section not in CHOICES:
+            config[section].update(value)
+        else:
+            config[section] = value
     for section, registry in CHOICES.items():
         given = config[section].to_dict()
         common = default_config()[section].to_dict()
@@ -152,15 +162,22 @@ def check(config: ConfigDict) -> None:
         "loader.threads": config.loader.threads,
         "loader.buffer": config.loader.buffer,
         "optimizer.learning_rate": config.optimizer.learning_rate,
+        "batch_norm.epsilon": config.batch_norm.epsilon,
     }
     for field, value in positive.items():
-        if value <= 0:
+        if not 0 < value < math.inf:
             raise InvalidValue(f"{field} is {value}, and must be positive")
     for field, value in {"seed": config.seed, "validation.seed": config.validation.seed}.items():
-        if value < 0:
-            raise InvalidValue(f"{field} is {value}, and must not be negative")
-    if not 0 <= train.average_decay < 1:
-        raise InvalidValue(f"train.average_decay is {train.average_decay}, and must lie in [0, 1)")
+        if not 0 <= value < LARGEST_SEED:
+            raise InvalidValue(f"{field} is {value}, and must lie in [0, {LARGEST_SEED})")
+    if config.optimizer.reference_batch_size < 0:
+        raise InvalidValue(
+            f"optimizer.reference_batch_size is {config.optimizer.reference_batch_size}, and must not be negative"
+        )
+    fractions = {"train.average_decay": train.average_decay, "batch_norm.momentum": config.batch_norm.momentum}
+    for field, value in fractions.items():
+        if not 0 <= value < 1:
+            raise InvalidValue(f"{field} is {value}, and must lie in [0, 1)")
     allowed = {
         "evaluation.checkpoint": (evaluation.checkpoint, ("best", "last")),
         "batch_norm.scope": (config.batch_norm.scope, ("synchronized", "device")),
@@ -169,8 +186,11 @@ def check(config: ConfigDict) -> None:
     for field, (value, values) in allowed.items():
         if value not in values:
             raise InvalidValue(f"{field} is {value!r}, and must be one of {', '.join(values)}")
-    if len(config.normalization.mean) != len(config.normalization.deviation):
-        raise InvalidValue("normalization.mean and normalization.deviation must have a number for each channel")
+    mean, deviation = config.normalization.mean, config.normalization.deviation
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in (*mean, *deviation)):
+        raise InvalidValue(f"normalization takes finite numbers, and was given {tuple(mean)} and {tuple(deviation)}")
+    if len(mean) != len(deviation) or min(deviation, default=1) <= 0:
+        raise InvalidValue("normalization needs a mean and a positive deviation for each channel")
     compose(config.augmentation)
 
 
@@ -188,9 +208,19 @@ def to_json(config: ConfigDict) -> str:
     return json.dumps(config.to_dict(), indent=2)
 
 
-def from_json(text: str) -> ConfigDict:
-    """The config from `to_json`, locked; JSON's lists are tuples again."""
-    return ConfigDict(_tuples(json.loads(text))).lock()
+def from_json(path: Path) -> ConfigDict:
+    """The config of a file that `to_json` made, locked; JSON's lists are tuples again.
+
+    Raises:
+      InvalidValue: a file that is damaged.
+    """
+    try:
+        fields = json.loads(path.read_text())
+    except ValueError as error:
+        raise InvalidValue(f"{path} is not readable as JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise InvalidValue(f"{path} holds no config, but {str(fields)[:40]!r}")
+    return ConfigDict(_tuples(fields)).lock()
 
 
 PLACES = ("data.data_dir", "loader.threads", "loader.buffer")

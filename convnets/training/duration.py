@@ -28,7 +28,7 @@ class Clock:
         Raises:
           InvalidValue: another form or unit, or a negative number.
         """
-        match = _FORM.fullmatch(text)
+        match = _FORM.fullmatch(text) if isinstance(text, str) else None
         unit = "" if match is None else match[2] if match[2].endswith("s") else match[2] + "s"
         if match is None or unit not in UNITS:
             raise InvalidValue(

@@ -9,9 +9,15 @@ import numpy as np
 
 from convnets.errors import ConvnetsError
 
+FINITE = ("objective", "gradient_norm", "parameter_norm")
+ADVICE = (
+    "the checkpoints of earlier steps are kept; lower optimizer.learning_rate, warm up longer, or set "
+    "optimizer.gradient_clip"
+)
+
 
 class Diverged(ConvnetsError):
-    """The loss or its gradient is not a finite number."""
+    """A loss, its gradient or the parameters are not finite numbers."""
 
 
 class Figures:
@@ -35,18 +41,18 @@ class Figures:
         """Waits for all calls but the last `keep`.
 
         Raises:
-          Diverged: the first step whose loss or gradient is not finite.
+          Diverged: the first step whose loss, gradient or new parameters are not finite.
         """
         while len(self._on_device) > keep:
             step, figures = self._on_device.popleft()
             figures = jax.device_get(figures)
-            finite = np.isfinite(figures["objective"]) & np.isfinite(figures["gradient_norm"])
+            finite = np.all([np.isfinite(figures[name]) for name in FINITE], axis=0)
             if not finite.all():
                 bad = int(np.argmin(finite))
+                loss, gradient, parameters = (figures[name][bad] for name in FINITE)
                 raise Diverged(
-                    f"the loss of step {step + bad + 1} is {figures['objective'][bad]} and the norm of its gradient "
-                    f"{figures['gradient_norm'][bad]}: the checkpoints of earlier steps are kept; "
-                    "lower optimizer.learning_rate, warm up longer, or set optimizer.gradient_clip"
+                    f"the loss of step {step + bad + 1} is {loss}, the norm of its gradient {gradient} and that of the "
+                    f"parameters after it {parameters}: {ADVICE}"
                 )
             self._fetched.append(figures)
             self.last_step = step + len(finite)
@@ -59,7 +65,7 @@ class Figures:
         figures = {name: np.concatenate([part[name] for part in self._fetched]) for name in self._fetched[0]}
         self._fetched = []
         objective, rate = figures.pop("objective"), figures.pop("learning_rate")
-        norm = figures.pop("gradient_norm")
+        norm, _ = figures.pop("gradient_norm"), figures.pop("parameter_norm")
         sums = {name: np.asarray(np.sum(values, axis=0, dtype=np.float64)) for name, values in figures.items()}
         return self._summarize(sums) | {
             "objective": float(np.mean(objective, dtype=np.float64)),

@@ -21,10 +21,6 @@ class Interruption:
     def __exit__(self, *error: object) -> None:
         self._restore()
 
-    def wished(self) -> bool:
-        """Whether somebody asked to stop."""
-        return self.signal is not None
-
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal = signal.Signals(number)
         self._restore()

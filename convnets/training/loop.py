@@ -4,12 +4,15 @@ It stands at a step, does what is due there (save, evaluate), and goes on by one
 function of the step and of what a checkpoint holds, so a run that was stopped anywhere repeats the one left alone.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from rich.console import Console
 
@@ -18,7 +21,7 @@ from convnets.evaluation.evaluate import Evaluation
 from convnets.training.checkpoints import Checkpoints
 from convnets.training.evaluation import Evaluator
 from convnets.training.feed import Feed
-from convnets.training.figures import Figures
+from convnets.training.figures import ADVICE, Diverged, Figures
 from convnets.training.interruption import Interruption
 from convnets.training.metrics_log import MetricsLog, best_step
 from convnets.training.parallel import Devices
@@ -69,6 +72,8 @@ class Loop:
     workdir: Workdir
     console: Console | None
     seconds: Seconds = field(default_factory=Seconds)
+    step: int = 0
+    stopped_by: int = 0
 
     def run(self) -> Outcome:
         """Trains, evaluates, saves and logs; then evaluates the chosen checkpoint on the test split.
@@ -94,8 +99,8 @@ class Loop:
             ):
                 with Bar(self.screen, "training", self.plan.steps, self.step) as self.bar:
                     self._train()
-                if self.interruption.signal is not None:
-                    return Outcome(self.step, self.seconds, interrupted=self.interruption.signal)
+                if self.stopped_by:
+                    return Outcome(self.step, self.seconds, interrupted=self.stopped_by)
                 return self._test()
 
     def _start_or_resume(self) -> None:
@@ -119,7 +124,8 @@ class Loop:
         while True:
             finished = self.step == plan.steps
             evaluation_due = finished or plan.evaluate_every.ends_at(self.step)
-            stop = self.interruption.wished()
+            logged = plan.log_every.ends_at(self.step)
+            stop = self._stop(together=evaluation_due or logged or plan.checkpoint_every.ends_at(self.step))
             if evaluation_due or stop or plan.checkpoint_every.ends_at(self.step):
                 self._record_training()
                 self._save()
@@ -145,6 +151,14 @@ class Loop:
             if plan.log_every.ends_within(self.step - count, self.step):
                 self._record_training(keep=1)
         self.checkpoints.wait()
+
+    def _stop(self, together: bool) -> bool:
+        """Whether to stop here: at any step if this process is alone, else where all ask together, and all alike."""
+        if jax.process_count() == 1:
+            self.stopped_by = self.interruption.signal or 0
+        elif together:
+            self.stopped_by = int(multihost_utils.process_allgather(np.int32(self.interruption.signal or 0)).max())
+        return self.stopped_by > 0
 
     def _sizes(self) -> Iterator[int]:
         """Steps in each call of the device: as many as the config says, but none reaches past what is due."""
@@ -217,7 +231,7 @@ class Loop:
             state = self.devices.replicate(self.checkpoints.restore(step, jax.device_get(self.state)))
         test = self._evaluate(state, self.splits.test, "test", step)
         if test is None:
-            return Outcome(self.step, self.seconds, interrupted=self.interruption.signal)
+            return Outcome(self.step, self.seconds, interrupted=self.stopped_by)
         if jax.process_index() == 0:
             self.workdir.save_predictions("test", test.predictions)
         variables = jax.device_get(state.variables())
@@ -225,9 +239,11 @@ class Loop:
 
     def _evaluate(self, state: TrainState, source: Source, split: str, step: int) -> Evaluation | None:
         """Evaluates and records; None if interrupted."""
-        evaluation = self.evaluator(state.variables(), source, split, self.screen, self.interruption.wished)
+        evaluation = self.evaluator(state.variables(), source, split, self.screen, lambda: self._stop(together=True))
         if evaluation is None:
             return None
+        if not all(math.isfinite(value) for value in evaluation.metrics.values()):
+            raise Diverged(f"the {split} figures of step {step} are {evaluation.metrics}: {ADVICE}")
         self.seconds.evaluating += evaluation.seconds
         record = {"kind": "evaluation", "split": split, "step": step, "epoch": self.plan.clock.epochs(step)}
         self.log.write(record | evaluation.metrics | {"examples": evaluation.examples, "seconds": evaluation.seconds})

@@ -2,35 +2,50 @@
 
 import json
 import math
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tensorboardX import SummaryWriter
 
+from convnets.errors import InvalidValue
+from convnets.files import write_atomically
+
 Record = dict[str, Any]
 
 
 def read_records(path: Path) -> list[Record]:
-    """The records of a metrics.jsonl, without a last line that a killed run left half written."""
+    """The records of a metrics.jsonl, without a last line that a killed run left half written.
+
+    Raises:
+      InvalidValue: a line that is no record.
+    """
     if not path.exists():
         return []
     records = []
     for line in path.read_text().splitlines():
         try:
-            records.append(json.loads(line))
+            record = json.loads(line)
         except json.JSONDecodeError:
             break
+        if not {"kind", "step"} <= record.keys():
+            raise InvalidValue(f"{path} has a line without kind and step: {line[:80]!r} was not written by a run")
+        records.append(record)
     return records
 
 
-def best_step(records: Sequence[Record], metric: str, higher: bool) -> int | None:
-    """The step of the best validation, the earliest of equal ones; None before the first."""
+def best_step(records: Sequence[Record], metric: str, higher: bool, among: Collection[int] | None = None) -> int | None:
+    """The step of the best validation, the earliest of equal ones; None before the first.
+
+    Args:
+      among: only these steps, if given.
+    """
     scores = [
         (record[metric] if higher else -record[metric], -record["step"])
         for record in records
-        if record["kind"] == "evaluation" and record["split"] == "validation"
+        if record["kind"] == "evaluation"
+        and record["split"] == "validation"
+        and (among is None or record["step"] in among)
     ]
     return -max(scores)[1] if scores else None
 
@@ -43,7 +58,7 @@ class MetricsLog:
     Args:
       path: of metrics.jsonl.
       events: folder of the TensorBoard events.
-      step: where the run stands; evaluations at this very step are done again too.
+      step: where the run stands; evaluations at this very step are done again too, and the test in any case.
       writes: whether to write at all; of several processes the first does, the others only remember.
     """
 
@@ -51,14 +66,12 @@ class MetricsLog:
         kept = [
             record
             for record in read_records(path)
-            if record["step"] < step or (record["step"] == step and record["kind"] == "train")
+            if record["step"] < step + (record["kind"] == "train") and record.get("split") != "test"
         ]
         self.records = kept
         self._file, self._events = None, None
         if writes:
-            temporary = path.with_suffix(".tmp")
-            temporary.write_text("".join(_line(record) for record in kept))
-            os.replace(temporary, path)
+            write_atomically(path, "".join(_line(record) for record in kept))
             self._file = path.open("a")
             self._events = SummaryWriter(str(events), purge_step=step + 1 if step else None)
 

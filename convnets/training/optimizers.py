@@ -1,5 +1,6 @@
 """Optimizers: optax's, with weight decay that can leave biases and batch norm out."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -54,7 +55,7 @@ def create(
     factory = optimizers[name]
     optimizers.check_options(name, options)
     for field, value in (("weight_decay", weight_decay), ("gradient_clip", gradient_clip)):
-        if value < 0:
+        if not 0 <= value < math.inf:
             raise InvalidValue(f"optimizer.{field} is {value}, and must not be negative")
     mask = None if decay_bias_and_norm else is_kernel
     decay = optax.add_decayed_weights(weight_decay, mask) if weight_decay else optax.identity()

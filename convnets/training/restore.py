@@ -31,7 +31,7 @@ def restore_variables(workdir: Workdir, config: ConfigDict, model: Model, which:
         if not checkpoints.steps:
             raise InvalidValue(f"{workdir.folder} has no checkpoints yet: train first")
         if which == "best":
-            step = best_step(read_records(workdir.metrics_file), plan.metric, plan.higher)
+            step = best_step(read_records(workdir.metrics_file), plan.metric, plan.higher, checkpoints.steps)
             step = checkpoints.steps[-1] if step is None else step
         elif which == "last":
             step = checkpoints.steps[-1]

@@ -66,8 +66,11 @@ def plateau(
       patience: evaluations in a row without a gain.
       tolerance: a gain counts if it is larger than this, in the metric's own unit.
     """
-    if patience < 1 or not 0 < factor < 1:
-        raise InvalidValue(f"the plateau schedule needs patience >= 1 and 0 < factor < 1, not {patience} and {factor}")
+    if patience < 1 or not 0 < factor < 1 or not tolerance >= 0:
+        raise InvalidValue(
+            f"the plateau schedule needs patience >= 1, 0 < factor < 1 and tolerance >= 0, not {patience}, {factor} "
+            f"and {tolerance}"
+        )
     return optax.constant_schedule(peak)
 
 

@@ -92,7 +92,12 @@ def load_splits(config: ConfigDict) -> Splits:
     """
     options = options_of(config, "data")
     whole = data.create(config.data.name, "train", **options)
-    train, validation = carve(whole, config.validation.examples, config.validation.seed)
+    held_out = config.validation.examples
+    if not 0 <= held_out < len(whole):
+        raise InvalidValue(
+            f"validation.examples is {held_out}, and must lie in [0, {len(whole)}), the training examples"
+        )
+    train, validation = carve(whole, held_out, config.validation.seed)
     return Splits(train, validation if len(validation) else None, data.create(config.data.name, "test", **options))
 
 
@@ -141,7 +146,8 @@ def make_plan(config: ConfigDict, task: Task, epoch_size: int) -> Plan:
             factor=config.schedule.factor,
             patience=config.schedule.patience,
             rtol=0.0,
-            atol=config.schedule.tolerance,
+            # Optax wants one of the two above zero; below the smallest float32 it counts as none.
+            atol=max(config.schedule.tolerance, 1e-45),
         )
     return Plan(
         clock=clock,

@@ -19,6 +19,10 @@ Batch = Mapping[str, Array]
 Figures = dict[str, Array]
 
 
+DROPOUT_STREAM = 2
+"""What sets the draws of dropout apart from all others of the same seed."""
+
+
 @dataclass(frozen=True)
 class Normalization:
     """uint8 images to what the network takes.
@@ -68,7 +72,8 @@ def make_train_step(
     Returns:
       `step(state, batch) -> (state, figures)`. The batch has `image [n, H, W, C]` uint8, `epoch`, `index` and `weight`
       (`[n]`) and what the task reads. The figures are float32 scalars over the batch of all devices: the task's
-      sums, `objective` (the mean loss that was differentiated), `learning_rate`, and `gradient_norm`.
+      sums, `objective` (the mean loss that was differentiated), `learning_rate`, `gradient_norm`, and `parameter_norm`
+      after the step.
     """
 
     def objective(params: Any, batch_stats: Any, batch: Batch, key: Array) -> tuple[Array, tuple[Any, Figures]]:
@@ -87,7 +92,8 @@ def make_train_step(
         return loss, (updates.get("batch_stats", {}), task.measure(outputs, example))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Figures]:
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), state.step), lax.axis_index(AXIS))
+        stream = jax.random.fold_in(jax.random.key(seed), DROPOUT_STREAM)
+        key = jax.random.fold_in(jax.random.fold_in(stream, state.step), lax.axis_index(AXIS))
         differentiate = jax.value_and_grad(objective, has_aux=True)
 
         def part(carry: Any, numbered: tuple[Array, Batch]) -> tuple[Any, None]:
@@ -134,6 +140,7 @@ def make_train_step(
             "objective": loss / weight,
             "learning_rate": learning_rate,
             "gradient_norm": optax.tree.norm(gradient),
+            "parameter_norm": optax.tree.norm(params),
         }
         return state, figures
 

@@ -1,7 +1,7 @@
 """A run's folder: what is where, and whose it is."""
 
+import io
 import json
-import os
 import platform
 import sys
 from dataclasses import asdict
@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from convnets.data.source import SourceInfo
 from convnets.errors import InvalidValue
+from convnets.files import write_atomically
 from convnets.training.config import differences, from_json, to_json
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
@@ -60,9 +61,15 @@ class Workdir:
             )
 
     def claim(self, config: ConfigDict, info: SourceInfo, derived: dict[str, Any]) -> None:
-        """Writes what describes the run: its config, its data, and where it runs."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.config_file, to_json(config))
+        """Writes what describes the run: its config, its data, and where it runs.
+
+        Raises:
+          InvalidValue: a folder that can't be made or written.
+        """
+        try:
+            write_atomically(self.config_file, to_json(config))
+        except OSError as error:
+            raise InvalidValue(f"the workdir {self.folder} can't be written: {error.strerror}") from None
         write_atomically(self.data_file, json.dumps(asdict(info), indent=2))
         write_atomically(self.environment_file, json.dumps(environment() | {"derived": derived}, indent=2))
 
@@ -74,24 +81,28 @@ class Workdir:
         """
         if not self.config_file.exists():
             raise InvalidValue(f"{self.folder} is not a workdir: it has no config.json")
-        try:
-            return from_json(self.config_file.read_text())
-        except ValueError as error:
-            raise InvalidValue(f"{self.config_file} is not readable as JSON: {error}") from None
+        return from_json(self.config_file)
 
     def info(self) -> SourceInfo:
-        """The data set that the run was trained on."""
+        """The data set that the run was trained on.
+
+        Raises:
+          InvalidValue: a run that has not started, or a damaged file.
+        """
         if not self.data_file.exists():
             raise InvalidValue(f"{self.folder} is not a workdir of a started run: it has no data.json")
-        saved = json.loads(self.data_file.read_text())
-        return SourceInfo(saved["name"], tuple(saved["classes"]), tuple(saved["image_shape"]), dict(saved["splits"]))
+        try:
+            saved = json.loads(self.data_file.read_text())
+            return SourceInfo(**saved | {name: tuple(saved[name]) for name in ("classes", "image_shape")})
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidValue(f"{self.data_file} is damaged: {error}") from None
 
     def save_predictions(self, split: str, predictions: dict[str, np.ndarray]) -> None:
         """Keeps a split's predictions, atomically."""
         path = self.predictions_file(split)
-        temporary = path.with_suffix(".tmp.npz")
-        np.savez_compressed(temporary, **predictions)  # type: ignore[arg-type]
-        os.replace(temporary, path)
+        content = io.BytesIO()
+        np.savez_compressed(content, **predictions)  # type: ignore[arg-type]
+        write_atomically(path, content.getvalue())
 
     def load_predictions(self, split: str) -> dict[str, np.ndarray] | None:
         """A split's predictions, or None before its evaluation."""
@@ -112,10 +123,3 @@ def environment() -> dict[str, Any]:
         "devices": [device.device_kind for device in jax.devices()],
         "processes": jax.process_count(),
     }
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """The whole text or what was there before."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text + "\n")
-    os.replace(temporary, path)

@@ -73,22 +73,34 @@ def refused(capsys, *arguments: str) -> str:
         ("--config.train.duration=ten epochs", "'ten epochs' is not a duration"),
         ("--config.train.duration=10 minutes", "'10 minutes' is not a duration"),
         ("--config.schedule.warmup=9 epochs", "the warm-up of 9 epochs is longer than the training"),
-        ("--config.validation.examples=60000", "held_out must be 0 or more and below the 60000 examples"),
+        ("--config.validation.examples=60000", "validation.examples is 60000, and must lie in [0, 60000)"),
         ("--config.optimizer.weight_decay=-1", "optimizer.weight_decay is -1.0, and must not be negative"),
         ("--config.network.pooling=mean", "LeNet-5 pools by 'average' or 'max'"),
         ("--config.network.dtype=int8", "the compute dtype 'int8' is not one of"),
-        ("--config.normalization.mean=(0.1,0.2)", "must have a number for each channel"),
+        (
+            "--config.normalization.mean=(0.1,0.2)",
+            "normalization needs a mean and a positive deviation for each channel",
+        ),
         ("--config.batch_norm.scope=all", "batch_norm.scope is 'all', and must be one of synchronized, device"),
         ("--config.train.wrapper=xmap", "train.wrapper is 'xmap', and must be one of pmap, shard_map"),
         ("--config.data.padding=0", "LeNet-5 needs images of at least 32 x 32 pixels, and was given 28 x 28"),
         ("--config.data.padding=4", "so that it gives a 2 x 2 map of logits instead of one label"),
-        ("--config.seed=-1", "seed is -1, and must not be negative"),
+        ("--config.seed=-1", "seed is -1, and must lie in [0, 2147483648)"),
         ("--config.augmentation=('flip',)", "an augmentation is a pair such as ('flip', {})"),
         ("--config.augmentation=(('flip',{'probability':2}),)", "the probability of a flip must lie in [0, 1]"),
+        ("--config.augmentation=(('flip',{'probability':'x'}),)", "takes a float, such as 0.5, and was given 'x'"),
+        ("--config.augmentation=(('pad_and_crop',{'padding':1.5}),)", "takes a int, such as 4, and was given 1.5"),
+        ("--config.optimizer.reference_batch_size=-128", "optimizer.reference_batch_size is -128, and must not be"),
+        ("--config.optimizer.learning_rate=nan", "optimizer.learning_rate is nan, and must be positive"),
+        ("--config.batch_norm.momentum=2", "batch_norm.momentum is 2.0, and must lie in [0, 1)"),
+        ("--config.normalization.deviation=(0.0,)", "normalization needs a mean and a positive deviation"),
+        ("--config.normalization.mean=('a',)", "normalization takes finite numbers"),
+        ("--noconfig.optimizer.learning_rate", "Did you mean: config.optimizer.learning_rate"),
+        ("--workdir=/dev/null/run", "the workdir /dev/null/run can't be written: Not a directory"),
         ("--data_dir=/nowhere", "Fashion-MNIST's four idx files are not in /nowhere"),
         ("--workdirr=x", "launch.py train has no flag --workdirr: did you mean 'workdir'"),
         ("--num_processes=0", "--process_id must lie in [0, --num_processes)"),
-        ("stray", "takes flags only, and was given 'stray'"),
+        ("stray", "takes flags only, written as --flag=value, and was given 'stray'"),
     ],
 )
 @needs_data()
@@ -193,6 +205,35 @@ def test_a_checkpoint_that_does_not_fit_is_refused_and_left_alone(capsys, finish
 
 
 @needs_data()
+def test_a_damaged_checkpoint_is_refused_by_name(capfd, finished, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir)
+    largest = max(
+        (p for p in (workdir / "checkpoints" / "4").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size
+    )
+    largest.write_bytes(largest.read_bytes()[:100])
+    assert main(["launch.py", "train", *TINY, f"--workdir={workdir}"]) == 1
+    assert "error: the checkpoint " in capfd.readouterr().err
+    assert largest.exists()
+
+
+@needs_data()
+@pytest.mark.parametrize("name", ["config.json", "data.json", "metrics.jsonl"])
+def test_a_damaged_file_of_the_workdir_is_refused_by_name(capsys, finished, tmp_path, name):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir)
+    (workdir / name).write_text('{"name": 3}\n' if name != "config.json" else "null")
+    assert name in refused(capsys, "report", f"--workdir={workdir}")
+
+
+@needs_data()
+def test_a_result_that_is_not_finite_is_no_success(capsys, tmp_path):
+    fields = ("--config.optimizer.learning_rate=1e38", "--config.train.duration=1 steps")
+    assert "the loss of step 1 is" in refused(capsys, "train", *TINY, *fields, f"--workdir={tmp_path / 'run'}")
+    assert not list((tmp_path / "run" / "checkpoints").iterdir())
+
+
+@needs_data()
 def test_evaluate_predict_and_report_refuse_in_one_sentence(capsys, finished, tmp_path):
     workdir = f"--workdir={finished}"
     assert "unknown split 'tests': did you mean 'test'" in refused(capsys, "evaluate", workdir, "--split=tests")
@@ -209,4 +250,6 @@ def test_evaluate_predict_and_report_refuse_in_one_sentence(capsys, finished, tm
 def test_the_workdir_may_be_resumed_with_the_data_in_another_place(capsys, finished):
     assert main(["launch.py", "train", *TINY, f"--workdir={finished}", f"--data_dir={fashion_mnist.find()}"]) == 0
     assert "resuming at step 4 of 4" in capsys.readouterr().out
+    lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert [line["split"] for line in lines if line["kind"] == "evaluation"] == ["validation", "test"]
     assert np.all([(finished / name).exists() for name in ("report.html", "summary.json")])

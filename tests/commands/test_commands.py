@@ -92,6 +92,16 @@ def test_evaluate_takes_the_validation_split_and_a_step(workdir, capsys):
     assert result["top1"] == expected["top1"]
 
 
+def test_evaluating_another_checkpoint_leaves_the_report_of_the_run_as_it_was(workdir, capsys):
+    before = (workdir / "predictions_test.npz").read_bytes()
+    assert main(["launch.py", "evaluate", f"--workdir={workdir}", "--checkpoint=30", "--json"]) == 0
+    other = json.loads(capsys.readouterr().out)
+    assert other["checkpoint"] == 30
+    assert (workdir / "predictions_test.npz").read_bytes() == before
+    assert main(["launch.py", "evaluate", f"--workdir={workdir}", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["checkpoint"] == 60
+
+
 def test_predict_says_of_image_files_what_evaluation_said_of_the_examples(workdir, capsys, tmp_path):
     source = fashion_mnist.load("test", padding=0)
     for i in range(70):

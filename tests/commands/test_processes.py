@@ -1,5 +1,7 @@
 """Several real processes train as one."""
 
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -55,3 +57,26 @@ def test_two_processes_give_the_loss_curve_of_two_devices_and_evaluate_every_exa
     assert [e[:3] for e in ours] == [e[:3] for e in theirs]
     assert [e[2] for e in ours] == [999, 999, 10_000]
     np.testing.assert_allclose([e[3] for e in ours], [e[3] for e in theirs], rtol=1e-3)
+
+
+def test_a_signal_to_one_process_stops_and_saves_them_all(tmp_path):
+    fields = (
+        *FIELDS,
+        "--config.train.duration=2000 steps",
+        "--config.log.every=5 steps",
+        "--config.evaluation.every=2000 steps",
+        "--config.network.name=lenet5",
+        f"--workdir={tmp_path}",
+        f"--coordinator=127.0.0.1:{free_port()}",
+        "--num_processes=2",
+    )
+    processes = [start(["train", *fields, f"--process_id={number}"]) for number in range(2)]
+    deadline = time.monotonic() + 120
+    while len(losses(tmp_path)) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    processes[1].send_signal(signal.SIGTERM)
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [128 + signal.SIGTERM] * 2, outputs
+    (saved,) = (tmp_path / "checkpoints").iterdir()
+    assert f"stopped by SIGTERM at step {saved.name} of 2000" in outputs[0]

@@ -93,7 +93,7 @@ def test_a_view_keeps_the_parents_index_also_through_another_view():
     assert len(view) == 2
     assert [int(example["index"]) for example in (view[0], view[1])] == [2, 9]
     np.testing.assert_array_equal(view.batch(np.array([1, 0]))["index"], [9, 2])
-    assert view.info.classes == ("even", "odd") and view.info.num_classes == 2
+    assert view.info.classes == ("even", "odd")
 
 
 def test_iterating_ends_at_the_end():

@@ -9,11 +9,12 @@ from convnets.training.figures import Diverged, Figures
 from convnets.training.metrics_log import MetricsLog, best_step, read_records
 
 
-def figures_of(objectives, norm=1.0):
+def figures_of(objectives, norm=1.0, parameters=1.0):
     count = len(objectives)
     return {
         "objective": np.array(objectives, np.float32),
         "gradient_norm": np.full(count, norm, np.float32),
+        "parameter_norm": np.full(count, parameters, np.float32),
         "learning_rate": np.linspace(0.1, 0.2, count, dtype=np.float32),
         "weight": np.full(count, 4.0, np.float32),
         "top1": np.arange(count, dtype=np.float32),
@@ -46,11 +47,18 @@ def test_the_last_call_can_be_left_on_the_device():
     assert figures.last_step == 2
 
 
-@pytest.mark.parametrize("bad", [{"objectives": [1.0, np.nan, 1.0]}, {"objectives": [1.0, 1.0], "norm": np.inf}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"objectives": [1.0, np.nan, 1.0]},
+        {"objectives": [1.0, 1.0], "norm": np.inf},
+        {"objectives": [1.0], "parameters": np.nan},
+    ],
+)
 def test_a_loss_or_gradient_that_is_not_finite_is_refused_with_its_step(bad):
     figures = collector()
     figures.add(7, figures_of(**bad))
-    step = 9 if "norm" not in bad else 8
+    step = 9 if len(bad) == 1 else 8
     with pytest.raises(Diverged, match=f"the loss of step {step} is"):
         figures.fetch()
 

@@ -105,9 +105,9 @@ def test_the_shortest_and_the_longest_warm_up():
         ("cosine", {"finl": 0.1}, "the schedule 'cosine' has no option 'finl': did you mean 'final'"),
         ("constant", {"factor": 0.1}, "the schedule 'constant' has no option 'factor'"),
         ("cosine", {"warmup": "11 steps"}, "the warm-up of 11 steps is longer than the training of 10 steps"),
-        ("plateau", {"patience": 0}, "needs patience >= 1 and 0 < factor < 1, not 0 and 0.1"),
-        ("plateau", {"factor": 1.0}, "needs patience >= 1 and 0 < factor < 1, not 5 and 1.0"),
-        ("plateau", {"factor": 0.0}, "needs patience >= 1 and 0 < factor < 1, not 5 and 0.0"),
+        ("plateau", {"patience": 0}, "needs patience >= 1, 0 < factor < 1 and tolerance >= 0, not 0, 0.1"),
+        ("plateau", {"factor": 1.0}, "needs patience >= 1, 0 < factor < 1 and tolerance >= 0, not 5, 1.0"),
+        ("plateau", {"factor": 0.0}, "needs patience >= 1, 0 < factor < 1 and tolerance >= 0, not 5, 0.0"),
     ],
 )
 def test_what_cannot_be_is_refused(name, options, sentence):
