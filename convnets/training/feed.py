@@ -54,7 +54,10 @@ class Feed:
             began = time.monotonic()
             batches = [next(self._batches) for _ in range(count)]
             self.waited += time.monotonic() - began
-            stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
+            if count == 1:
+                stacked = {name: value[None] for name, value in batches[0].items()}
+            else:
+                stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
             self._ahead.append((count, self._devices.split(stacked, batch_axis=1)))
         if not self._ahead:
             raise StopIteration
