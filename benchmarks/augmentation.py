@@ -28,7 +28,7 @@ def augmenting(experiment: Experiment, chain: tuple[tuple[str, dict[str, Any]], 
 def run(quick: bool) -> Result:
     """Each with its default options, on batches of 128."""
     experiment = load()
-    contestants = {"training step": training(experiment.mapped_step(), experiment.state(), experiment.batches())}
+    contestants = {"training step": training(experiment.step, experiment.state(), experiment.batches())}
     refused = {}
     for name in augmentations:
         try:

@@ -68,7 +68,7 @@ def run(quick: bool) -> Result:
     size = experiment.batch_size
     timings = alternate(
         {
-            "training step": training(experiment.mapped_step(), experiment.state(), experiment.batches()),
+            "training step": training(experiment.step, experiment.state(), experiment.batches()),
             "batches gathered by one thread": gathering(experiment),
             "batches read ahead": reading(experiment),
             "batches fed to the device": feed(experiment),

@@ -54,8 +54,13 @@ class Experiment:
         stacked = {name: np.stack([array] * steps) for name, array in self.examples().items()}
         return self.devices.split(stacked, batch_axis=1)
 
+    @cached_property
+    def step(self) -> Callable[[Any, Any], Any]:
+        """The training step as the loop runs it, compiled once for all who only need something to compare with."""
+        return self.mapped_step()
+
     def mapped_step(self, *, unroll_steps: bool = True, unroll_microbatches: bool = True) -> Callable[[Any, Any], Any]:
-        """The training step as the loop runs it, with a say in what is written out and what is looped over."""
+        """A training step of its own, with a say in what is written out and what is looped over."""
         one = step.make_train_step(
             self.model.network,
             self.model.task,

@@ -7,7 +7,7 @@ from benchmarks.measuring import Result, Row, alternate
 def run(quick: bool) -> Result:
     """LeNet-5 with its batch of 128 in 1, 2 and 4 parts."""
     variants = [(1, "whole")]
-    for parts in (4,) if quick else (2, 4):
+    for parts in (2,) if quick else (2, 4):
         variants += [(parts, "unrolled"), (parts, "looped")]
     contestants = {}
     for parts, kind in variants:
@@ -25,9 +25,10 @@ def run(quick: bool) -> Result:
         }
         for parts, kind in variants
     ]
-    unrolled, looped = (timings[f"4 {kind}"].median / whole.median for kind in ("unrolled", "looped"))
+    most = variants[-1][0]
+    unrolled, looped = (timings[f"{most} {kind}"].median / whole.median for kind in ("unrolled", "looped"))
     return Result(
         "Gradient accumulation, time per step against the whole batch at once (LeNet-5, batch 128)",
         rows,
-        f"4 parts take {unrolled:.2f} times as long unrolled and {looped:.2f} times as long looped as the whole batch",
+        f"{most} parts take {unrolled:.2f} of the time of the whole batch unrolled, and {looped:.2f} of it looped",
     )
