@@ -21,7 +21,7 @@ from convnets.training.parallel import Devices
 from convnets.training.workdir import Workdir
 
 TARGET = 1.05
-WARM = 60
+WARM = 25
 """Steps of the loop before its first slice."""
 
 PLAIN = "plain jit"
