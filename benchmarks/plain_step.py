@@ -26,9 +26,7 @@ def make_plain_step(config: ConfigDict, num_classes: int, plan: Plan) -> Any:
     """
     options = options_of(config, "network")
     if "norm" in architectures.architectures.options(config.network.name):
-        options["norm"] = partial(
-            BatchNorm, momentum=config.batch_norm.momentum, epsilon=config.batch_norm.epsilon, per=config.batch_norm.per
-        )
+        options["norm"] = partial(BatchNorm, momentum=config.batch_norm.momentum, per=config.batch_norm.per)
     network = architectures.create(config.network.name, num_classes, **options)
     augment = compose(config.augmentation)
     mean, deviation = jnp.array(config.normalization.mean), jnp.array(config.normalization.deviation)

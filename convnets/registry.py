@@ -4,9 +4,10 @@ A choice is a function; its keyword-only parameters are its options, and become 
 for it. So an option exists in one place, with its default and its type, and a mistyped one is refused.
 """
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar, cast, get_args, get_origin
 
 from convnets.errors import InvalidValue, nearest
 
@@ -36,6 +37,19 @@ class Registry(Generic[Choice]):
         self._choices[name] = choice
         return choice
 
+    def variant(self, name: str, choice: Choice, **fixed: Any) -> None:
+        """Adds a function under a name, with some of its keyword-only parameters fixed: they are no options of it."""
+        signature = inspect.signature(choice)
+        open_parameters = [p for p in signature.parameters.values() if p.name not in fixed]
+
+        @functools.wraps(choice)
+        def with_fixed(*arguments: Any, **options: Any) -> Any:
+            return choice(*arguments, **options, **fixed)
+
+        with_fixed.__name__ = name
+        with_fixed.__signature__ = signature.replace(parameters=open_parameters)  # type: ignore[attr-defined]
+        self.register(cast(Choice, with_fixed))
+
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._choices))
 
@@ -57,16 +71,23 @@ class Registry(Generic[Choice]):
     def check_options(self, name: str, given: dict[str, Any]) -> None:
         """Refuses options that the choice does not have, and values of another type than the default's.
 
+        An option annotated with `Literal[...]` takes those values alone.
+
         Raises:
           InvalidValue: such an option.
         """
         parameters = inspect.signature(self[name]).parameters.values()
-        known = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        known = {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
         for option, value in given.items():
             if option not in known:
                 hint = nearest(option, known) if known else "it has none"
                 raise InvalidValue(f"the {self.kind} {name!r} has no option {option!r}: {hint}")
-            default = known[option]
+            default, annotation = known[option].default, known[option].annotation
+            if get_origin(annotation) is Literal and value not in get_args(annotation):
+                allowed = " or ".join(repr(one) for one in get_args(annotation))
+                raise InvalidValue(
+                    f"the option {option!r} of the {self.kind} {name!r} is {allowed}, and was given {value!r}"
+                )
             if type(default) in PLAIN and not isinstance(value, PLAIN[type(default)]):
                 raise InvalidValue(
                     f"the option {option!r} of the {self.kind} {name!r} takes a {type(default).__name__}, such as "

@@ -5,17 +5,18 @@ input 32x32. Every filter of the second layer sees all six maps of the first (th
 and its radial-basis output are not in the lecture).
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
+from convnets.architectures.image_size import check_images
 from convnets.architectures.registry import architectures
-from convnets.errors import InvalidValue
 from convnets.layers import BatchNorm, Convolution, FullyConnected, average_pool, max_pool
 from convnets.layers.fully_connected import squeeze_map
 from convnets.layers.initializers import lecun_normal
+from convnets.layers.window import positions
 
 POOLS = {"average": average_pool, "max": max_pool}
 
@@ -35,6 +36,9 @@ class LeNet5(nn.Module):
     norm: Any = None
     dtype: Any = jnp.float32
 
+    image_size: ClassVar[int] = 32
+    native_channels: ClassVar[int] = 1
+
     @nn.compact
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, dict[str, Array]]:
         """`[N, H, W, C]` with H, W >= 32 -> logits (`[N, num_classes]` at 32 x 32) and the named feature maps.
@@ -42,10 +46,7 @@ class LeNet5(nn.Module):
         Raises:
           InvalidValue: an image smaller than 32 x 32.
         """
-        if min(x.shape[1:3]) < 32:
-            raise InvalidValue(
-                f"LeNet-5 needs images of at least 32 x 32 pixels, and was given {x.shape[1]} x {x.shape[2]}"
-            )
+        check_images("LeNet-5", x, 5, lambda side: positions(positions(side, 5) // 2, 5) // 2)
         pool = POOLS[self.pooling]
 
         def activation(x: Array, name: str) -> Array:
@@ -79,7 +80,7 @@ class LeNet5(nn.Module):
 @architectures.register
 def lenet5(num_classes: int, *, pooling: Literal["average", "max"] = "average", dtype: str = "float32") -> LeNet5:
     """The lecture's LeNet-5."""
-    return LeNet5(num_classes, _pooling(pooling), dtype=dtype)
+    return LeNet5(num_classes, pooling, dtype=dtype)
 
 
 @architectures.register
@@ -91,10 +92,4 @@ def lenet5_bn(
     dtype: str = "float32",
 ) -> LeNet5:
     """LeNet-5 with batch norm before each tanh (and no biases where it follows)."""
-    return LeNet5(num_classes, _pooling(pooling), norm=norm, dtype=dtype)
-
-
-def _pooling(name: str) -> str:
-    if name not in POOLS:
-        raise InvalidValue(f"LeNet-5 pools by 'average' or 'max', and was given pooling {name!r}")
-    return name
+    return LeNet5(num_classes, pooling, norm=norm, dtype=dtype)

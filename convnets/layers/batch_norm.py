@@ -1,10 +1,13 @@
 """Batch normalization of convolutional layers (Ioffe and Szegedy, ICML 2015; the lecture's two options)."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array, lax
+
+from convnets.layers.initializers import ones
 
 
 class BatchNorm(nn.Module):
@@ -26,6 +29,7 @@ class BatchNorm(nn.Module):
       epsilon: added to the variance before the square root.
       axis_name: the mapped axis of the devices, or None outside of one.
       synchronized: whether the devices normalize by a common mean and variance.
+      scale_init: initialization of the scale; zeros make a residual block begin as the identity.
       dtype: type of the result; parameters and statistics are float32.
     """
 
@@ -34,6 +38,7 @@ class BatchNorm(nn.Module):
     per: Literal["filter", "location"] = "filter"
     axis_name: str | None = None
     synchronized: bool = True
+    scale_init: Callable[..., Array] = ones
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -43,7 +48,7 @@ class BatchNorm(nn.Module):
         shape = x.shape[len(axes) :]
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
         running_variance = self.variable("batch_stats", "variance", jnp.ones, shape, jnp.float32)
-        scale = self.param("scale", nn.initializers.ones_init(), shape, jnp.float32)
+        scale = self.param("scale", self.scale_init, shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros_init(), shape, jnp.float32)
 
         if train:

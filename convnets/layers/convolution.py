@@ -7,11 +7,13 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array, lax
 
+from convnets.errors import InvalidValue
 from convnets.layers.initializers import he_normal
+from convnets.layers.window import positions
 
 
 class Convolution(nn.Module):
-    """Square filters, the same padding on all four sides; parameters `kernel [size, size, C, features]`, `bias`.
+    """Square filters, the same padding on all sides; parameters `kernel [size, size, C / groups, features]`, `bias`.
 
     'SAME' is not offered: at stride 2 it pads one side more than the other, which no paper of the lecture does.
 
@@ -20,6 +22,7 @@ class Convolution(nn.Module):
       size: height and width of each filter, in pixels.
       stride: step between responses, in pixels.
       padding: zeros added on each side, in pixels.
+      groups: equal parts of the channels; the filters of a part see that part of the input alone.
       use_bias: whether each filter has a bias; False where a batch norm follows.
       dtype: type of the computation; parameters are float32.
     """
@@ -28,14 +31,30 @@ class Convolution(nn.Module):
     size: int
     stride: int = 1
     padding: int = 0
+    groups: int = 1
     use_bias: bool = True
     kernel_init: Callable[..., Array] = he_normal
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """`[N, H, W, C] -> [N, (H + 2 padding - size) // stride + 1, ..., features]`."""
-        shape = (self.size, self.size, x.shape[-1], self.features)
+        """`[N, H, W, C] -> [N, (H + 2 padding - size) // stride + 1, ..., features]`.
+
+        Raises:
+          InvalidValue: a map smaller than the filters, or channels or filters that the groups don't divide.
+        """
+        channels = x.shape[-1]
+        if min(positions(length, self.size, self.stride, self.padding) for length in x.shape[1:3]) < 1:
+            raise InvalidValue(
+                f"the convolution '{'/'.join(self.path)}' has {self.size} x {self.size} filters and was given a map "
+                f"of {x.shape[1]} x {x.shape[2]}: use a larger image"
+            )
+        if channels % self.groups or self.features % self.groups:
+            raise InvalidValue(
+                f"the convolution '{'/'.join(self.path)}' can't part {channels} channels and {self.features} filters "
+                f"into {self.groups} groups: both must be multiples of it"
+            )
+        shape = (self.size, self.size, channels // self.groups, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         y = lax.conv_general_dilated(
             jnp.asarray(x, self.dtype),
@@ -43,6 +62,7 @@ class Convolution(nn.Module):
             window_strides=(self.stride, self.stride),
             padding=[(self.padding, self.padding)] * 2,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=self.groups,
         )
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)

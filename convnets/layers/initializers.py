@@ -12,3 +12,12 @@ he_normal = initializers.variance_scaling(2.0, "fan_in", "normal")
 
 lecun_normal = initializers.variance_scaling(1.0, "fan_in", "normal")
 """Normal with variance 1 / fan_in, for layers that a tanh, or nothing, follows."""
+
+small_normal = initializers.normal(0.01)
+"""Normal with deviation 0.01 (AlexNet, section 5), for the last layer: training begins with nearly equal classes."""
+
+ones = initializers.ones_init()
+"""For the scale of a batch norm: its responses begin with unit variance."""
+
+zeros = initializers.zeros_init()
+"""For a bias; and for the scale of the last batch norm of a residual block, which then begins as the identity."""

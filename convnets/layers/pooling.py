@@ -1,30 +1,76 @@
 """Spatial pooling with padding written as numbers."""
 
 import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+from convnets.errors import InvalidValue
 
-def max_pool(x: Array, size: int, stride: int, padding: int = 0) -> Array:
+Padding = int | tuple[int, int]
+"""Pixels on each side, or (above and left, below and right)."""
+
+
+def max_pool(x: Array, size: int, stride: int, padding: Padding = 0) -> Array:
     """The largest response of each `size` x `size` region, regions `stride` pixels apart.
 
     Args:
       x: `[N, H, W, C]`.
-      padding: pixels added on each side; they never win.
+      padding: pixels added on the sides; they never win.
 
     Returns:
-      `[N, (H + 2 padding - size) // stride + 1, ..., C]`.
+      `[N, (H + padding - size) // stride + 1, ..., C]`, with the padding of both sides.
+
+    Raises:
+      InvalidValue: a map smaller than a region.
     """
-    return nn.max_pool(x, (size, size), (stride, stride), [(padding, padding)] * 2)
+    return nn.max_pool(x, (size, size), (stride, stride), _sides(x, size, padding))
 
 
-def average_pool(x: Array, size: int, stride: int, padding: int = 0) -> Array:
+def average_pool(x: Array, size: int, stride: int, padding: Padding = 0) -> Array:
     """The mean response of each `size` x `size` region, regions `stride` pixels apart.
 
     Args:
       x: `[N, H, W, C]`.
-      padding: zeros added on each side; they count in the mean.
+      padding: zeros added on the sides; they count in the mean.
 
     Returns:
-      `[N, (H + 2 padding - size) // stride + 1, ..., C]`.
+      `[N, (H + padding - size) // stride + 1, ..., C]`, with the padding of both sides.
+
+    Raises:
+      InvalidValue: a map smaller than a region.
     """
-    return nn.avg_pool(x, (size, size), (stride, stride), [(padding, padding)] * 2)
+    return nn.avg_pool(x, (size, size), (stride, stride), _sides(x, size, padding))
+
+
+def adaptive_average_pool(x: Array, size: int) -> Array:
+    """The means of `size` x `size` regions that cover the map and overlap where it does not divide evenly.
+
+    Region i reaches from row `floor(i H / size)` to row `ceil((i + 1) H / size)`, as PyTorch's layer of that name.
+
+    Args:
+      x: `[N, H, W, C]`.
+
+    Returns:
+      `[N, size, size, C]`.
+    """
+    rows, columns = (jnp.asarray(_region_means(length, size), x.dtype) for length in x.shape[1:3])
+    return jnp.einsum("ih,nhwc,jw->nijc", rows, x, columns)
+
+
+def _region_means(length: int, size: int) -> np.ndarray:
+    """`[size, length]`: each row takes the mean of one region."""
+    means = np.zeros((size, length))
+    for i in range(size):
+        start, stop = i * length // size, -(-(i + 1) * length // size)
+        means[i, start:stop] = 1 / (stop - start)
+    return means
+
+
+def _sides(x: Array, size: int, padding: Padding) -> list[tuple[int, int]]:
+    before, after = (padding, padding) if isinstance(padding, int) else padding
+    if min(x.shape[1:3]) + before + after < size:
+        raise InvalidValue(
+            f"a pool of {size} x {size} regions was given a map of {x.shape[1]} x {x.shape[2]}: use a larger image"
+        )
+    return [(before, after)] * 2

@@ -1,5 +1,6 @@
 """Image classification: softmax cross-entropy, top-1 and top-5 accuracy."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,24 +28,29 @@ class Classification:
     Args:
       info: of the source; its classes are what is told apart.
       label_smoothing: probability taken from the true class and spread evenly over all (Szegedy et al. 2016).
+      auxiliary_weight: of the loss of each auxiliary classifier that the network has in training (GoogLeNet: 0.3).
     """
 
     metrics: Mapping[str, bool] = {"loss": False, "top1": True, "top5": True}
     primary = "top1"
     progress = "top1"
 
-    def __init__(self, info: SourceInfo, label_smoothing: float = 0.0):
+    def __init__(self, info: SourceInfo, label_smoothing: float = 0.0, auxiliary_weight: float = 0.3):
         self.classes = info.classes
         self.label_smoothing = label_smoothing
+        self.auxiliary_weight = auxiliary_weight
 
     def network(self, name: str, options: Mapping[str, Any]) -> nn.Module:
         """The architecture itself: its logits are the head."""
         return architectures.create(name, len(self.classes), **options)
 
     def loss(self, outputs: Outputs, batch: Mapping[str, Array]) -> Array:
-        """Softmax cross-entropy of each example, in nats, float32 `[N]`."""
+        """Softmax cross-entropy of each example, in nats, float32 `[N]`; that of auxiliary logits is added weighted."""
         truth = optax.smooth_labels(jax.nn.one_hot(batch["label"], len(self.classes)), self.label_smoothing)
-        return optax.softmax_cross_entropy(one_window(outputs), truth)
+        maps = outputs[1]
+        auxiliary = [(logits, maps) for name, logits in maps.items() if name.startswith("auxiliary")]
+        losses = [optax.softmax_cross_entropy(one_window(head), truth) for head in (outputs, *auxiliary)]
+        return losses[0] + self.auxiliary_weight * sum(losses[1:])
 
     def measure(self, outputs: Outputs, batch: Mapping[str, Array]) -> dict[str, Array]:
         """Weighted sums of the cross-entropy (without smoothing) and of correct examples."""
@@ -123,13 +129,13 @@ def one_window(outputs: Outputs) -> Array:
     if logits.ndim != 2:
         raise InvalidValue(
             f"the images are larger than the network's native size, so that it gives a {logits.shape[1]} x "
-            f"{logits.shape[2]} map of logits instead of one label: serve smaller images (for example by data.padding)"
+            f"{logits.shape[2]} map of logits instead of one label: set network.image_size, or serve smaller images"
         )
     return logits
 
 
 @tasks.register
-def classification(info: SourceInfo, *, label_smoothing: float = 0.0) -> Classification:
+def classification(info: SourceInfo, *, label_smoothing: float = 0.0, auxiliary_weight: float = 0.3) -> Classification:
     """Image classification on a source that has at least two classes."""
     if not 0 <= label_smoothing < 1:
         raise InvalidValue(f"label_smoothing is {label_smoothing}, and must lie in [0, 1)")
@@ -137,4 +143,6 @@ def classification(info: SourceInfo, *, label_smoothing: float = 0.0) -> Classif
         raise InvalidValue(
             f"the data set {info.name!r} names {len(info.classes)} classes, and classification needs two"
         )
-    return Classification(info, label_smoothing)
+    if not 0 <= auxiliary_weight < math.inf:
+        raise InvalidValue(f"auxiliary_weight is {auxiliary_weight}, and must not be negative")
+    return Classification(info, label_smoothing, auxiliary_weight)

@@ -50,8 +50,9 @@ def default_config() -> ConfigDict:
             "normalization": {"mean": (0.5,), "deviation": (0.25,)},
             # Pairs of a name and its options, applied in this order.
             "augmentation": (),
-            # per: "filter" or "location"; scope: "synchronized" over all devices, or each "device" by itself.
-            "batch_norm": {"momentum": 0.9, "epsilon": 1e-5, "per": "filter", "scope": "synchronized"},
+            # epsilon: 0 stands for the architecture's own (1e-5, but 1e-3 in googlenet_bn). per: "filter" or
+            # "location". scope: "synchronized" over all devices, or each "device" by itself.
+            "batch_norm": {"momentum": 0.9, "epsilon": 0.0, "per": "filter", "scope": "synchronized"},
             "optimizer": {
                 "name": "sgd",
                 "learning_rate": 0.1,
@@ -162,7 +163,6 @@ def check(config: ConfigDict) -> None:
         "loader.threads": config.loader.threads,
         "loader.buffer": config.loader.buffer,
         "optimizer.learning_rate": config.optimizer.learning_rate,
-        "batch_norm.epsilon": config.batch_norm.epsilon,
     }
     for field, value in positive.items():
         if not 0 < value < math.inf:
@@ -170,10 +170,13 @@ def check(config: ConfigDict) -> None:
     for field, value in {"seed": config.seed, "validation.seed": config.validation.seed}.items():
         if not 0 <= value < LARGEST_SEED:
             raise InvalidValue(f"{field} is {value}, and must lie in [0, {LARGEST_SEED})")
-    if config.optimizer.reference_batch_size < 0:
-        raise InvalidValue(
-            f"optimizer.reference_batch_size is {config.optimizer.reference_batch_size}, and must not be negative"
-        )
+    not_negative = {
+        "optimizer.reference_batch_size": config.optimizer.reference_batch_size,
+        "batch_norm.epsilon": config.batch_norm.epsilon,
+    }
+    for field, value in not_negative.items():
+        if not 0 <= value < math.inf:
+            raise InvalidValue(f"{field} is {value}, and must not be negative")
     fractions = {"train.average_decay": train.average_decay, "batch_norm.momentum": config.batch_norm.momentum}
     for field, value in fractions.items():
         if not 0 <= value < 1:

@@ -14,7 +14,6 @@ from convnets import architectures, data, tasks
 from convnets.augmentation import compose
 from convnets.data.source import Source, SourceInfo, carve
 from convnets.errors import InvalidValue, nearest
-from convnets.layers import BatchNorm
 from convnets.tasks import Task
 from convnets.training import optimizers, schedules, step
 from convnets.training.config import options_of
@@ -46,16 +45,9 @@ def build_model(config: ConfigDict, info: SourceInfo) -> Model:
     """
     task = tasks.create(config.task.name, info, **options_of(config, "task"))
     options = options_of(config, "network")
-    if "norm" in architectures.architectures.options(config.network.name):
-        norm = config.batch_norm
-        options["norm"] = partial(
-            BatchNorm,
-            momentum=norm.momentum,
-            epsilon=norm.epsilon,
-            per=norm.per,
-            axis_name=AXIS,
-            synchronized=norm.scope == "synchronized",
-        )
+    norm = architectures.architectures.options(config.network.name).get("norm")
+    if norm is not None:
+        options["norm"] = partial(norm, **batch_norm_options(config))
     mean, deviation = tuple(config.normalization.mean), tuple(config.normalization.deviation)
     if len(mean) != info.image_shape[-1]:
         raise InvalidValue(
@@ -73,6 +65,14 @@ def build_model(config: ConfigDict, info: SourceInfo) -> Model:
     # Traced, not computed: images that don't fit the network or the task are refused here and not after minutes.
     jax.eval_shape(once)
     return Model(task, network, step.Normalization(mean, deviation), info)
+
+
+def batch_norm_options(config: ConfigDict) -> dict[str, Any]:
+    """What the config says of every batch norm; an epsilon of 0 leaves the architecture its own."""
+    norm = config.batch_norm
+    epsilon = {"epsilon": norm.epsilon} if norm.epsilon else {}
+    scope = {"axis_name": AXIS, "synchronized": norm.scope == "synchronized"}
+    return {"momentum": norm.momentum, "per": norm.per, **epsilon, **scope}
 
 
 @dataclass(frozen=True)

@@ -193,5 +193,5 @@ def test_images_below_32_pixels_are_refused(height, width):
 
 @pytest.mark.parametrize("name", ["lenet5", "lenet5_bn"])
 def test_another_pooling_is_refused(name):
-    with pytest.raises(InvalidValue, match="by 'average' or 'max', and was given pooling 'mean'"):
+    with pytest.raises(InvalidValue, match="is 'average' or 'max', and was given 'mean'"):
         architectures.create(name, 10, pooling="mean")

@@ -1,0 +1,51 @@
+"""Convolution, batch norm, ReLU: the sentence that deep networks are written in."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from convnets.layers.convolution import Convolution
+from convnets.layers.initializers import ones
+
+
+class ConvolutionNormReLU(nn.Module):
+    """A convolution, its batch norm and a ReLU; parameters under `convolution` and `norm`.
+
+    Attributes:
+      features, size, stride, padding: of the convolution.
+      norm: makes the batch norm (called with `dtype`, `scale_init` and `name`), or None for no norm.
+      use_bias: of the convolution; by default only where no norm follows, which would cancel it.
+      relu: whether the ReLU follows; False before an addition.
+      scale_init: of the norm's scale.
+      dtype: type of the computation; parameters are float32.
+    """
+
+    features: int
+    size: int
+    stride: int = 1
+    padding: int = 0
+    norm: Any = None
+    use_bias: bool | None = None
+    relu: bool = True
+    scale_init: Callable[..., Array] = ones
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        """`[N, H, W, C] -> [N, (H + 2 padding - size) // stride + 1, ..., features]`."""
+        use_bias = self.norm is None if self.use_bias is None else self.use_bias
+        x = Convolution(
+            self.features,
+            self.size,
+            self.stride,
+            self.padding,
+            use_bias=use_bias,
+            dtype=self.dtype,
+            name="convolution",
+        )(x)
+        if self.norm is not None:
+            x = self.norm(dtype=self.dtype, scale_init=self.scale_init, name="norm")(x, train)
+        return nn.relu(x) if self.relu else x
