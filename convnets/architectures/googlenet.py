@@ -91,7 +91,7 @@ class AuxiliaryClassifier(nn.Module):
     num_classes: int
     window: int
     adaptive: bool
-    dropout: float = 0.7
+    dropout: float
     norm: Any = None
     dtype: Any = jnp.float32
 
@@ -116,6 +116,7 @@ class GoogLeNet(nn.Module):
       auxiliary: whether there are auxiliary classifiers.
       norm: batch norm after every convolution, or None.
       dropout: rate before the last layer.
+      auxiliary_dropout: rate between the fully connected layers of the auxiliary classifiers.
       stem: "imagenet", 7x7/2 and a pool, or "small", 3x3/1 and no pool, for images such as 32 x 32.
       remat: whether the backward pass computes most activations again instead of keeping them.
       dtype: type of the computation; parameters are float32, and so are the logits.
@@ -127,6 +128,7 @@ class GoogLeNet(nn.Module):
     auxiliary: bool = True
     norm: Any = None
     dropout: float = 0.4
+    auxiliary_dropout: float = 0.7
     stem: str = "imagenet"
     remat: bool = False
     dtype: Any = jnp.float32
@@ -167,7 +169,13 @@ class GoogLeNet(nn.Module):
             if self.auxiliary and (train or self.is_initializing()):
                 seen = 4 if self.published_weights else positions(self.stage_map(self.image_size), 5, 3)
                 classifier = AuxiliaryClassifier(
-                    self.num_classes, seen, self.published_weights, norm=self.norm, dtype=self.dtype, name=name
+                    self.num_classes,
+                    window=seen,
+                    adaptive=self.published_weights,
+                    dropout=self.auxiliary_dropout,
+                    norm=self.norm,
+                    dtype=self.dtype,
+                    name=name,
                 )
                 maps[name] = classifier(x, train)
 
@@ -203,6 +211,7 @@ def googlenet(
     *,
     auxiliary: bool = True,
     dropout: float = 0.4,
+    auxiliary_dropout: float = 0.7,
     stem: Literal["imagenet", "small"] = "imagenet",
     image_size: int = 0,
     remat: bool = False,
@@ -210,7 +219,7 @@ def googlenet(
 ) -> GoogLeNet:
     """The lecture's and the paper's GoogLeNet."""
     native = image_size or (224 if stem == "imagenet" else 32)
-    return GoogLeNet(num_classes, native, auxiliary=auxiliary, dropout=dropout, stem=stem, remat=remat, dtype=dtype)
+    return GoogLeNet(num_classes, native, False, auxiliary, None, dropout, auxiliary_dropout, stem, remat, dtype)
 
 
 @architectures.register
@@ -220,6 +229,7 @@ def googlenet_bn(
     auxiliary: bool = True,
     norm: Any = PUBLISHED_NORM,
     dropout: float = 0.2,
+    auxiliary_dropout: float = 0.7,
     stem: Literal["imagenet", "small"] = "imagenet",
     image_size: int = 0,
     remat: bool = False,
@@ -227,4 +237,4 @@ def googlenet_bn(
 ) -> GoogLeNet:
     """The GoogLeNet that torchvision's weights fit."""
     native = image_size or (224 if stem == "imagenet" else 32)
-    return GoogLeNet(num_classes, native, True, auxiliary, norm, dropout, stem, remat, dtype)
+    return GoogLeNet(num_classes, native, True, auxiliary, norm, dropout, auxiliary_dropout, stem, remat, dtype)

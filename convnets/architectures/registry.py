@@ -32,8 +32,9 @@ def create(name: str, num_classes: int, **options: Any) -> nn.Module:
     dtype = options.get("dtype", "float32")
     if dtype not in DTYPES:
         raise InvalidValue(f"the compute dtype {dtype!r} is not one of {', '.join(DTYPES)}")
-    if not 0 <= options.get("dropout", 0) < 1:
-        raise InvalidValue(f"dropout is {options['dropout']}, and must lie in [0, 1)")
+    for option in ("dropout", "auxiliary_dropout"):
+        if not 0 <= options.get(option, 0) < 1:
+            raise InvalidValue(f"{option} is {options[option]}, and must lie in [0, 1)")
     if options.get("image_size", 0) < 0:
         raise InvalidValue(f"image_size is {options['image_size']}, and must be positive, or 0 for the native size")
     return factory(num_classes, **options)

@@ -21,7 +21,7 @@ def chain(module: nn.Module, steps: Sequence[Step], x: Array, rematerialize: boo
       steps: functions of `(module, x)`.
       rematerialize: whether to; the parameters' names and the results are the same.
     """
-    if not rematerialize:
+    if not rematerialize or not steps:
         return _in_order(module, steps, x)
     length = math.ceil(math.sqrt(len(steps)))
     for start in range(0, len(steps), length):

@@ -1,0 +1,108 @@
+"""Rematerialized networks: the same results, and less kept for the backward pass."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from counting import abstract, images, random_variables, run_once
+
+from convnets import architectures
+from convnets.architectures.resnet import ResNet
+from convnets.layers.rematerialization import chain
+
+KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+"""Without it XLA's CPU compiler merges what is computed again with what was computed before."""
+
+
+def loss_of(network: nn.Module) -> Any:
+    def loss(params: Any, batch_stats: Any, x: Any) -> Any:
+        variables = {"params": params, "batch_stats": batch_stats}
+        (logits, _), changed = network.apply(
+            variables, x, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(0)}
+        )
+        return -jax.nn.log_softmax(logits)[:, 3].mean(), changed
+
+    return loss
+
+
+def kept_bytes(network: nn.Module, count: int = 128, side: int = 32) -> int:
+    """Of all that the forward pass hands to the backward pass, parameters and images included."""
+    variables = abstract(network, side)
+    x = jax.ShapeDtypeStruct((count, side, side, 3), jnp.float32)
+
+    def kept(params: Any, batch_stats: Any, x: Any) -> Any:
+        return jax.vjp(lambda p: loss_of(network)(p, batch_stats, x)[0], params)[1]
+
+    arrays = jax.tree.leaves(jax.eval_shape(kept, variables["params"], variables.get("batch_stats", {}), x))
+    return sum(array.size * array.dtype.itemsize for array in arrays)
+
+
+@pytest.mark.parametrize(
+    "name", ["vgg_a_lrn", "vgg16_bn", "googlenet", "googlenet_bn", "resnet18", "resnet50", "resnet20"]
+)
+def test_no_name_and_no_shape_changes(name):
+    plain, again = (abstract(architectures.create(name, 10, remat=remat)) for remat in (False, True))
+    assert jax.tree.map(lambda leaf: leaf.shape, plain) == jax.tree.map(lambda leaf: leaf.shape, again)
+
+
+def test_no_result_changes():
+    x = images(4, 16)
+    results = []
+    for remat in (False, True):
+        network = ResNet(10, 16, (3, 2), width=4, bottleneck=True, stem="small", remat=remat)
+        variables = random_variables(network)
+        function = jax.value_and_grad(loss_of(network), has_aux=True)
+        results.append(run_once(function, variables["params"], variables["batch_stats"], x))
+    assert jax.tree.structure(results[0]) == jax.tree.structure(results[1])
+    for one, other in zip(*map(jax.tree.leaves, results), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(one).max())
+
+
+def test_what_is_kept_grows_as_the_square_root_of_the_depth():
+    plain = {depth: kept_bytes(architectures.create(f"resnet{depth}", 10)) for depth in (20, 110)}
+    remat = {depth: kept_bytes(architectures.create(f"resnet{depth}", 10, remat=True)) for depth in (20, 110)}
+    assert plain[110] > 5 * plain[20]
+    # 3 stages of 3 blocks have 2 segments each, of 18 blocks 4.
+    assert remat[110] < 1.8 * remat[20]
+    assert remat[110] < plain[110] / 15
+
+
+@pytest.mark.parametrize(("name", "share"), [("vgg16_bn", 0.8), ("googlenet", 0.7), ("resnet50", 0.3)])
+def test_less_is_kept(name, share):
+    plain, remat = (
+        kept_bytes(architectures.create(name, 10, stem="small", remat=remat), count=32) for remat in (False, True)
+    )
+    assert remat < share * plain
+
+
+def test_the_compiled_step_takes_less_memory():
+    memory = []
+    for remat in (False, True):
+        network = ResNet(10, 32, (9,), width=16, stem="small", remat=remat)
+        variables = abstract(network)
+        x = jax.ShapeDtypeStruct((64, 32, 32, 3), jnp.float32)
+        step = jax.jit(jax.grad(loss_of(network), has_aux=True), compiler_options=KEEP_BARRIERS)
+        compiled = step.lower(variables["params"], variables["batch_stats"], x).compile()
+        memory.append(compiled.memory_analysis().temp_size_in_bytes)
+    assert memory[1] < memory[0] / 2
+
+
+def test_steps_go_in_their_order_whatever_their_number():
+    class Counting(nn.Module):
+        steps: int
+        remat: bool
+
+        @nn.compact
+        def __call__(self, x):
+            steps = [lambda module, x, i=i: 2 * x + i for i in range(self.steps)]
+            return chain(self, steps, x, self.remat)
+
+    for steps in (0, 1, 2, 3, 5, 9, 10):
+        expected = 1
+        for i in range(steps):
+            expected = 2 * expected + i
+        for remat in (False, True):
+            assert Counting(steps, remat).apply({}, jnp.int32(1)) == expected
