@@ -13,8 +13,9 @@ import jax
 from rich.console import Console
 
 from benchmarks.experiment import Experiment, load, training
-from benchmarks.measuring import FEWEST, Result, Row, Stopwatch, Timing, repeat
+from benchmarks.measuring import Result, Row
 from benchmarks.plain_step import make_plain_step
+from convnets.analysis.timing import FEWEST, Stopwatch, Timing, repeat
 from convnets.training.checkpoints import Checkpoints
 from convnets.training.loop import Loop
 from convnets.training.parallel import Devices
@@ -61,9 +62,10 @@ class Pausing(Devices):
         *,
         batch_axis: int = 0,
         donate: bool = False,
+        rematerialized: bool = False,
     ) -> Step:
         """The function mapped as ever; the training step, which is the one that donates, pauses now and then."""
-        mapped = super().wrap(function, outputs, batch_axis=batch_axis, donate=donate)
+        mapped = super().wrap(function, outputs, batch_axis=batch_axis, donate=donate, rematerialized=rematerialized)
         return self._pausing(mapped) if donate else mapped
 
     def _pausing(self, mapped: Step) -> Step:

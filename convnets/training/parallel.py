@@ -47,6 +47,7 @@ class Devices:
         *,
         batch_axis: int = 0,
         donate: bool = False,
+        rematerialized: bool = False,
     ) -> Callable[[Any, Any], Any]:
         """A function of (state, batch on all devices) from one of (state, batch on one device).
 
@@ -55,6 +56,7 @@ class Devices:
           outputs: for each of the pair, "replicated" (equal on all devices) or "split" (along the batch axis).
           batch_axis: which axis of the batch's arrays is split: 0, or 1 behind an axis of successive steps.
           donate: whether the state's buffers may be overwritten.
+          rematerialized: whether the function computes again what it would otherwise keep.
         """
         donated = (0,) if donate else ()
         if self.wrapper == "pmap":
@@ -79,6 +81,8 @@ class Devices:
                 ),
                 donate_argnums=donated,
             )
+        if rematerialized and self.local[0].platform == "cpu":
+            mapped = _keeping_barriers(mapped)
         return _blocking(mapped) if self._wait else mapped
 
     def split(self, batch: Any, batch_axis: int = 0) -> Any:
@@ -118,5 +122,19 @@ class Devices:
 def _blocking(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any) -> Any:
         return jax.block_until_ready(function(*arguments))
+
+    return call
+
+
+def _keeping_barriers(mapped: Any) -> Callable[[Any, Any], Any]:
+    """Compiled without the pass by which XLA's CPU compiler merges what is computed again with what was before."""
+    programs: dict[Any, Any] = {}
+
+    def call(state: Any, batch: Any) -> Any:
+        shapes = tuple(array.shape for array in jax.tree.leaves(batch))
+        if shapes not in programs:
+            options = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+            programs[shapes] = mapped.lower(state, batch).compile(compiler_options=options)
+        return programs[shapes](state, batch)
 
     return call

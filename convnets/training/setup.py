@@ -231,7 +231,13 @@ def mapped_train_step(config: ConfigDict, model: Model, plan: Plan, devices: Dev
         average_decay=config.train.average_decay,
         unroll=unroll,
     )
-    return devices.wrap(step.repeat(one, unroll=unroll), (REPLICATED, REPLICATED), batch_axis=1, donate=True)
+    return devices.wrap(
+        step.repeat(one, unroll=unroll),
+        (REPLICATED, REPLICATED),
+        batch_axis=1,
+        donate=True,
+        rematerialized=config.network.get("remat", False),
+    )
 
 
 def mapped_evaluation_step(model: Model, devices: Devices) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from convnets.data.pipeline import TrainingBatches
-from convnets.data.source import InMemorySource, SourceInfo
+from convnets.data.source import InMemorySource, Source, SourceInfo
 from convnets.training.config import complete, default_config
 from convnets.training.parallel import Devices
 from convnets.training.setup import build_model, initial_state, make_plan, mapped_train_step
@@ -40,10 +40,10 @@ def config_of(fields: dict[str, Any] | None = None, **choices: str) -> ConfigDic
 
 
 def run_steps(
-    config: ConfigDict, steps: int, devices: Sequence[jax.Device], per_call: int = 1
+    config: ConfigDict, steps: int, devices: Sequence[jax.Device], per_call: int = 1, source: Source | None = None
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
-    """The state after so many steps, and the figures of each."""
-    source = striped(256)
+    """The state after so many steps on stripes, or on another source, and the figures of each."""
+    source = source or striped(256)
     model = build_model(config, source.info)
     plan = make_plan(config, model.task, len(source))
     mapped = Devices(config.train.wrapper, devices)

@@ -1,12 +1,13 @@
 """The step on one device and on many: the same mathematics, one copy of the state."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from stripes import config_of, largest_difference, run_steps
 
 from convnets.errors import InvalidValue
-from convnets.training.parallel import Devices
+from convnets.training.parallel import AXIS, REPLICATED, Devices
 from convnets.training.setup import check_batch_size
 
 STEPS = 50
@@ -91,6 +92,26 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused_with_the_nearest_that
     with pytest.raises(InvalidValue, match=r"train.batch_size is 100.*8 devices.*use 96 or 112"):
         check_batch_size(config_of({"train.batch_size": 100, "train.gradient_accumulation": 2}), devices)
     check_batch_size(config_of({"train.batch_size": 96, "train.gradient_accumulation": 2}), devices)
+
+
+@pytest.mark.parametrize("wrapper", ["pmap", "shard_map"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_rematerialized_function_is_mapped_like_any_other(wrapper, count):
+    def function(state, batch):
+        again = jax.checkpoint(lambda x: jnp.sin(jnp.sin(x)))
+        return state + 1, jax.lax.psum(again(state * batch).sum(), AXIS)
+
+    devices = Devices(wrapper, jax.devices()[:count])
+    mapped = devices.wrap(function, (REPLICATED, REPLICATED), batch_axis=1, donate=True, rematerialized=True)
+    state = devices.replicate(np.float32(2))
+    for steps in (1, 3, 1):
+        batch = np.linspace(0, 1, steps * 4, dtype=np.float32).reshape(steps, 4)
+        expected = np.sin(np.sin(float(state) * batch)).sum()
+        old = state
+        state, total = mapped(state, devices.split(batch, batch_axis=1))
+        assert old.is_deleted()
+        np.testing.assert_allclose(total, expected, rtol=1e-5)
+    assert float(state) == 5
 
 
 def test_an_unknown_wrapper_is_refused():
