@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.experiment import Experiment, load, training
-from benchmarks.measuring import Result, Row, alternate
+from benchmarks.measuring import Result, Row
+from convnets.analysis.timing import alternate
 from convnets.augmentation import augmentations, compose, example_keys
 from convnets.errors import InvalidValue
 

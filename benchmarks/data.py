@@ -9,7 +9,8 @@ import jax.numpy as jnp
 
 from benchmarks import multiply_adds
 from benchmarks.experiment import Experiment, load, training
-from benchmarks.measuring import Result, Row, alternate
+from benchmarks.measuring import Result, Row
+from convnets.analysis.timing import alternate
 from convnets.data.pipeline import TrainingBatches, read_ahead
 from convnets.training.feed import Feed
 

@@ -6,7 +6,8 @@ from typing import Any
 import jax
 
 from benchmarks.experiment import Experiment, load, training
-from benchmarks.measuring import Result, Row, alternate
+from benchmarks.measuring import Result, Row
+from convnets.analysis.timing import alternate
 from convnets.training.setup import mapped_evaluation_step
 
 TYPES = ("float32", "bfloat16")

@@ -1,7 +1,8 @@
 """Several steps in one call of the device, written out or looped over by `lax.scan`."""
 
 from benchmarks.experiment import load, training
-from benchmarks.measuring import Result, Row, alternate
+from benchmarks.measuring import Result, Row
+from convnets.analysis.timing import alternate
 
 
 def run(quick: bool) -> Result:

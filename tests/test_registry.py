@@ -1,5 +1,7 @@
 """Tables of named choices."""
 
+from typing import Literal
+
 import pytest
 
 from convnets.errors import InvalidValue
@@ -75,3 +77,33 @@ def test_options_that_a_choice_has_are_let_through(fruits):
 def test_an_option_that_a_choice_does_not_have_is_refused(fruits, name, option, sentence):
     with pytest.raises(InvalidValue, match=sentence):
         fruits.check_options(name, {option: 1})
+
+
+def test_a_variant_is_a_choice_with_some_options_fixed_that_are_no_options_any_more():
+    registry = Registry("fruit")
+
+    def cherry(size, *, sour, kind: Literal["sweet", "morello"] = "sweet"):
+        return size, sour, kind
+
+    registry.variant("sour-cherry", cherry, sour=True)
+    assert registry["sour-cherry"](3, kind="morello") == (3, True, "morello")
+    assert registry.options("sour-cherry") == {"kind": "sweet"}
+    assert list(registry) == ["sour-cherry"], "the function itself is not registered"
+    with pytest.raises(InvalidValue, match="the fruit 'sour-cherry' has no option 'sour': known are kind"):
+        registry.check_options("sour-cherry", {"sour": False})
+    with pytest.raises(ValueError, match="the fruit 'sour-cherry' is registered twice"):
+        registry.variant("sour-cherry", cherry, sour=False)
+
+
+def test_an_option_of_few_values_takes_those_alone():
+    registry = Registry("fruit")
+
+    @registry.register
+    def cherry(size, *, kind: Literal["sweet", "morello"] = "sweet", stones: Literal[1, 2] = 1):
+        return size
+
+    registry.check_options("cherry", {"kind": "morello", "stones": 2})
+    with pytest.raises(InvalidValue, match="'kind' of the fruit 'cherry' is 'sweet' or 'morello', and was given 'x'"):
+        registry.check_options("cherry", {"kind": "x"})
+    with pytest.raises(InvalidValue, match="'stones' of the fruit 'cherry' is 1 or 2, and was given 3"):
+        registry.check_options("cherry", {"stones": 3})

@@ -1,137 +1,154 @@
-"""The layers of a network in the order an image meets them, with their output shapes and sizes.
+"""The layers of a network in the order the image meets them, counted from the network itself.
 
-Nothing is computed and nothing is written per architecture: the network's own `init` is traced abstractly,
-and every module that is called on the way is noted.
+Nothing is computed and nothing is written per architecture: the network is traced on shapes, and every count and every
+receptive field follows from the operations in the trace.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, overload
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-ModulePath = tuple[str, ...]
+from convnets.analysis.layer_row import LayerRow, Total, total
+from convnets.analysis.trace import ModulePath, initialize, trace_inference, trace_initialization
+from convnets.analysis.traced_layers import Entries, TracedLayers
+from convnets.errors import InvalidValue
+
+__all__ = ["LayerRow", "Summary", "Total", "group", "summarize", "total"]
 
 
 @dataclass(frozen=True)
-class LayerRow:
-    """One layer of a network.
+class Summary(Sequence[LayerRow]):
+    """The rows of a network: a row for each call of a module that calls no other and for each pool.
+
+    A module that calls others has a row too if it owns parameters or statistics or multiplies by weights itself. What
+    works entry by entry (activations, additions, dropout) has none. Rows that are for training only come last. The
+    parameters and statistics of all rows sum to those of the network.
 
     Attributes:
-      path: its place in the tree of parameters, such as `stage1/convolution`; empty for the network itself.
-      kind: its class.
-      output_shape: of the (first) array it returned when it was first called.
-      parameters: entries of `params` that belong to it and to none of the modules it calls.
-      statistics: entries of `batch_stats` likewise.
+      rows: of the layers.
+      modules: by their paths, what each module gave when it was called last, without counts.
     """
 
-    path: str
-    kind: str
-    output_shape: tuple[int, ...]
-    parameters: int
-    statistics: int
+    rows: tuple[LayerRow, ...]
+    modules: Mapping[str, LayerRow]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[LayerRow]:
+        return iter(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> LayerRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[LayerRow]: ...
+    def __getitem__(self, index: int | slice) -> LayerRow | Sequence[LayerRow]:
+        return self.rows[index]
 
 
-@dataclass
-class _Call:
-    kind: str
-    output_shape: tuple[int, ...] = ()
-    calls_others: bool = False
-
-
-def summarize(network: nn.Module, image_shape: tuple[int, int, int], batch: int = 1) -> list[LayerRow]:
-    """The layers of `network`, one row per module that calls no other, in the order of their first calls.
-
-    A module that calls others has a row too if it owns parameters or statistics itself. Every entry is
-    counted in exactly one row, a layer that is used twice in the row of its first use, so that the rows sum
-    to the whole.
+def summarize(network: nn.Module, image_shape: Sequence[int], batch: int = 1) -> Summary:
+    """The layers of `network`.
 
     Args:
       network: called as `network.apply(variables, images, train=False)`.
       image_shape: `(H, W, C)` of one image.
-      batch: the number of images N, for the shapes only.
+      batch: the number of images N.
 
     Raises:
-      ValueError: `image_shape` isn't three positive numbers or `batch` isn't positive.
+      InvalidValue: a shape that isn't three positive numbers, a batch that isn't positive, what the network refuses, or
+        products in a loop.
     """
     if len(image_shape) != 3 or min(image_shape) < 1 or batch < 1:
-        raise ValueError(
-            f"A summary needs an image shape (H, W, C) and a batch of positive sizes, "
-            f"but they are {tuple(image_shape)} and {batch}."
+        raise InvalidValue(
+            f"a summary needs an image shape (H, W, C) and a batch of positive sizes, and was given "
+            f"{tuple(image_shape)} and {batch}"
         )
-    calls: dict[ModulePath, _Call] = {}
     images = jax.ShapeDtypeStruct((batch, *image_shape), jnp.float32)
+    variables = jax.eval_shape(partial(initialize, network), images)
+    inference = trace_inference(network, variables, images)
+    called = {call.path for call in inference.calls}
+    traces = [(inference, set[ModulePath]())]
+    if not _module_paths(variables) <= called:
+        initialization = trace_initialization(network, images)
+        traces.append((initialization, called))
+        called = called | {call.path for call in initialization.calls}
 
-    def init(key: jax.Array, images: jax.Array) -> Any:
-        with nn.intercept_methods(_note_calls_in(calls)):
-            return network.init({"params": key, "dropout": key}, images, train=False)
-
-    variables = jax.eval_shape(init, jax.random.key(0), images)
-    parameters = _entries_by_owner(variables.get("params", {}), calls)
-    statistics = _entries_by_owner(variables.get("batch_stats", {}), calls)
-    return [
-        LayerRow("/".join(path), call.kind, call.output_shape, parameters.get(path, 0), statistics.get(path, 0))
-        for path, call in calls.items()
-        if not call.calls_others or path in parameters or path in statistics
-    ]
-
-
-def print_summary(rows: Sequence[LayerRow], console: Console, title: str) -> None:
-    """Prints `rows` and their totals as a table on `console`."""
-    table = Table(title=title, title_justify="left", title_style="bold", show_footer=True)
-    parameters = sum(row.parameters for row in rows)
-    statistics = sum(row.statistics for row in rows)
-    table.add_column("layer", footer="total", overflow="fold")
-    table.add_column("kind", overflow="fold")
-    table.add_column("output", justify="right", no_wrap=True)
-    table.add_column("parameters", justify="right", footer=f"{parameters:,}", no_wrap=True)
-    table.add_column("statistics", justify="right", footer=f"{statistics:,}", no_wrap=True)
-    for row in rows:
-        shape = " × ".join(map(str, row.output_shape))
-        counts = [f"{number:,}" if number else "" for number in (row.parameters, row.statistics)]
-        table.add_row(row.path or "(network)", row.kind, shape, *counts)
-    console.print(table)
+    entries = _entries_by_owner(variables, called)
+    rows: list[LayerRow] = []
+    modules: dict[str, LayerRow] = {}
+    for trace, seen_before in traces:
+        layers = TracedLayers(trace, entries, seen_before)
+        training_only = trace is not inference
+        rows += [replace(row, training_only=training_only) for row in layers.rows()]
+        modules |= {row.path: replace(row, training_only=training_only) for row in layers.modules()}
+    return Summary(tuple(rows), modules)
 
 
-def rows_as_json(rows: Sequence[LayerRow]) -> list[dict[str, Any]]:
-    """`rows` as a list of dicts that `json.dumps` takes: the fields of `LayerRow`, shapes as lists."""
-    return [asdict(row) | {"output_shape": list(row.output_shape)} for row in rows]
+def group(summary: Summary, depth: int) -> list[LayerRow]:
+    """The rows of a summary, those merged into one that share the first `depth` names of their paths.
+
+    Counts are summed; the output and its receptive field are what the module of that path gives, such as the
+    concatenated maps of an inception module. Pools outside of such modules keep their own rows.
+
+    Raises:
+      InvalidValue: a depth below 1.
+    """
+    if depth < 1:
+        raise InvalidValue(f"layers are grouped by the first names of their paths, at least 1, and not {depth}")
+    groups: dict[tuple[Any, ...], list[LayerRow]] = {}
+    for row in summary:
+        path = "/".join(row.path.split("/")[:depth])
+        groups.setdefault((row.training_only, path), []).append(row)
+    return [_merge(path, rows, summary.modules.get(path)) for (_, path), rows in groups.items()]
 
 
-def _note_calls_in(calls: dict[ModulePath, _Call]) -> Callable[..., Any]:
-    """An interceptor that enters each module called in `calls`, in the order of the first calls."""
-    running: list[ModulePath] = []
-
-    def interceptor(method: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
-        if context.method_name == "setup":
-            return method(*args, **kwargs)
-        path = context.module.path
-        if running and running[-1] != path:
-            calls[running[-1]].calls_others = True
-        call = calls.setdefault(path, _Call(type(context.module).__name__))
-        running.append(path)
-        try:
-            outputs = method(*args, **kwargs)
-        finally:
-            running.pop()
-        shapes = [leaf.shape for leaf in jax.tree.leaves(outputs) if hasattr(leaf, "shape")]
-        if not call.output_shape and shapes:
-            call.output_shape = tuple(shapes[0])
-        return outputs
-
-    return interceptor
+def _merge(path: str, rows: Sequence[LayerRow], module: LayerRow | None) -> LayerRow:
+    training_only = rows[0].training_only
+    whole = total(rows, training_only=training_only)
+    if module and module.training_only != training_only:
+        module = None
+    return replace(
+        module or rows[-1],
+        path=path,
+        kind=_common_kind(rows) or (module.kind if module else ""),
+        parameters=whole.parameters,
+        statistics=whole.statistics,
+        multiply_adds=whole.multiply_adds,
+        activation_bytes=whole.activation_bytes,
+        training_only=training_only,
+    )
 
 
-def _entries_by_owner(tree: Any, calls: dict[ModulePath, _Call]) -> dict[ModulePath, int]:
-    """The number of entries of `tree` by the deepest called module they lie under."""
-    entries: dict[ModulePath, int] = {}
-    for keys, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        names = tuple(str(getattr(key, "key", key)) for key in keys)
-        owner = next(names[:n] for n in range(len(names), -1, -1) if names[:n] in calls)
-        entries[owner] = entries.get(owner, 0) + int(np.prod(leaf.shape))
+def _common_kind(rows: Sequence[LayerRow]) -> str:
+    """The kind of the one row that is not a norm, if there is but one."""
+    kinds = [row.kind for row in rows if "norm" not in row.kind] or [row.kind for row in rows]
+    return kinds[0] if len(kinds) == 1 else ""
+
+
+def _module_paths(variables: Any) -> set[ModulePath]:
+    return {path[:-1] for _, path, _ in _leaves(variables)}
+
+
+def _entries_by_owner(variables: Any, called: set[ModulePath]) -> dict[ModulePath, Entries]:
+    """The entries of `params` and `batch_stats` by the deepest called module that they lie under."""
+    entries: dict[ModulePath, Entries] = {}
+    for collection, path, size in _leaves(variables):
+        owner = next(path[:n] for n in range(len(path), -1, -1) if path[:n] in called)
+        parameters, statistics = entries.get(owner, (0, 0))
+        if collection == "params":
+            entries[owner] = (parameters + size, statistics)
+        elif collection == "batch_stats":
+            entries[owner] = (parameters, statistics + size)
     return entries
+
+
+def _leaves(variables: Any) -> Iterator[tuple[str, ModulePath, int]]:
+    """The collection, the path in it and the number of entries of each array."""
+    for keys, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        collection, *path = (str(getattr(key, "key", key)) for key in keys)
+        yield collection, tuple(path), leaf.size

@@ -26,7 +26,7 @@ from convnets.layers import (
 )
 from convnets.layers.fully_connected import squeeze_map
 from convnets.layers.initializers import small_normal
-from convnets.layers.rematerialization import Step, chain
+from convnets.layers.rematerialization import chain
 from convnets.layers.window import positions
 
 INCEPTIONS = {
@@ -163,7 +163,7 @@ class GoogLeNet(nn.Module):
             return x if self.published_weights else LocalResponseNorm(name=name)(x)
 
         def inceptions(x: Array, *names: str) -> Array:
-            return chain(self, [self._inception(name, train) for name in names], x, self.remat)
+            return chain([self._inception(name) for name in names], x, train, self.remat)
 
         def auxiliary(x: Array, name: str) -> None:
             if self.auxiliary and (train or self.is_initializing()):
@@ -199,10 +199,9 @@ class GoogLeNet(nn.Module):
         logits = FullyConnected(self.num_classes, kernel_init=small_normal, dtype=self.dtype, name="logits")(x)
         return squeeze_map(logits).astype(jnp.float32), maps
 
-    def _inception(self, name: str, train: bool) -> Step:
-        filters, large = INCEPTIONS[name], 3 if self.published_weights else 5
-        options = {"norm": self.norm, "dtype": self.dtype, "name": f"inception_{name}"}
-        return lambda module, x: Inception(filters, large, **options, parent=module)(x, train)
+    def _inception(self, name: str) -> Inception:
+        large = 3 if self.published_weights else 5
+        return Inception(INCEPTIONS[name], large, self.norm, self.dtype, name=f"inception_{name}")
 
 
 @architectures.register

@@ -20,7 +20,7 @@ from convnets.architectures.registry import architectures
 from convnets.layers import BatchNorm, ConvolutionNormReLU, FullyConnected, average_pool, max_pool
 from convnets.layers.fully_connected import squeeze_map
 from convnets.layers.initializers import ones, small_normal, zeros
-from convnets.layers.rematerialization import Step, chain
+from convnets.layers.rematerialization import chain
 
 Shortcut = Literal["A", "B", "C"]
 """A: the identity, zeros for new filters; B: a 1x1 projection where the shape changes; C: a projection everywhere."""
@@ -128,27 +128,24 @@ class ResNet(nn.Module):
         if self.stem == "imagenet":
             x = max_pool(x, 3, 2, 1)
         for stage, depth in enumerate(self.depths, 1):
-            blocks = [self._block(stage, number, train) for number in range(1, depth + 1)]
-            x = maps[f"stage{stage}"] = chain(self, blocks, x, self.remat)
+            blocks = [self._block(stage, number) for number in range(1, depth + 1)]
+            x = maps[f"stage{stage}"] = chain(blocks, x, train, self.remat)
         x = maps["pre_logits"] = average_pool(x, window, 1)
         logits = FullyConnected(self.num_classes, kernel_init=small_normal, dtype=self.dtype, name="logits")(x)
         return squeeze_map(logits).astype(jnp.float32), maps
 
-    def _block(self, stage: int, number: int, train: bool) -> Step:
-        features = self.width * 2 ** (stage - 1) * (4 if self.bottleneck else 1)
-        stride = 2 if stage > 1 and number == 1 else 1
-        return lambda module, x: Block(
-            features,
-            stride,
-            self.bottleneck,
-            self.stride_in,
-            self.shortcut,
-            self.zero_init,
-            self.norm,
-            self.dtype,
+    def _block(self, stage: int, number: int) -> Block:
+        return Block(
+            features=self.width * 2 ** (stage - 1) * (4 if self.bottleneck else 1),
+            stride=2 if stage > 1 and number == 1 else 1,
+            bottleneck=self.bottleneck,
+            stride_in=self.stride_in,
+            shortcut=self.shortcut,
+            zero_init=self.zero_init,
+            norm=self.norm,
+            dtype=self.dtype,
             name=f"stage{stage}_block{number}",
-            parent=module,
-        )(x, train)
+        )
 
 
 def imagenet_resnet(

@@ -17,7 +17,7 @@ from convnets.architectures.registry import architectures
 from convnets.layers import BatchNorm, ConvolutionNormReLU, FullyConnected, LocalResponseNorm, max_pool
 from convnets.layers.fully_connected import squeeze_map
 from convnets.layers.initializers import small_normal
-from convnets.layers.rematerialization import Step, chain
+from convnets.layers.rematerialization import chain
 
 FILTERS = (64, 128, 256, 512, 512)
 """Of each stage's convolutions."""
@@ -74,10 +74,9 @@ class VGG(nn.Module):
         window = classifier_window("VGG", self.image_size, self.last_map)
         check_images("VGG", x, window, self.last_map)
 
-        def convolution(features: int, size: int, name: str) -> Step:
-            options = {"norm": self.norm, "use_bias": True, "dtype": self.dtype, "name": name}
-            return lambda module, x: ConvolutionNormReLU(features, size, 1, size // 2, **options, parent=module)(
-                x, train
+        def convolution(features: int, size: int, name: str) -> ConvolutionNormReLU:
+            return ConvolutionNormReLU(
+                features, size, 1, size // 2, norm=self.norm, use_bias=True, dtype=self.dtype, name=name
             )
 
         def fully_connected(x: Array, window: int, name: str) -> Array:
@@ -86,8 +85,8 @@ class VGG(nn.Module):
 
         maps = {}
         for stage, (features, sizes) in enumerate(zip(FILTERS, SIZES[self.configuration], strict=True), 1):
-            steps = [convolution(features, size, f"stage{stage}_conv{i}") for i, size in enumerate(sizes, 1)]
-            x = chain(self, steps, x, self.remat)
+            convolutions = [convolution(features, size, f"stage{stage}_conv{i}") for i, size in enumerate(sizes, 1)]
+            x = chain(convolutions, x, train, self.remat)
             if self.lrn and stage == 1:
                 x = LocalResponseNorm(name="stage1_lrn")(x)
             maps[f"stage{stage}"] = x

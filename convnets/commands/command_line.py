@@ -33,6 +33,7 @@ WORKDIR = Flag("workdir", "", "the folder of the run: config, metrics, checkpoin
 DATA_DIR = Flag("data_dir", "", "the folder of the data set's files, instead of the usual places")
 CHECKPOINT = Flag("checkpoint", "", "best (by the validation metric), last, or a step; by default what the run tested")
 JSON = Flag("json", False, "print JSON instead of a table")
+OUT = Flag("out", "", "where to draw a picture (PNG)")
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,36 @@ COMMANDS = {
         (WORKDIR, CHECKPOINT, JSON),
     ),
     "summarize": Command(
-        "list a network's layers, shapes and parameters",
-        "launch.py summarize --config=experiments/lenet_fashion_mnist.py --config.network.name=lenet5_bn",
-        (CONFIG, WORKDIR, JSON),
+        "count a network's layers: shapes, parameters, multiply-adds, memory, receptive fields",
+        "launch.py summarize resnet50 stem=small --image=64x64x3 --depth=1",
+        (
+            CONFIG,
+            WORKDIR,
+            Flag("image", "", "height x width x channels, for a network by its name; by default what it was made for"),
+            Flag("classes", 0, "of a network by its name; by default 1000, or 10 for images of at most 32 pixels"),
+            Flag("batch", 1, "images that multiply-adds and memory are counted for"),
+            Flag(
+                "depth", 0, "how many names of a layer's path to keep and merge the layers under; 0: a line per layer"
+            ),
+            JSON,
+            Flag("csv", False, "print CSV instead of a table"),
+            Flag("all", False, "count every network at its native size instead"),
+            Flag("runs", "", "with --all: a folder, whose finished runs are shown beside"),
+            Flag("out", "", "with --all: where to draw accuracy against operations (PNG)"),
+        ),
+    ),
+    "explain": Command(
+        "an idea of the lecture, counted and measured; alone, the list of topics",
+        "launch.py explain small-filters --depth=128 --out=small_filters.png",
+        (
+            Flag("depth", 0, "filters of a layer and channels of its input"),
+            Flag("size", 0, "side of the maps or of the image, in pixels"),
+            Flag("batch", 0, "maps computed at once while measuring"),
+            Flag("seconds", 10, "about how long to measure; 0 measures nothing"),
+            Flag("network", "", "one network instead of several"),
+            OUT,
+            JSON,
+        ),
     ),
     "report": Command(
         "draw the plots and write report.html of a run again",
@@ -122,6 +150,8 @@ def parse(command: str, arguments: Sequence[str]) -> Arguments:
 
     known = COMMANDS[command].flags
     values = flags.FlagValues()
+    # Flags may stand behind what is no flag.
+    values.set_gnu_getopt(True)
     for flag in known:
         DEFINE[type(flag.default)](flag.name, flag.default, flag.help, flag_values=values)
     overrides = [argument for argument in arguments if is_override(argument)]

@@ -1,54 +1,45 @@
-import io
-import json
-from collections.abc import Callable
+"""The rows of a network, against counts by hand and against the tree of parameters."""
+
+import time
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
 from jax import Array
-from rich.console import Console
+from small_networks import Block, Functional, LeNet, Network, by_path, convolution
 
-from convnets.analysis.summary import LayerRow, print_summary, rows_as_json, summarize
+from convnets import architectures
+from convnets.analysis.summary import LayerRow, summarize, total
+from convnets.errors import InvalidValue
 
-Output = tuple[Array, dict[str, Array]]
-
-
-class LeNet(nn.Module):
-    """Written by hand, so that the counts below are those of the paper and of nobody's code."""
-
-    @nn.compact
-    def __call__(self, images: Array, train: bool) -> Output:
-        stem = nn.avg_pool(nn.tanh(nn.Conv(6, (5, 5), padding=0, name="conv1")(images)), (2, 2), (2, 2))
-        x = nn.avg_pool(nn.tanh(nn.Conv(16, (5, 5), padding=0, name="conv2")(stem)), (2, 2), (2, 2))
-        x = nn.tanh(nn.Dense(120, name="fc3")(x.reshape(len(x), -1)))
-        x = nn.tanh(nn.Dense(84, name="fc4")(x))
-        return nn.Dense(10, name="logits")(x), {"stem": stem, "pre_logits": x}
+Maps = tuple[Array, dict[str, Array]]
 
 
-class Block(nn.Module):
-    """Owns a parameter and a statistic itself and has children too."""
+class Supervised(nn.Module):
+    """Has an auxiliary classifier, which inference leaves out."""
 
     @nn.compact
-    def __call__(self, x: Array, train: bool) -> Array:
-        scale = self.param("scale", nn.initializers.ones, (7,))
-        self.variable("batch_stats", "count", jnp.zeros, (2,))
-        x = nn.Conv(4, (3, 3), padding=1, use_bias=False, name="convolution")(x)
-        return nn.BatchNorm(use_running_average=not train, name="norm")(x) * scale.mean()
+    def __call__(self, images: Array, train: bool) -> Maps:
+        x = nn.Conv(4, (3, 3), (2, 2), padding=1, name="conv1")(images)
+        if train or self.is_initializing():
+            self.auxiliary(x)
+        return nn.Dense(3, name="logits")(nn.relu(x).mean((1, 2))), {}
+
+    def auxiliary(self, x: Array) -> Array:
+        def classify(module: nn.Module, x: Array) -> Array:
+            x = convolution(module, nn.avg_pool(x, (2, 2), (2, 2)), 1, features=5, name="reduce")
+            return nn.Dense(3, name="logits", parent=module)(x.reshape(len(x), -1))
+
+        return Head(classify, name="auxiliary")(x)
 
 
-class Network(nn.Module):
-    block: Callable[..., nn.Module] = Block
+class Head(Functional):
+    """A part of a network that is a function."""
 
     @nn.compact
-    def __call__(self, images: Array, train: bool) -> Output:
-        x = images
-        for stage in (2, 1):
-            x = self.block(name=f"stage{stage}")(x, train)
-        shared = nn.Dense(4, name="shared")
-        x = nn.Dropout(0.5, name="dropout")(shared(shared(x)[:, ::2]), deterministic=not train)
-        x = x + self.param("bias", nn.initializers.zeros, (4,))
-        return x.mean((1, 2)), {"pre_logits": x}
+    def __call__(self, images: Array) -> Array:  # type: ignore[override]
+        return self.function(self, images)
 
 
 def entries(network: nn.Module, shape: tuple[int, int, int], collection: str) -> int:
@@ -57,21 +48,35 @@ def entries(network: nn.Module, shape: tuple[int, int, int], collection: str) ->
     return sum(leaf.size for leaf in jax.tree.leaves(variables[collection]))
 
 
-def test_lenet_has_the_61706_parameters_of_the_lecture() -> None:
-    rows = summarize(LeNet(), (32, 32, 1))
-    assert rows == [
-        LayerRow("conv1", "Conv", (1, 28, 28, 6), 156, 0),
-        LayerRow("conv2", "Conv", (1, 10, 10, 16), 2416, 0),
-        LayerRow("fc3", "Dense", (1, 120), 48120, 0),
-        LayerRow("fc4", "Dense", (1, 84), 10164, 0),
-        LayerRow("logits", "Dense", (1, 10), 850, 0),
+def test_lenet_by_hand():
+    def window(size, stride):
+        return {"receptive_field": (size, size), "stride": (stride, stride), "offset": (0, 0)}
+
+    whole = window(32, 4)
+    summary = summarize(LeNet(), (32, 32, 1))
+    assert list(summary) == [
+        LayerRow("conv1", "convolution 5×5/1", (1, 28, 28, 6), 156, 0, 117_600, 4 * 4704, **window(5, 1)),
+        LayerRow("pool1", "average pool 2×2/2", (1, 14, 14, 6), 0, 0, 0, 4 * 1176, **window(6, 2)),
+        LayerRow("conv2", "convolution 5×5/1", (1, 10, 10, 16), 2416, 0, 240_000, 4 * 1600, **window(14, 2)),
+        LayerRow("pool2", "average pool 2×2/2", (1, 5, 5, 16), 0, 0, 0, 4 * 400, **window(16, 4)),
+        LayerRow("fc3", "fully connected", (1, 120), 48_120, 0, 48_000, 4 * 120, **whole),
+        LayerRow("fc4", "fully connected", (1, 84), 10_164, 0, 10_080, 4 * 84, **whole),
+        LayerRow("logits", "fully connected", (1, 10), 850, 0, 840, 4 * 10, **whole),
     ]
-    assert sum(row.parameters for row in rows) == entries(LeNet(), (32, 32, 1), "params") == 61_706
+    assert total(summary).parameters == entries(LeNet(), (32, 32, 1), "params") == 61_706
+    assert total(summary).multiply_adds == 416_520
 
 
-def test_every_entry_is_counted_once_also_in_shared_layers_and_in_parents_that_own_some() -> None:
-    rows = summarize(Network(), (8, 6, 3))
-    assert [(row.path, row.parameters, row.statistics) for row in rows] == [
+def test_the_librarys_lenet_is_the_same_but_for_the_shapes_of_its_fully_connected_layers():
+    ours, by_hand = summarize(architectures.create("lenet5", 10), (32, 32, 1)), summarize(LeNet(), (32, 32, 1))
+    for mine, other in zip(ours, by_hand, strict=True):
+        shape = mine.output_shape if len(other.output_shape) == 4 else (1, mine.output_shape[-1])
+        assert LayerRow(**(vars(mine) | {"output_shape": shape})) == other
+
+
+def test_every_entry_is_counted_once_also_in_shared_layers_and_in_parents_that_own_some():
+    summary = summarize(Network(), (8, 6, 3))
+    assert [(row.path, row.parameters, row.statistics) for row in summary] == [
         ("", 4, 0),
         ("stage2", 7, 2),
         ("stage2/convolution", 108, 0),
@@ -80,61 +85,119 @@ def test_every_entry_is_counted_once_also_in_shared_layers_and_in_parents_that_o
         ("stage1/convolution", 144, 0),
         ("stage1/norm", 8, 8),
         ("shared", 20, 0),
-        ("dropout", 0, 0),
+        ("shared", 0, 0),
+        ("pool1", 0, 0),
     ]
-    assert sum(row.parameters for row in rows) == entries(Network(), (8, 6, 3), "params")
-    assert sum(row.statistics for row in rows) == entries(Network(), (8, 6, 3), "batch_stats")
+    assert total(summary).parameters == entries(Network(), (8, 6, 3), "params")
+    assert total(summary).statistics == entries(Network(), (8, 6, 3), "batch_stats")
 
 
-def test_rematerialized_blocks_are_counted_alike_every_time() -> None:
-    plain = [(row.path, row.parameters, row.statistics) for row in summarize(Network(), (8, 6, 3))]
-    network = Network(nn.remat(Block, static_argnums=(2,)))
+def test_a_shared_layer_works_each_time_that_it_is_called():
+    first, second = (row for row in summarize(Network(), (8, 6, 3), batch=5) if row.path == "shared")
+    assert (first.multiply_adds, second.multiply_adds) == (5 * 8 * 6 * 16, 5 * 4 * 6 * 16)
+    assert (first.output_shape, second.output_shape) == ((5, 8, 6, 4), (5, 4, 6, 4))
+
+
+def test_an_array_that_a_parent_passes_on_is_counted_as_memory_once():
+    rows = by_path(summarize(Network(), (8, 6, 3)))
+    assert rows["pool1"].activation_bytes == 4 * 4 and rows[""].activation_bytes == 0
+    assert rows["stage1"].activation_bytes == rows["stage1/norm"].activation_bytes == 4 * 8 * 6 * 4
+
+
+WRAPPED = [
+    nn.remat(Block, static_argnums=(2,)),
+    nn.jit(Block, static_argnums=(2,)),
+    nn.remat(nn.jit(Block, static_argnums=(2,)), static_argnums=(2,)),
+]
+
+
+@pytest.mark.parametrize("block", WRAPPED)
+def test_rematerialized_and_jitted_modules_are_counted_alike_every_time(block):
+    plain = summarize(Network(), (8, 6, 4))
     for _ in range(2):
-        again = [(row.path, row.parameters, row.statistics) for row in summarize(network, (8, 6, 3))]
-        assert again == plain
+        assert list(summarize(Network(block), (8, 6, 4))) == list(plain)
 
 
-def test_shapes_are_those_of_the_batch_asked_for() -> None:
-    rows = {row.path: row.output_shape for row in summarize(Network(), (8, 6, 3), batch=5)}
-    assert rows["stage1/convolution"] == (5, 8, 6, 4)
-    assert rows["shared"] == (5, 8, 6, 4), "of its first call; the second sees half the rows"
-    assert rows["dropout"] == (5, 4, 6, 4)
-    assert rows[""] == (5, 4)
+@pytest.mark.parametrize("name", ["vgg11_bn", "googlenet", "resnet18"])
+def test_rematerialized_architectures_have_the_same_rows(name):
+    plain, again = (architectures.create(name, 10, stem="small", remat=remat) for remat in (False, True))
+    assert summarize(plain, (32, 32, 3)) == summarize(again, (32, 32, 3))
 
 
-def test_nothing_is_computed_even_for_a_network_that_fits_no_memory() -> None:
-    class Huge(nn.Module):
-        @nn.compact
-        def __call__(self, images: Array, train: bool) -> Output:
-            return nn.Dense(1_000_000, name="huge")(images.reshape(len(images), -1)), {}
+def test_jitted_modules_of_one_class_are_told_apart_and_so_are_two_calls_of_one():
+    block = nn.jit(Block, static_argnums=(2,))
 
-    [row] = summarize(Huge(), (1000, 1000, 3))
+    def network(module, x):
+        first = block(name="first", parent=module)
+        x = first(first(x, False), False)
+        return block(name="second", parent=module)(x, False)
+
+    rows = summarize(Functional(network), (8, 6, 4))
+    assert [row.path for row in rows if row.multiply_adds] == ["first/convolution"] * 2 + ["second/convolution"]
+    assert [row.parameters for row in rows if row.multiply_adds] == [144, 0, 144]
+    assert [row.receptive_field for row in rows if row.multiply_adds] == [(3, 3), (5, 5), (7, 7)]
+
+
+def test_auxiliary_classifiers_come_last_and_not_into_the_totals():
+    summary = summarize(Supervised(), (8, 8, 3))
+    assert [(row.path, row.kind, row.parameters, row.multiply_adds, row.training_only) for row in summary] == [
+        ("conv1", "convolution 3×3/2", 112, 16 * 4 * 27, False),
+        ("pool1", "global average pool", 0, 0, False),
+        ("logits", "fully connected", 15, 12, False),
+        ("auxiliary/pool1", "average pool 2×2/2", 0, 0, True),
+        ("auxiliary/reduce", "convolution 1×1/1", 25, 4 * 4 * 5, True),
+        ("auxiliary/logits", "fully connected", 63, 60, True),
+    ]
+    assert total(summary).parameters + total(summary, training_only=True).parameters == entries(
+        Supervised(), (8, 8, 3), "params"
+    )
+    assert total(summary, training_only=True).multiply_adds == 140
+    assert by_path(summary)["auxiliary/reduce"].receptive_field == (5, 5)
+
+
+def test_googlenets_rows_have_all_parameters_those_of_the_auxiliary_classifiers_apart():
+    summary = summarize(architectures.create("googlenet", 1000), (224, 224, 3))
+    assert total(summary).parameters == 6_998_552
+    assert total(summary).parameters + total(summary, training_only=True).parameters == 13_378_280
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 4), ("bfloat16", 2)])
+def test_memory_is_that_of_the_type_which_each_output_really_has(dtype, size):
+    def network(module, x):
+        x = nn.Conv(4, (3, 3), dtype=dtype, name="conv", parent=module)(x)
+        x = nn.avg_pool(x, (2, 2), (2, 2)).mean((1, 2))
+        return nn.Dense(10, name="logits", parent=module)(x)
+
+    rows = by_path(summarize(Functional(network), (8, 6, 3), batch=7))
+    assert rows["conv"].activation_bytes == 7 * 8 * 6 * 4 * size
+    assert rows["pool1"].activation_bytes == 7 * 4 * 3 * 4 * size
+    assert rows["pool2"].activation_bytes == 7 * 4 * size
+    assert rows["logits"].activation_bytes == 7 * 10 * 4
+
+
+def test_nothing_is_computed_even_for_a_network_that_fits_no_memory():
+    def huge(module, x):
+        return nn.Dense(1_000_000, name="huge", parent=module)(x.reshape(len(x), -1))
+
+    [row] = summarize(Functional(huge), (1000, 1000, 3), batch=10**6)
     assert row.parameters == 3_000_001_000_000
+    assert row.multiply_adds == 3 * 10**18
+    assert row.receptive_field == (1000, 1000)
 
 
 @pytest.mark.parametrize(("shape", "batch"), [((32, 32), 1), ((32, 0, 1), 1), ((32, 32, 1), 0)])
-def test_shapes_that_are_no_image_are_refused(shape: tuple[int, ...], batch: int) -> None:
-    with pytest.raises(ValueError, match=r"\(H, W, C\)"):
-        summarize(LeNet(), shape, batch)  # type: ignore[arg-type]
+def test_shapes_that_are_no_image_are_refused(shape, batch):
+    with pytest.raises(InvalidValue, match=r"\(H, W, C\)"):
+        summarize(LeNet(), shape, batch)
 
 
-def test_the_printed_table_has_every_layer_and_the_totals() -> None:
-    console = Console(file=io.StringIO(), width=100)
-    print_summary(summarize(Network(), (8, 6, 3)), console, "Network on 8 x 6")
-    assert isinstance(console.file, io.StringIO)
-    text = console.file.getvalue()
-    assert "Network on 8 x 6" in text and "(network)" in text and "1 × 8 × 6 × 4" in text
-    [total] = [line for line in text.splitlines() if "total" in line]
-    assert "306" in total and "20" in total
+def test_five_hundred_layers_are_counted_in_seconds():
+    def deep(module, x):
+        for number in range(500):
+            x = nn.relu(convolution(module, x, 3, padding=1, features=8, name=f"conv{number}"))
+        return x
 
-    print_summary(summarize(LeNet(), (32, 32, 1)), console, "LeNet")
-    assert "61,706" in console.file.getvalue()
-
-
-def test_rows_go_through_json() -> None:
-    rows = summarize(LeNet(), (32, 32, 1))
-    again = [
-        LayerRow(**(row | {"output_shape": tuple(row["output_shape"])}))
-        for row in json.loads(json.dumps(rows_as_json(rows)))
-    ]
-    assert again == rows
+    start = time.process_time()
+    summary = summarize(Functional(deep), (32, 32, 8))
+    assert time.process_time() - start < 20
+    assert len(summary) == 500 and summary[-1].receptive_field == (1001, 1001)

@@ -90,19 +90,28 @@ def test_the_compiled_step_takes_less_memory():
     assert memory[1] < memory[0] / 2
 
 
-def test_steps_go_in_their_order_whatever_their_number():
-    class Counting(nn.Module):
-        steps: int
-        remat: bool
+class Affine(nn.Module):
+    number: int
 
-        @nn.compact
-        def __call__(self, x):
-            steps = [lambda module, x, i=i: 2 * x + i for i in range(self.steps)]
-            return chain(self, steps, x, self.remat)
+    @nn.compact
+    def __call__(self, x, train):
+        return 2 * x + self.number + (100 if train else 0)
 
-    for steps in (0, 1, 2, 3, 5, 9, 10):
+
+class Chained(nn.Module):
+    blocks: int
+    remat: bool
+
+    @nn.compact
+    def __call__(self, x, train):
+        return chain([Affine(number) for number in range(self.blocks)], x, train, self.remat)
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_blocks_are_called_in_their_order_whatever_their_number(train):
+    for blocks in (0, 1, 2, 3, 5, 9, 10):
         expected = 1
-        for i in range(steps):
-            expected = 2 * expected + i
+        for number in range(blocks):
+            expected = 2 * expected + number + (100 if train else 0)
         for remat in (False, True):
-            assert Counting(steps, remat).apply({}, jnp.int32(1)) == expected
+            assert Chained(blocks, remat).apply({}, jnp.int32(1), train) == expected

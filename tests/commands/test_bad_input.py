@@ -75,7 +75,12 @@ def refused(capsys, *arguments: str) -> str:
         ("--config.schedule.warmup=9 epochs", "the warm-up of 9 epochs is longer than the training"),
         ("--config.validation.examples=60000", "validation.examples is 60000, and must lie in [0, 60000)"),
         ("--config.optimizer.weight_decay=-1", "optimizer.weight_decay is -1.0, and must not be negative"),
-        ("--config.network.pooling=mean", "LeNet-5 pools by 'average' or 'max'"),
+        (
+            "--config.network.pooling=mean",
+            "'pooling' of the architecture 'lenet5' is 'average' or 'max', and was given",
+        ),
+        ("--config.network.name=resnet18", "the residual network needs images of at least 193 x 193 pixels"),
+        ("--config.batch_norm.epsilon=-1", "batch_norm.epsilon is -1.0, and must not be negative"),
         ("--config.network.dtype=int8", "the compute dtype 'int8' is not one of"),
         (
             "--config.normalization.mean=(0.1,0.2)",

@@ -135,7 +135,7 @@ def test_report_is_rebuilt_from_the_workdir_alone(workdir, capsys):
 
 def test_summarize_counts_the_lectures_lenet(capsys):
     assert main(["launch.py", "summarize", EXPERIMENT, "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = json.loads(capsys.readouterr().out)["layers"]
     assert sum(row["parameters"] for row in rows) == 61_706
     assert main(["launch.py", "summarize", EXPERIMENT]) == 0
     assert "61,706" in capsys.readouterr().out

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
+from convnets.errors import InvalidValue
 from convnets.layers import Convolution
 
 
@@ -75,3 +76,28 @@ def test_bfloat16_computes_with_float32_parameters():
     assert y.dtype == jnp.bfloat16
     expected = scipy_convolution(x, kernel, 1, 0) + 1
     np.testing.assert_allclose(y.astype(jnp.float32), expected, rtol=0.02, atol=0.2)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 6])
+def test_each_group_of_filters_sees_its_part_of_the_channels(groups):
+    x, _ = arrays(3, 5, 6, 6, 6)
+    _, kernel = arrays(3, 5, 6, 6 // groups, 12)
+    layer = Convolution(12, 3, padding=1, groups=groups, use_bias=False)
+    assert jax.eval_shape(layer.init, jax.random.key(0), x)["params"]["kernel"].shape == kernel.shape
+    parts = zip(np.split(x, groups, axis=-1), np.split(kernel, groups, axis=-1), strict=True)
+    expected = np.concatenate([scipy_convolution(part, filters, 1, 1) for part, filters in parts], axis=-1)
+    np.testing.assert_allclose(layer.apply({"params": {"kernel": kernel}}, x), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("channels", "features"), [(5, 6), (6, 5)])
+def test_groups_that_do_not_divide_are_refused(channels, features):
+    layer = Convolution(features, 3, groups=2)
+    with pytest.raises(InvalidValue, match=f"can't part {channels} channels and {features} filters into 2 groups"):
+        jax.eval_shape(layer.init, jax.random.key(0), jnp.zeros((1, 4, 4, channels)))
+
+
+def test_a_map_smaller_than_the_filters_is_refused():
+    layer = Convolution(2, 5, padding=1)
+    with pytest.raises(InvalidValue, match="has 5 x 5 filters and was given a map of 2 x 7: use a larger image"):
+        jax.eval_shape(layer.init, jax.random.key(0), jnp.zeros((1, 2, 7, 3)))
+    jax.eval_shape(layer.init, jax.random.key(0), jnp.zeros((1, 3, 7, 3)))

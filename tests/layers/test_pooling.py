@@ -1,5 +1,6 @@
 """Pooling against loops in NumPy."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from convnets.layers import average_pool, max_pool
+from convnets.errors import InvalidValue
+from convnets.layers import adaptive_average_pool, average_pool, max_pool
 
 GRID = [
     (1, 1, 0, 3, 4),
@@ -63,3 +65,35 @@ def test_average_pool_is_the_mean_of_each_region_and_padding_counts_as_zeros(siz
 @pytest.mark.parametrize("pool", [max_pool, average_pool])
 def test_the_type_of_the_responses_stays(pool):
     assert pool(jnp.ones((1, 4, 4, 2), jnp.bfloat16), 2, 2).dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("side", [4, 5, 6, 7, 8, 13])
+def test_padding_below_and_right_lets_3x3_pools_halve_a_map_of_any_size(side):
+    x = negative_responses(side, side)
+    y = max_pool(jnp.asarray(x), 3, 2, (0, 1))
+    assert y.shape[1:3] == (side // 2, side // 2)
+    for i in range(side // 2):
+        for j in range(side // 2):
+            expected = x[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max(axis=(1, 2))
+            np.testing.assert_array_equal(y[:, i, j], expected)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size"), [(14, 14, 4), (8, 8, 4), (7, 9, 3), (3, 3, 3), (3, 2, 4), (5, 6, 1)]
+)
+def test_adaptive_regions_cover_the_map(height, width, size):
+    x = negative_responses(height, width)
+    y = adaptive_average_pool(jnp.asarray(x), size)
+    assert y.shape == (len(x), size, size, x.shape[-1])
+    for i in range(size):
+        for j in range(size):
+            rows = slice(math.floor(i * height / size), math.ceil((i + 1) * height / size))
+            columns = slice(math.floor(j * width / size), math.ceil((j + 1) * width / size))
+            np.testing.assert_allclose(y[:, i, j], x[:, rows, columns].mean(axis=(1, 2)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("pool", [max_pool, average_pool])
+def test_a_map_smaller_than_a_region_is_refused(pool):
+    with pytest.raises(InvalidValue, match="a pool of 3 x 3 regions was given a map of 2 x 5: use a larger image"):
+        pool(jnp.zeros((1, 2, 5, 1)), 3, 2)
+    assert pool(jnp.zeros((1, 2, 5, 1)), 3, 2, (0, 1)).shape == (1, 1, 2, 1)

@@ -1,0 +1,107 @@
+"""What whole networks cost and see, counted from their modules."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import flax.linen as nn
+
+from convnets import architectures
+from convnets.analysis.layer_row import total
+from convnets.analysis.summary import Summary, summarize
+
+CLASSES = 1000
+"""Of ImageNet."""
+
+SMALL_IMAGES, CLASSES_OF_SMALL = 32, 10
+"""Networks for images of up to 32 pixels are counted for the ten classes of CIFAR-10, MNIST and the like."""
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """Of one image, in inference.
+
+    Attributes:
+      image_shape: `(H, W, C)`.
+      parameters: without those of auxiliary classifiers, which training alone uses.
+      multiply_adds: of convolutions and products with weights.
+      activation_bytes: of all layers' outputs.
+      receptive_field: side of the region that a response of the last map before the classifier sees, in pixels; None
+        if it is unknown.
+      stride: from one response's region to the next one's, in pixels.
+    """
+
+    image_shape: tuple[int, int, int]
+    parameters: int
+    multiply_adds: int
+    activation_bytes: int
+    receptive_field: int | None
+    stride: int | None
+
+
+@dataclass(frozen=True)
+class KnownNetwork:
+    """A registered network.
+
+    Attributes:
+      names: in `create`; most networks have one.
+      classes: of its logits.
+      module: the network.
+    """
+
+    names: tuple[str, ...]
+    classes: int
+    module: nn.Module
+
+
+def known_networks(names: Iterable[str] | None = None) -> list[KnownNetwork]:
+    """The registered networks, each once however many names it has.
+
+    Args:
+      names: some of them; by default all.
+    """
+    found: dict[nn.Module, list[str]] = {}
+    for name in architectures.architectures if names is None else names:
+        module = architectures.create(name, CLASSES)
+        if native_shape(module)[0] <= SMALL_IMAGES:
+            module = architectures.create(name, CLASSES_OF_SMALL)
+        # Modules with the same fields are equal.
+        found.setdefault(module, []).append(name)
+    return [
+        # The paper's letters before its numbers of layers: vgg_a, vgg11.
+        KnownNetwork(tuple(sorted(names, reverse=True)), module.num_classes, module)
+        for module, names in found.items()
+    ]
+
+
+def native_shape(network: nn.Module) -> tuple[int, int, int]:
+    """`(H, W, C)` of the images that a network was made for: of three channels unless it says otherwise."""
+    return network.image_size, network.image_size, getattr(network, "native_channels", 3)
+
+
+def cost_of(network: nn.Module, image_shape: tuple[int, int, int]) -> NetworkCost:
+    """The cost of a network on images of that shape `(H, W, C)`.
+
+    Raises:
+      InvalidValue: what the network refuses.
+    """
+    summary = summarize(network, image_shape)
+    whole = total(summary)
+    receptive_field, stride = _last_map(summary)
+    return NetworkCost(
+        image_shape, whole.parameters, whole.multiply_adds, whole.activation_bytes, receptive_field, stride
+    )
+
+
+def _last_map(summary: Summary) -> tuple[int | None, int | None]:
+    """Receptive field and stride of the last map that has more than one position."""
+    maps = [
+        (row.stride[0], row.receptive_field[0])
+        for row in summary
+        if row.stride and row.receptive_field and len(row.output_shape) == 4 and max(row.output_shape[1:3]) > 1
+        if not row.training_only
+    ]
+    if not maps:
+        return None, None
+    # Maps grow coarser, and at one stride see more and more; of ways side by side the largest filters count.
+    stride, receptive_field = max(maps)
+    return receptive_field, stride

@@ -1,0 +1,243 @@
+"""What a network does to an image: a flat list of operations, each with the module call that it belongs to.
+
+The network is traced, not run: JAX writes its operations down as a jaxpr, on shapes instead of arrays. Nested
+jaxprs (`jit`, rematerialization, custom derivatives) are written out in their place, so that a network comes out
+the same however it is wrapped.
+"""
+
+import contextlib
+import itertools
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import flax.linen as nn
+import jax
+from jax.ad_checkpoint import checkpoint_name
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+ModulePath = tuple[str, ...]
+
+WRAPPERS = {
+    "jit",
+    "pjit",
+    "closed_call",
+    "core_call",
+    "checkpoint",
+    "remat2",
+    "custom_jvp_call",
+    "custom_vjp_call",
+    "custom_vjp_call_jaxpr",
+}
+"""Primitives that do what their one jaxpr does."""
+
+CALL = re.compile(r"convnets-call-(\d+)")
+OUTPUT = re.compile(r"convnets-output-(\d+)")
+
+# A jitted module that JAX has traced before is not traced again, and its calls would go unnoticed. Within a value of
+# this context that is new to JAX it is.
+_unseen = jax.make_user_context(None)
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """An array that an operation takes or gives; each is itself alone."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """One primitive, such as a convolution or an addition.
+
+    Attributes:
+      name: of the JAX primitive.
+      options: the primitive's own, such as its window.
+      call: the index of the innermost module call that it happens in.
+    """
+
+    name: str
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    options: dict[str, Any]
+    call: int
+
+
+@dataclass
+class Call:
+    """One call of a module.
+
+    Attributes:
+      path: of the module in the tree of parameters.
+      kind: its class.
+      caller: the index of the call in which it was called; None for the network's own.
+      output: the (first) array that it gave back, if any.
+    """
+
+    path: ModulePath
+    kind: str
+    caller: int | None
+    output: Value | None = None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The operations of a network in their order, and the module calls in theirs.
+
+    Attributes:
+      image: the batch of images.
+      variables: the arrays of `params` and all other collections.
+    """
+
+    operations: list[Operation]
+    calls: list[Call]
+    image: Value
+    variables: list[Value]
+
+
+def trace_inference(network: nn.Module, variables: Any, images: jax.ShapeDtypeStruct) -> Trace:
+    """The trace of `network.apply(variables, images, train=False)`.
+
+    Args:
+      variables: a tree of arrays, or of their shapes as `jax.eval_shape` gives them.
+      images: shape `[N, H, W, C]` and dtype.
+    """
+    operations, calls, inputs, _ = _trace(
+        lambda variables, images: network.apply(variables, images, train=False), variables, images
+    )
+    return Trace(operations, calls, inputs[-1], inputs[:-1])
+
+
+def trace_initialization(network: nn.Module, images: jax.ShapeDtypeStruct) -> Trace:
+    """The trace of `network.init(key, images, train=False)`, which calls modules that inference leaves out too."""
+    operations, calls, [image], variables = _trace(lambda images: initialize(network, images), images)
+    return Trace(operations, calls, image, variables)
+
+
+def initialize(network: nn.Module, images: Any) -> Any:
+    """The variables of a network, for shapes: their numbers always come from the same key."""
+    key = jax.random.key(0)
+    return network.init({"params": key, "dropout": key}, images, train=False)
+
+
+def dependents(operations: Iterable[Operation], sources: Iterable[Value]) -> set[Value]:
+    """The sources and all that is computed from one of them."""
+    found = set(sources)
+    for operation in operations:
+        if not found.isdisjoint(operation.inputs):
+            found.update(operation.outputs)
+    return found
+
+
+def _trace(function: Callable[..., Any], *inputs: Any) -> tuple[list[Operation], list[Call], list[Value], list[Value]]:
+    """The operations of `function(*inputs)`, the module calls in it, and its inputs and outputs, flat."""
+    # To forget what is traced once in a trace is nearly always enough, and far quicker than to do so at every call.
+    flat, values, outputs = _trace_once(function, inputs, forget_at_every_call=False)
+    if flat.borrowed:
+        flat, values, outputs = _trace_once(function, inputs, forget_at_every_call=True)
+    return flat.operations, flat.calls, values, outputs
+
+
+def _trace_once(
+    function: Callable[..., Any], inputs: Any, *, forget_at_every_call: bool
+) -> tuple["_Flat", list[Value], list[Value]]:
+    flat = _Flat([])
+    with contextlib.ExitStack() as contexts:
+
+        def forget() -> None:
+            contexts.enter_context(_unseen(next(_numbers)))
+
+        forget()
+        contexts.enter_context(nn.intercept_methods(_noting(flat.calls, forget if forget_at_every_call else None)))
+        jaxpr = jax.make_jaxpr(function)(*inputs)
+    values = [_new_value(var) for var in jaxpr.jaxpr.invars]
+    return flat, values, flat.write_out(jaxpr.jaxpr, values, 0)
+
+
+def _noting(calls: list[Call], forget: Callable[[], None] | None) -> Callable[..., Any]:
+    """An interceptor that enters each module call in `calls` and marks its operations and its output."""
+    running: list[int] = []
+
+    def interceptor(method: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        module = context.module
+        # Wrappers (nn.remat, nn.jit) call a lambda to set a module up.
+        if context.method_name in ("setup", "<lambda>") or module.scope is None:
+            return method(*args, **kwargs)
+        caller = running[-1] if running else None
+        if caller is not None and calls[caller].path == module.path:
+            return method(*args, **kwargs)
+        if forget:
+            forget()
+        index = len(calls)
+        calls.append(Call(module.path, type(module).__name__, caller))
+        running.append(index)
+        try:
+            with jax.named_scope(f"convnets-call-{index}"):
+                outputs = method(*args, **kwargs)
+        finally:
+            running.pop()
+        return _mark_output(outputs, index)
+
+    return interceptor
+
+
+def _mark_output(outputs: Any, index: int) -> Any:
+    leaves, structure = jax.tree.flatten(outputs)
+    first = next((i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)), None)
+    if first is None:
+        return outputs
+    leaves[first] = checkpoint_name(leaves[first], f"convnets-output-{index}")
+    return jax.tree.unflatten(structure, leaves)
+
+
+class _Flat:
+    """Writes a jaxpr out as a list of operations, and enters the calls' outputs in `calls`.
+
+    Attributes:
+      borrowed: whether a call's operations were marked as another's, whose trace JAX used again.
+    """
+
+    def __init__(self, calls: list[Call]):
+        self.calls = calls
+        self.operations: list[Operation] = []
+        self.borrowed = False
+        self._written: set[int] = set()
+
+    def write_out(self, jaxpr: Jaxpr, inputs: Sequence[Value], call: int) -> list[Value]:
+        """Appends the operations of a jaxpr that stands in a call; returns its outputs."""
+        again = id(jaxpr) in self._written
+        self._written.add(id(jaxpr))
+        known: dict[Any, Value] = dict(zip(jaxpr.invars, inputs, strict=True))
+        known |= {var: _new_value(var) for var in jaxpr.constvars}
+
+        def values(atoms: Iterable[Any]) -> list[Value]:
+            return [_new_value(atom) if isinstance(atom, Literal) else known[atom] for atom in atoms]
+
+        for equation in jaxpr.eqns:
+            marks = CALL.findall(str(equation.source_info.name_stack))
+            here = int(marks[-1]) if marks else call
+            self.borrowed |= again and bool(marks)
+            inputs = values(equation.invars)
+            name, options = equation.primitive.name, equation.params
+            if name == "name" and (output_of := OUTPUT.fullmatch(options["name"])):
+                self.calls[int(output_of[1])].output = inputs[0]
+                outputs = inputs
+            elif name in WRAPPERS:
+                outputs = self.write_out(_jaxpr_in(options), inputs, here)
+            else:
+                outputs = [_new_value(var) for var in equation.outvars]
+                self.operations.append(Operation(name, tuple(inputs), tuple(outputs), options, here))
+            known |= zip(equation.outvars, outputs, strict=True)
+        return values(jaxpr.outvars)
+
+
+def _new_value(atom: Any) -> Value:
+    return Value(tuple(atom.aval.shape), atom.aval.dtype)
+
+
+def _jaxpr_in(options: dict[str, Any]) -> Jaxpr:
+    [jaxpr] = (value for value in options.values() if isinstance(value, Jaxpr | ClosedJaxpr))
+    return jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr

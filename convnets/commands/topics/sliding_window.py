@@ -1,0 +1,58 @@
+"""`launch.py explain sliding-window`."""
+
+from dataclasses import asdict
+
+from rich import box
+from rich.table import Table
+
+from convnets.analysis.human_units import short_count
+from convnets.analysis.sliding_window import SlidingWindow, slide
+from convnets.commands.topics.registry import Explanation, topics
+
+NETWORKS = ("alexnet", "vgg16", "resnet50")
+SIZES = (256, 384, 480, 640)
+"""At which He et al. test their residual networks."""
+
+
+def sliding_window(*, network: str = "", size: int = 0) -> Explanation:
+    """A network slid over a larger image, window by window, against one fully convolutional pass."""
+    found = [slide(name, side) for name in ([network] if network else NETWORKS) for side in ([size] if size else SIZES)]
+    lines = [
+        "map: of logits, counted from the network; by hand: (image - window) // stride + 1 windows along a side",
+        "multiply-adds of all windows and of the one pass; saved: how many times as many the windows take",
+    ]
+    records = [
+        asdict(one)
+        | {
+            "formula_map_side": one.formula_map_side,
+            "windows_multiply_adds": one.windows_multiply_adds,
+            "saved": one.saved,
+        }
+        for one in found
+    ]
+    return Explanation([_table(found)], lines, {"classes": 1000, "images": records})
+
+
+topics.variant("sliding-window", sliding_window)
+
+
+def _table(found: list[SlidingWindow]) -> Table:
+    title = "A sliding window against one fully convolutional pass"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("network", "window", "stride", "image", "map", "by hand", "windows", "one pass", "saved"):
+        table.add_column(column, justify="left" if column == "network" else "right")
+    for one, before in zip(found, [None, *found], strict=False):
+        if before and before.network != one.network:
+            table.add_section()
+        table.add_row(
+            one.network,
+            str(one.window),
+            str(one.stride),
+            str(one.size),
+            f"{one.map_side}×{one.map_side}",
+            f"{one.formula_map_side}×{one.formula_map_side}",
+            short_count(one.windows_multiply_adds),
+            short_count(one.pass_multiply_adds),
+            f"× {one.saved:.1f}",
+        )
+    return table

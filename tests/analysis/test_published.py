@@ -1,0 +1,67 @@
+"""What is published, and that our networks are the ones that it was published of."""
+
+import pytest
+
+from convnets.analysis.network_costs import cost_of, known_networks, native_shape
+from convnets.analysis.published import ONE_CROP, PUBLISHED, TORCHVISION, published_of
+from convnets.architectures import architectures
+
+# Parameters and 10^9 multiply-adds (there: "GFLOPS") in the metadata of torchvision's weights. Of GoogLeNet the
+# parameters without the auxiliary classifiers.
+TORCHVISION_METADATA = {
+    "alexnet_owt": (61_100_840, 0.714),
+    "vgg11": (132_863_336, 7.609),
+    "vgg11_bn": (132_868_840, 7.609),
+    "vgg13": (133_047_848, 11.308),
+    "vgg13_bn": (133_053_736, 11.308),
+    "vgg16": (138_357_544, 15.470),
+    "vgg16_bn": (138_365_992, 15.470),
+    "vgg19": (143_667_240, 19.632),
+    "vgg19_bn": (143_678_248, 19.632),
+    "googlenet_bn": (6_624_904, 1.498),
+    "resnet18": (11_689_512, 1.814),
+    "resnet34": (21_797_672, 3.664),
+    "resnet50_v1_5": (25_557_032, 4.089),
+    "resnet101_v1_5": (44_549_160, 7.801),
+    "resnet152_v1_5": (60_192_808, 11.514),
+}
+
+
+@pytest.mark.parametrize("name", TORCHVISION_METADATA)
+def test_our_networks_have_the_published_parameters_and_multiply_adds(name: str) -> None:
+    [network] = known_networks([name])
+    cost = cost_of(network.module, native_shape(network.module))
+    assert cost.image_shape == (224, 224, 3)
+    assert (cost.parameters, round(cost.multiply_adds / 1e9, 3)) == TORCHVISION_METADATA[name]
+
+
+def test_every_published_network_is_one_of_ours() -> None:
+    assert {entry.network for entry in PUBLISHED} <= set(architectures)
+    assert {entry.network for entry in PUBLISHED if entry.source == TORCHVISION} == set(TORCHVISION_METADATA)
+
+
+def test_accuracies_are_in_percent_and_top_5_is_the_higher() -> None:
+    for entry in PUBLISHED:
+        assert any(top is not None for top in (entry.top1, entry.top5))
+        assert all(top is None or 50 < top < 100 for top in (entry.top1, entry.top5))
+        if entry.top1 is not None and entry.top5 is not None:
+            assert entry.top1 < entry.top5
+    keys = [(entry.network, entry.weights, entry.protocol, entry.data) for entry in PUBLISHED]
+    assert len(keys) == len(set(keys))
+
+
+def test_errors_of_papers_are_turned_into_accuracies() -> None:
+    [alexnet] = published_of(["alexnet"])
+    # 40.7 % top-1 and 18.2 % top-5 error of one network, averaged over ten crops.
+    assert (alexnet.top1, alexnet.top5, alexnet.protocol) == (59.3, 81.8, "10 crops")
+    [googlenet] = published_of(["googlenet"])
+    assert (googlenet.top1, googlenet.top5) == (None, 89.93)
+
+
+def test_a_network_has_what_is_published_under_any_of_its_names_of_one_crop_first() -> None:
+    found = published_of(["vgg_d", "vgg16"])
+    assert [(entry.network, entry.protocol, entry.top1) for entry in found] == [
+        ("vgg16", ONE_CROP, 71.592),
+        ("vgg_d", "dense", 73.0),
+    ]
+    assert published_of(["lenet5"]) == []

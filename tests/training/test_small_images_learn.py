@@ -1,0 +1,46 @@
+"""Each network for small images learns from Fashion-MNIST: a short real run of the training step."""
+
+import jax
+import numpy as np
+import pytest
+from stripes import config_of, run_steps
+
+from convnets import data
+from convnets.data.source import Subset
+
+LEARNING_RATES = {
+    "lenet5": 3e-3,
+    "lenet5_bn": 3e-3,
+    "alexnet": 1e-4,
+    "alexnet_owt": 1e-4,
+    "vgg11": 1e-4,
+    "vgg13_bn": 3e-4,
+    "googlenet": 1e-3,
+    "googlenet_bn": 1e-3,
+    "resnet18": 1e-3,
+    "resnet50": 1e-3,
+    "plain18": 1e-3,
+    "resnet20": 3e-3,
+    "resnet32": 3e-3,
+    "plain20": 3e-3,
+    "plain32": 3e-3,
+}
+STEPS = 14
+
+
+@pytest.mark.parametrize(("name", "rate"), LEARNING_RATES.items())
+def test_the_training_loss_falls(name, rate):
+    """On 32 images in batches of 16: from the logarithm of ten classes, or above, to well below it."""
+    source = Subset(data.create("fashion_mnist", "train"), np.arange(32))
+    config = config_of({"train.batch_size": 16}, network=name, optimizer="adamw")
+    config.optimizer.learning_rate, config.optimizer.weight_decay = rate, 0.0
+    config.normalization.mean, config.normalization.deviation = (0.2190,), (0.3318,)
+    if "stem" in config.network:
+        config.network.stem = "small"
+    if name == "resnet32":
+        config.network.remat = True
+    _, figures = run_steps(config, STEPS, jax.devices()[:1], source=source)
+    losses = figures["loss"] / figures["weight"]
+    print(name, losses.round(2))
+    assert losses[:2].mean() > 0.95 * np.log(10)
+    assert losses[-4:].mean() < 0.85 * np.log(10)
