@@ -125,7 +125,9 @@ def by_path(summary: Summary) -> dict[str, Any]:
     return {row.path: row for row in summary}
 
 
-def seen_by_gradient(network: nn.Module, image_shape: tuple[int, int, int], seed: int, positions: Any) -> list[Any]:
+def seen_by_gradient(
+    network: nn.Module, image_shape: tuple[int, int, int], seed: int, positions: Any, largest: float = 1.0
+) -> list[Any]:
     """The pixels that change a response of a network, where its gradient isn't zero: ((top, bottom), (left, right)).
 
     Weights and pixels are positive numbers of 64 bits, so that no path from a pixel to the response cancels another,
@@ -133,12 +135,13 @@ def seen_by_gradient(network: nn.Module, image_shape: tuple[int, int, int], seed
 
     Args:
       positions: row and column of each response.
+      largest: of the weights.
     """
     random = np.random.default_rng(seed)
     with jax.enable_x64(True):
         images = random.uniform(0.5, 1.0, (1, *image_shape))
         shapes = jax.eval_shape(network.init, jax.random.key(0), images)
-        variables = jax.tree.map(lambda leaf: random.uniform(0.1, 1.0, leaf.shape), shapes)
+        variables = jax.tree.map(lambda leaf: random.uniform(0.1 * largest, largest, leaf.shape), shapes)
 
         def response(images: Array, row: int, column: int) -> Array:
             return network.apply(variables, images)[0][0, row, column].sum()

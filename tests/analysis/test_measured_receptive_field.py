@@ -11,7 +11,7 @@ from small_networks import by_path, convolution, seen_by_gradient, with_output
 
 from convnets import architectures
 from convnets.analysis.summary import group, summarize
-from convnets.architectures import googlenet, resnet, vgg
+from convnets.architectures import alexnet, googlenet, resnet, vgg
 from convnets.layers import average_pool
 
 
@@ -93,19 +93,40 @@ class Stage(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("name", "stage", "last", "side"),
+    ("name", "stage", "last", "width", "height"),
     [
-        ("vgg_b", "pool3", "pool3", 64),
-        ("googlenet_bn", "stage2", "inception_3b", 96),
-        ("resnet50_v1_5", "stage1", "stage1_block3", 64),
-        ("resnet20", "stage2", "stage2_block3", 64),
+        # The height lets one response see all that it can; the width is that of the classifier's window.
+        ("lenet5", "stage2", "pool2", 32, 40),
+        ("alexnet", "pool3", "pool3", 67, 300),
+        ("alexnet_owt", "pool3", "pool3", 63, 300),
+        ("vgg_a_lrn", "pool5", "pool5", 32, 250),
+        ("vgg_b", "pool5", "pool5", 32, 250),
+        ("vgg_c", "pool5", "pool5", 32, 250),
+        ("vgg16_bn", "pool5", "pool5", 32, 300),
+        ("vgg_e", "pool5", "pool5", 32, 360),
+        ("googlenet", "stage4", "inception_5b", 32, 860),
+        ("googlenet_bn", "stage4", "inception_5b", 32, 500),
+        ("resnet18", "stage4", "stage4_block2", 32, 540),
+        ("resnet34", "stage4", "stage4_block3", 32, 1000),
+        ("resnet50", "stage4", "stage4_block3", 32, 600),
+        ("resnet50_v1_5", "stage4", "stage4_block3", 32, 540),
+        ("plain18", "stage4", "stage4_block2", 32, 540),
+        ("resnet20", "stage3", "stage3_block3", 8, 140),
+        ("plain56", "stage3", "stage3_block9", 8, 350),
     ],
 )
-def test_the_papers_networks_see_the_pixels_that_their_gradients_reach(monkeypatch, name, stage, last, side):
-    for module in (googlenet, resnet, vgg):
+def test_every_architecture_sees_the_pixels_that_its_gradient_reaches(monkeypatch, name, stage, last, width, height):
+    for module in (alexnet, googlenet, resnet, vgg):
         monkeypatch.setattr(module, "max_pool", average_pool)
-    network, image_shape = architectures.create(name, 2, image_size=side), (side, side, 3)
+    options = {} if name == "lenet5" else {"image_size": width}
+    options |= {"auxiliary": False} if "googlenet" in name else {}
+    network, image_shape = architectures.create(name, 2, **options), (height, width, 3)
     row = next(row for row in group(summarize(network, image_shape), 1) if row.path == last)
-    positions = places(row.output_shape)
-    seen = seen_by_gradient(Stage(network, stage), image_shape, 0, positions)
-    assert seen == [expected(row, image_shape, position) for position in positions]
+    position = (row.output_shape[1] // 2, row.output_shape[2] // 2)
+    (top, bottom), columns = expected(row, image_shape, position)
+    assert 0 < top < bottom < height - 1, "the image holds the whole field"
+    assert bottom - top + 1 == row.receptive_field[0]
+    # A tanh of large responses has no gradient.
+    largest = 0.01 if name == "lenet5" else 1.0
+    [seen] = seen_by_gradient(Stage(network, stage), image_shape, 0, [position], largest)
+    assert seen == ((top, bottom), columns)

@@ -157,7 +157,7 @@ def test_vgg_with_batch_norm_has_one_after_every_convolution():
 
 
 def test_googlenet_row_by_row():
-    """What is printed as parameters of 4a, 4c, 4d, 4e, 5a and 5b does not follow from their columns, which are built."""
+    """The parameters printed for 4a and 4c to 5b do not follow from their columns, which are what is built."""
     network = architectures.create("googlenet", 1000)
     params = abstract(network)["params"]
     grouped = {row.path: row for row in group(summarize(network, (224, 224, 3)), 1)}
