@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from convnets.architectures.image_size import check_images, classifier_window
+from convnets.architectures.image_size import SMALLER, check_images, classifier_window
 from convnets.architectures.registry import architectures
 from convnets.layers import Convolution, FullyConnected, LocalResponseNorm, max_pool
 from convnets.layers.fully_connected import squeeze_map
@@ -67,7 +67,7 @@ class AlexNet(nn.Module):
           InvalidValue: images too small for the classifier.
         """
         window = classifier_window("AlexNet", self.image_size, self.last_map)
-        check_images("AlexNet", x, window, self.last_map)
+        check_images("AlexNet", x, window, self.last_map, SMALLER)
         convolution = partial(Convolution, dtype=self.dtype)
         dropout = partial(nn.Dropout, self.dropout, deterministic=not train)
 

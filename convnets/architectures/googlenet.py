@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from convnets.architectures.image_size import check_images, classifier_window
+from convnets.architectures.image_size import SMALLER, check_images, classifier_window
 from convnets.architectures.registry import architectures
 from convnets.layers import (
     BatchNorm,
@@ -155,7 +155,7 @@ class GoogLeNet(nn.Module):
           InvalidValue: images too small for the classifier.
         """
         window = classifier_window("GoogLeNet", self.image_size, self.last_map)
-        check_images("GoogLeNet", x, window, self.last_map)
+        check_images("GoogLeNet", x, window, self.last_map, SMALLER)
         unit = partial(ConvolutionNormReLU, norm=self.norm, dtype=self.dtype)
         large_images = self.stem == "imagenet"
 

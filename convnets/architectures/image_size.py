@@ -14,6 +14,9 @@ from convnets.errors import InvalidValue
 LastMap = Callable[[int], int]
 """From the side of an image to the side of the map that the classifier sees, in pixels; 0 where nothing is left."""
 
+SMALLER = "image_size (or stem='small')"
+"""The options by which most networks are made for smaller images."""
+
 
 def smallest_image(window: int, last_map: LastMap) -> int:
     """The smallest side of an image, in pixels, whose last map is at least `window` wide."""
@@ -35,8 +38,11 @@ def classifier_window(network: str, image_size: int, last_map: LastMap) -> int:
     return window
 
 
-def check_images(network: str, images: Array, window: int, last_map: LastMap) -> None:
+def check_images(network: str, images: Array, window: int, last_map: LastMap, remedy: str = "") -> None:
     """Refuses images `[N, H, W, C]` that are too small.
+
+    Args:
+      remedy: the options that make the network for smaller ones, as the error should name them.
 
     Raises:
       InvalidValue: with the smallest size that would do.
@@ -46,4 +52,5 @@ def check_images(network: str, images: Array, window: int, last_map: LastMap) ->
         smallest = smallest_image(window, last_map)
         raise InvalidValue(
             f"{network} needs images of at least {smallest} x {smallest} pixels, and was given {height} x {width}"
+            + (f": {remedy} makes it for smaller ones" if remedy else "")
         )

@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array, lax
 
-from convnets.architectures.image_size import check_images, classifier_window
+from convnets.architectures.image_size import SMALLER, check_images, classifier_window
 from convnets.architectures.registry import architectures
 from convnets.layers import BatchNorm, ConvolutionNormReLU, FullyConnected, average_pool, max_pool
 from convnets.layers.fully_connected import squeeze_map
@@ -119,7 +119,7 @@ class ResNet(nn.Module):
         """
         name = "the residual network" if self.shortcut != "none" else "the plain network"
         window = classifier_window(name, self.image_size, self.last_map)
-        check_images(name, x, window, self.last_map)
+        check_images(name, x, window, self.last_map, SMALLER)
 
         maps = {}
         stem = (7, 2, 3) if self.stem == "imagenet" else (3, 1, 1)

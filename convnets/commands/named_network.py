@@ -8,11 +8,9 @@ from typing import Any
 import flax.linen as nn
 
 from convnets import architectures
+from convnets.analysis.network_costs import SMALL_IMAGES, native_shape
 from convnets.errors import InvalidValue
 from convnets.training.config import GIVEN_BY_TRAINING
-
-SMALL = 32
-"""Side of the largest images that usually fall into 10 classes, in pixels."""
 
 
 def named_network(words: Sequence[str], classes: int = 0) -> nn.Module:
@@ -31,14 +29,9 @@ def named_network(words: Sequence[str], classes: int = 0) -> nn.Module:
         raise InvalidValue(f"the network's name comes first and its options follow, and {name!r} is an option")
     options = dict(_option(name, pair) for pair in pairs)
     network = architectures.create(name, classes or 1000, **options)
-    if not classes and native_shape(network)[0] <= SMALL:
+    if not classes and native_shape(network)[0] <= SMALL_IMAGES:
         network = architectures.create(name, 10, **options)
     return network
-
-
-def native_shape(network: Any) -> tuple[int, int, int]:
-    """`(H, W, C)` of the images that a network was made for."""
-    return network.image_size, network.image_size, getattr(network, "native_channels", 3)
 
 
 def image_shape(text: str) -> tuple[int, int, int]:

@@ -10,13 +10,14 @@ import jax.numpy as jnp
 from rich.console import Console
 
 from convnets import data
+from convnets.analysis.network_costs import native_shape
 from convnets.analysis.summary import summarize
 from convnets.analysis.summary_files import as_csv, as_dict
 from convnets.analysis.summary_table import print_summary
 from convnets.commands import summarize_all
 from convnets.commands.command_line import Arguments
 from convnets.commands.experiments import load_experiment, override
-from convnets.commands.named_network import image_shape, named_network, native_shape
+from convnets.commands.named_network import image_shape, named_network
 from convnets.errors import InvalidValue
 from convnets.training.config import options_of
 from convnets.training.setup import build_model
