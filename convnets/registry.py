@@ -17,6 +17,8 @@ Choice = TypeVar("Choice", bound=Callable[..., Any])
 PLAIN: dict[type, Any] = {bool: bool, int: int, float: int | float, str: str}
 """Types of defaults that are checked, and what they take."""
 
+IN_WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
+
 
 class Registry(Generic[Choice]):
     """A table from names to functions.
@@ -83,13 +85,16 @@ class Registry(Generic[Choice]):
                 hint = nearest(option, known) if known else "it has none"
                 raise InvalidValue(f"the {self.kind} {name!r} has no option {option!r}: {hint}")
             default, annotation = known[option].default, known[option].annotation
-            if get_origin(annotation) is Literal and value not in get_args(annotation):
+            listed = [(type(one), one) for one in get_args(annotation)]
+            if get_origin(annotation) is Literal and (type(value), value) not in listed:
                 allowed = " or ".join(repr(one) for one in get_args(annotation))
                 raise InvalidValue(
                     f"the option {option!r} of the {self.kind} {name!r} is {allowed}, and was given {value!r}"
                 )
-            if type(default) in PLAIN and not isinstance(value, PLAIN[type(default)]):
+            kind = type(default)
+            # True is a number to Python, and a mistake here.
+            if kind in PLAIN and not (isinstance(value, PLAIN[kind]) and isinstance(value, bool) == (kind is bool)):
                 raise InvalidValue(
-                    f"the option {option!r} of the {self.kind} {name!r} takes a {type(default).__name__}, such as "
+                    f"the option {option!r} of the {self.kind} {name!r} takes {IN_WORDS[kind]}, such as "
                     f"{default!r}, and was given {value!r}"
                 )

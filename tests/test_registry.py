@@ -107,3 +107,20 @@ def test_an_option_of_few_values_takes_those_alone():
         registry.check_options("cherry", {"kind": "x"})
     with pytest.raises(InvalidValue, match="'stones' of the fruit 'cherry' is 1 or 2, and was given 3"):
         registry.check_options("cherry", {"stones": 3})
+    with pytest.raises(InvalidValue, match="'stones' of the fruit 'cherry' is 1 or 2, and was given True"):
+        registry.check_options("cherry", {"stones": True})
+
+
+def test_a_truth_value_is_no_number_and_a_number_no_truth_value():
+    registry = Registry("fruit")
+
+    @registry.register
+    def cherry(size, *, stones=1, weight=0.5, sour=False):
+        return size
+
+    registry.check_options("cherry", {"stones": 2, "weight": 1, "sour": True})
+    for given, wanted in {"stones": "a whole number", "weight": "a number"}.items():
+        with pytest.raises(InvalidValue, match=f"'{given}' of the fruit 'cherry' takes {wanted}, such as .*given True"):
+            registry.check_options("cherry", {given: True})
+    with pytest.raises(InvalidValue, match=r"'sour' of the fruit 'cherry' takes True or False, such as False, .* 1"):
+        registry.check_options("cherry", {"sour": 1})

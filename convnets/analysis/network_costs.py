@@ -8,6 +8,7 @@ import flax.linen as nn
 from convnets import architectures
 from convnets.analysis.layer_row import total
 from convnets.analysis.summary import Summary, summarize
+from convnets.errors import InvalidValue
 
 CLASSES = 1000
 """Of ImageNet."""
@@ -74,7 +75,13 @@ def known_networks(names: Iterable[str] | None = None) -> list[KnownNetwork]:
 
 
 def native_shape(network: nn.Module) -> tuple[int, int, int]:
-    """`(H, W, C)` of the images that a network was made for: of three channels unless it says otherwise."""
+    """`(H, W, C)` of the images that a network was made for: of three channels unless it says otherwise.
+
+    Raises:
+      InvalidValue: a network that does not say.
+    """
+    if not hasattr(network, "image_size"):
+        raise InvalidValue(f"{type(network).__name__} has no image_size, its native height and width: give --image")
     return network.image_size, network.image_size, getattr(network, "native_channels", 3)
 
 

@@ -95,7 +95,7 @@ PUBLISHED = (
         {"resnet50": (24.7, 7.8), "resnet101": (23.6, 7.1), "resnet152": (23.0, 6.7)},
     ),
     *_errors(ONE_CROP, GOOGLENET, {"googlenet": (None, 10.07)}),
-    *_errors("10 crops", ALEXNET, {"alexnet": (40.7, 18.2)}),
+    *_errors("10 crops, two groups", ALEXNET, {"alexnet": (40.7, 18.2)}),
     *_errors(
         "10 crops",
         RESNET,

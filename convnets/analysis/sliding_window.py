@@ -41,8 +41,8 @@ class SlidingWindow:
 
     @property
     def windows_multiply_adds(self) -> int:
-        """Of all crops, one by one."""
-        return self.map_side**2 * self.crop_multiply_adds
+        """Of all crops that fit into the image, one by one; padding may let the map have one more along a side."""
+        return self.formula_map_side**2 * self.crop_multiply_adds
 
     @property
     def saved(self) -> float:

@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from convnets.architectures.image_size import SMALLER, check_images, classifier_window
+from convnets.architectures.image_size import check_images, classifier_window, native_size
 from convnets.architectures.registry import architectures
 from convnets.layers import Convolution, FullyConnected, LocalResponseNorm, max_pool
 from convnets.layers.fully_connected import squeeze_map
@@ -35,8 +35,9 @@ class AlexNet(nn.Module):
       stem_padding: of the 11x11 filters.
       groups: of conv2, conv4 and conv5.
       lrn: where the two local response norms stand, if at all.
-      dropout: rate in the first two fully connected layers, of their neurons ("outputs") or of what they see
-      ("inputs"). dtype: type of the computation; parameters are float32, and so are the logits.
+      dropout: rate in the first two fully connected layers.
+      dropout_of: their neurons ("outputs"), or what they see ("inputs").
+      dtype: type of the computation; parameters are float32, and so are the logits.
     """
 
     num_classes: int
@@ -67,7 +68,7 @@ class AlexNet(nn.Module):
           InvalidValue: images too small for the classifier.
         """
         window = classifier_window("AlexNet", self.image_size, self.last_map)
-        check_images("AlexNet", x, window, self.last_map, SMALLER)
+        check_images("AlexNet", x, window, self.last_map, self.stem)
         convolution = partial(Convolution, dtype=self.dtype)
         dropout = partial(nn.Dropout, self.dropout, deterministic=not train)
 
@@ -111,7 +112,7 @@ def alexnet(
     dtype: str = "float32",
 ) -> AlexNet:
     """The lecture's AlexNet."""
-    native = image_size or (227 if stem == "imagenet" else 32)
+    native = native_size(image_size, stem, 227)
     return AlexNet(num_classes, native, stem=stem, groups=groups, lrn=lrn, dropout=dropout, dtype=dtype)
 
 
@@ -127,7 +128,7 @@ def alexnet_owt(
     """The AlexNet that torchvision's weights fit."""
     return AlexNet(
         num_classes,
-        image_size or (224 if stem == "imagenet" else 32),
+        native_size(image_size, stem),
         filters=(64, 192, 384, 256, 256),
         stem=stem,
         stem_padding=2,

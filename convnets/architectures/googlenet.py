@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from convnets.architectures.image_size import SMALLER, check_images, classifier_window
+from convnets.architectures.image_size import check_images, classifier_window, native_size
 from convnets.architectures.registry import architectures
 from convnets.layers import (
     BatchNorm,
@@ -155,7 +155,7 @@ class GoogLeNet(nn.Module):
           InvalidValue: images too small for the classifier.
         """
         window = classifier_window("GoogLeNet", self.image_size, self.last_map)
-        check_images("GoogLeNet", x, window, self.last_map, SMALLER)
+        check_images("GoogLeNet", x, window, self.last_map, self.stem)
         unit = partial(ConvolutionNormReLU, norm=self.norm, dtype=self.dtype)
         large_images = self.stem == "imagenet"
 
@@ -217,7 +217,7 @@ def googlenet(
     dtype: str = "float32",
 ) -> GoogLeNet:
     """The lecture's and the paper's GoogLeNet."""
-    native = image_size or (224 if stem == "imagenet" else 32)
+    native = native_size(image_size, stem)
     return GoogLeNet(num_classes, native, False, auxiliary, None, dropout, auxiliary_dropout, stem, remat, dtype)
 
 
@@ -235,5 +235,5 @@ def googlenet_bn(
     dtype: str = "float32",
 ) -> GoogLeNet:
     """The GoogLeNet that torchvision's weights fit."""
-    native = image_size or (224 if stem == "imagenet" else 32)
+    native = native_size(image_size, stem)
     return GoogLeNet(num_classes, native, True, auxiliary, norm, dropout, auxiliary_dropout, stem, remat, dtype)

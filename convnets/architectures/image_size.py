@@ -14,8 +14,10 @@ from convnets.errors import InvalidValue
 LastMap = Callable[[int], int]
 """From the side of an image to the side of the map that the classifier sees, in pixels; 0 where nothing is left."""
 
-SMALLER = "image_size (or stem='small')"
-"""The options by which most networks are made for smaller images."""
+
+def native_size(image_size: int, stem: str, imagenet: int = 224) -> int:
+    """The native side of images: as given, or if that is 0 the stem's: `imagenet`, or 32 for the small one."""
+    return image_size or (imagenet if stem == "imagenet" else 32)
 
 
 def smallest_image(window: int, last_map: LastMap) -> int:
@@ -38,19 +40,22 @@ def classifier_window(network: str, image_size: int, last_map: LastMap) -> int:
     return window
 
 
-def check_images(network: str, images: Array, window: int, last_map: LastMap, remedy: str = "") -> None:
-    """Refuses images `[N, H, W, C]` that are too small.
+def check_images(network: str, images: Array, window: int, last_map: LastMap, stem: str = "") -> None:
+    """Refuses images that are not `[N, H, W, C]`, or too small.
 
     Args:
-      remedy: the options that make the network for smaller ones, as the error should name them.
+      stem: "imagenet" or "small", of networks that can be made for smaller images.
 
     Raises:
       InvalidValue: with the smallest size that would do.
     """
+    if images.ndim != 4:
+        raise InvalidValue(f"{network} takes a batch of images [N, H, W, C], and was given {list(images.shape)}")
     height, width = images.shape[1:3]
     if last_map(min(height, width)) < window:
         smallest = smallest_image(window, last_map)
+        remedies = {"imagenet": "image_size (or stem='small')", "small": "image_size"}
         raise InvalidValue(
             f"{network} needs images of at least {smallest} x {smallest} pixels, and was given {height} x {width}"
-            + (f": {remedy} makes it for smaller ones" if remedy else "")
+            + (f": {remedies[stem]} makes it for smaller ones" if stem else "")
         )

@@ -19,16 +19,17 @@ def create(name: str, num_classes: int, **options: Any) -> nn.Module:
     Args:
       name: one of `architectures`.
       num_classes: length of the logits.
-      **options: what the architecture's factory takes: `dtype` ("float32", "bfloat16") of the computation, `norm`
-        (a batch-norm module to be instantiated with a name) for the networks that normalize, and its own.
+      **options: what the architecture's factory takes: `dtype` ("float32", "bfloat16", "float16") of the computation,
+        `norm` (makes a batch norm, called with `dtype`, `name` and perhaps `scale_init`) for the networks that
+        normalize, and its own.
 
     Raises:
       InvalidValue: an unknown name, an option that this architecture does not have, or a value not allowed.
     """
     factory = architectures[name]
     architectures.check_options(name, options)
-    if num_classes < 1:
-        raise InvalidValue(f"num_classes is {num_classes}, and a network needs at least 1 class")
+    if not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 1:
+        raise InvalidValue(f"num_classes is {num_classes!r}, and a network needs a whole number of classes, at least 1")
     dtype = options.get("dtype", "float32")
     if dtype not in DTYPES:
         raise InvalidValue(f"the compute dtype {dtype!r} is not one of {', '.join(DTYPES)}")

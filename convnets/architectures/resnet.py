@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array, lax
 
-from convnets.architectures.image_size import SMALLER, check_images, classifier_window
+from convnets.architectures.image_size import check_images, classifier_window, native_size
 from convnets.architectures.registry import architectures
 from convnets.layers import BatchNorm, ConvolutionNormReLU, FullyConnected, average_pool, max_pool
 from convnets.layers.fully_connected import squeeze_map
@@ -119,7 +119,7 @@ class ResNet(nn.Module):
         """
         name = "the residual network" if self.shortcut != "none" else "the plain network"
         window = classifier_window(name, self.image_size, self.last_map)
-        check_images(name, x, window, self.last_map, SMALLER)
+        check_images(name, x, window, self.last_map, self.stem)
 
         maps = {}
         stem = (7, 2, 3) if self.stem == "imagenet" else (3, 1, 1)
@@ -163,7 +163,7 @@ def imagenet_resnet(
     dtype: str = "float32",
 ) -> ResNet:
     """A network of four stages (table 1 of the paper)."""
-    native = image_size or (224 if stem == "imagenet" else 32)
+    native = native_size(image_size, stem)
     return ResNet(num_classes, native, depths, 64, bottleneck, stride_in, shortcut, zero_init, stem, remat, norm, dtype)
 
 
@@ -173,7 +173,7 @@ def cifar_resnet(
     blocks: int,
     shortcut: Shortcut = "A",
     zero_init: bool = False,
-    image_size: int = 32,
+    image_size: int = 0,
     remat: bool = False,
     norm: Any = BatchNorm,
     dtype: str = "float32",
@@ -181,7 +181,7 @@ def cifar_resnet(
     """A network of three stages of 16, 32 and 64 filters (section 4.2 of the paper)."""
     return ResNet(
         num_classes,
-        image_size,
+        native_size(image_size, "small"),
         (blocks,) * 3,
         16,
         shortcut=shortcut,

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from convnets.architectures.image_size import SMALLER, check_images, classifier_window
+from convnets.architectures.image_size import check_images, classifier_window, native_size
 from convnets.architectures.registry import architectures
 from convnets.layers import BatchNorm, ConvolutionNormReLU, FullyConnected, LocalResponseNorm, max_pool
 from convnets.layers.fully_connected import squeeze_map
@@ -72,7 +72,7 @@ class VGG(nn.Module):
           InvalidValue: images too small for the classifier.
         """
         window = classifier_window("VGG", self.image_size, self.last_map)
-        check_images("VGG", x, window, self.last_map, SMALLER)
+        check_images("VGG", x, window, self.last_map, self.stem)
 
         def convolution(features: int, size: int, name: str) -> ConvolutionNormReLU:
             return ConvolutionNormReLU(
@@ -112,7 +112,7 @@ def vgg(
     dtype: str = "float32",
 ) -> VGG:
     """A configuration of VGG."""
-    native = image_size or (224 if stem == "imagenet" else 32)
+    native = native_size(image_size, stem)
     return VGG(num_classes, native, configuration, lrn, norm, dropout, stem, remat, dtype)
 
 

@@ -28,8 +28,9 @@ def named_network(words: Sequence[str], classes: int = 0) -> nn.Module:
     if "=" in name:
         raise InvalidValue(f"the network's name comes first and its options follow, and {name!r} is an option")
     options = dict(_option(name, pair) for pair in pairs)
+    architectures.architectures.check_options(name, options)
     network = architectures.create(name, classes or 1000, **options)
-    if not classes and native_shape(network)[0] <= SMALL_IMAGES:
+    if not classes and hasattr(network, "image_size") and native_shape(network)[0] <= SMALL_IMAGES:
         network = architectures.create(name, 10, **options)
     return network
 
@@ -53,8 +54,10 @@ def _option(name: str, pair: str) -> tuple[str, Any]:
     option, equals, text = pair.partition("=")
     if not equals or not option:
         raise InvalidValue(f"options of {name} are written as option=value, and {pair!r} is none")
-    if option in GIVEN_BY_TRAINING:
-        raise InvalidValue(f"{option!r} is set by the config of an experiment: use --config to change it")
+    if option in GIVEN_BY_TRAINING and option in architectures.architectures.options(name):
+        raise InvalidValue(
+            f"{option!r} of {name} is what batch_norm.* says in the config of an experiment: use --config"
+        )
     try:
         return option, ast.literal_eval(text)
     except (ValueError, SyntaxError):

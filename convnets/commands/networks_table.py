@@ -70,8 +70,8 @@ def table_of_networks(counted: Sequence[CountedNetwork]) -> Table:
     title = "All networks at their native size, for 1,000 classes (images of 32 pixels: 10)"
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.caption = (
-        "activations: of one image, float32; sees: receptive field of the last map before the classifier, and its "
-        "stride; published: top-1 / top-5 in %"
+        "GMACs: billions of multiply-adds of one image; activations: of one image, float32; sees: receptive field of "
+        "the last map before the classifier, and its stride; published: top-1 / top-5 in %"
     )
     table.caption_justify = "left"
     for column in ("network", "image", "parameters", "GMACs", "activations", "sees", "stride", "published"):

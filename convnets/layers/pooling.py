@@ -28,7 +28,7 @@ def max_pool(x: Array, size: int, stride: int, padding: Padding = 0) -> Array:
 
 
 def average_pool(x: Array, size: int, stride: int, padding: Padding = 0) -> Array:
-    """The mean response of each `size` x `size` region, regions `stride` pixels apart.
+    """The mean response of each `size` x `size` region, regions `stride` pixels apart; summed in float32.
 
     Args:
       x: `[N, H, W, C]`.
@@ -40,7 +40,8 @@ def average_pool(x: Array, size: int, stride: int, padding: Padding = 0) -> Arra
     Raises:
       InvalidValue: a map smaller than a region.
     """
-    return nn.avg_pool(x, (size, size), (stride, stride), _sides(x, size, padding))
+    sides = _sides(x, size, padding)
+    return nn.avg_pool(_at_least_float32(x), (size, size), (stride, stride), sides).astype(x.dtype)
 
 
 def adaptive_average_pool(x: Array, size: int) -> Array:
@@ -54,8 +55,14 @@ def adaptive_average_pool(x: Array, size: int) -> Array:
     Returns:
       `[N, size, size, C]`.
     """
-    rows, columns = (jnp.asarray(_region_means(length, size), x.dtype) for length in x.shape[1:3])
-    return jnp.einsum("ih,nhwc,jw->nijc", rows, x, columns)
+    responses = _at_least_float32(x)
+    rows, columns = (jnp.asarray(_region_means(length, size), responses.dtype) for length in x.shape[1:3])
+    return jnp.einsum("ih,nhwc,jw->nijc", rows, responses, columns).astype(x.dtype)
+
+
+def _at_least_float32(x: Array) -> Array:
+    """For sums: those of a whole map lose digits in bfloat16 and overflow in float16."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _region_means(length: int, size: int) -> np.ndarray:

@@ -16,6 +16,9 @@ from convnets.errors import InvalidValue
 AXIS = "devices"
 WRAPPERS = ("pmap", "shard_map")
 
+KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+"""Without it XLA's CPU compiler merges what is computed again with what was computed before, and saves no memory."""
+
 REPLICATED = "replicated"
 SPLIT = "split"
 
@@ -59,6 +62,7 @@ class Devices:
           rematerialized: whether the function computes again what it would otherwise keep.
         """
         donated = (0,) if donate else ()
+        keep_barriers = rematerialized and self.local[0].platform == "cpu"
         if self.wrapper == "pmap":
             mapped = jax.pmap(
                 function,
@@ -68,6 +72,9 @@ class Devices:
                 donate_argnums=donated,
                 devices=None if jax.process_count() > 1 else self.local,
             )
+            # A pmapped function that is compiled by hand takes arrays of one process only.
+            if keep_barriers and jax.process_count() == 1:
+                mapped = _keeping_barriers(mapped)
         else:
             split = PartitionSpec(*([None] * batch_axis), AXIS)
             mapped = jax.jit(
@@ -80,9 +87,8 @@ class Devices:
                     check_vma=False,
                 ),
                 donate_argnums=donated,
+                compiler_options=KEEP_BARRIERS if keep_barriers else {},
             )
-        if rematerialized and self.local[0].platform == "cpu":
-            mapped = _keeping_barriers(mapped)
         return _blocking(mapped) if self._wait else mapped
 
     def split(self, batch: Any, batch_axis: int = 0) -> Any:
@@ -127,14 +133,13 @@ def _blocking(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _keeping_barriers(mapped: Any) -> Callable[[Any, Any], Any]:
-    """Compiled without the pass by which XLA's CPU compiler merges what is computed again with what was before."""
+    """A pmapped function compiled with `KEEP_BARRIERS`, once for each shape of the batch."""
     programs: dict[Any, Any] = {}
 
     def call(state: Any, batch: Any) -> Any:
         shapes = tuple(array.shape for array in jax.tree.leaves(batch))
         if shapes not in programs:
-            options = {"xla_disable_hlo_passes": "cse_barrier_expander"}
-            programs[shapes] = mapped.lower(state, batch).compile(compiler_options=options)
+            programs[shapes] = mapped.lower(state, batch).compile(compiler_options=KEEP_BARRIERS)
         return programs[shapes](state, batch)
 
     return call

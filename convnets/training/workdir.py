@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from convnets.data.source import SourceInfo
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
-from convnets.training.config import differences, from_json, to_json
+from convnets.training.config import complete, differences, from_json, to_json
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
@@ -49,7 +49,8 @@ class Workdir:
         if self.folder.exists() and not self.folder.is_dir():
             raise InvalidValue(f"the workdir {self.folder} is a file: name a folder")
         if self.config_file.exists():
-            different = differences(self.config(), config)
+            # Fields that are newer than the run have the values that it had without them.
+            different = differences(complete(self.config()), config)
             if different:
                 raise InvalidValue(
                     f"the workdir {self.folder} holds a run of another config ({'; '.join(different)}): "

@@ -53,7 +53,7 @@ def test_accuracies_are_in_percent_and_top_5_is_the_higher() -> None:
 def test_errors_of_papers_are_turned_into_accuracies() -> None:
     [alexnet] = published_of(["alexnet"])
     # 40.7 % top-1 and 18.2 % top-5 error of one network, averaged over ten crops.
-    assert (alexnet.top1, alexnet.top5, alexnet.protocol) == (59.3, 81.8, "10 crops")
+    assert (alexnet.top1, alexnet.top5, alexnet.protocol) == (59.3, 81.8, "10 crops, two groups")
     [googlenet] = published_of(["googlenet"])
     assert (googlenet.top1, googlenet.top5) == (None, 89.93)
 

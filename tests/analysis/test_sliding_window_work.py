@@ -36,6 +36,13 @@ def test_the_map_of_logits_has_a_place_for_every_window(network: str, size: int,
         assert found.saved == 1
 
 
+def test_only_crops_that_fit_count_where_padding_lets_the_map_have_one_more() -> None:
+    found = slide("resnet18", 225)
+    assert (found.map_side, found.formula_map_side) == (2, 1)
+    assert found.windows_multiply_adds == found.crop_multiply_adds
+    assert found.saved < 1
+
+
 def test_an_image_smaller_than_the_window_is_refused() -> None:
     with pytest.raises(InvalidValue, match=r"^the image is 200 pixels wide, and the window of vgg16 is 224: give a"):
         slide("vgg16", 200)

@@ -54,7 +54,7 @@ def test_another_dtype_is_refused(dtype):
         architectures.create("lenet5", 10, dtype=dtype)
 
 
-@pytest.mark.parametrize("num_classes", [0, -1])
-def test_no_classes_are_refused(num_classes):
-    with pytest.raises(InvalidValue, match=f"num_classes is {num_classes}, and a network needs at least 1 class"):
+@pytest.mark.parametrize("num_classes", [0, -1, 10.0, "10", None, True])
+def test_no_number_of_classes_is_refused(num_classes):
+    with pytest.raises(InvalidValue, match=f"num_classes is {num_classes!r}, and a network needs a whole number"):
         architectures.create("lenet5", num_classes)

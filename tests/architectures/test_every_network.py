@@ -124,7 +124,9 @@ def test_the_smallest_size_that_an_error_names_is_the_smallest_that_works(name):
         outputs(network, side=20)
     smallest = int(str(refused.value).split("at least ")[1].split(" x ")[0])
     assert f"at least {smallest} x {smallest} pixels, and was given 20 x 20" in str(refused.value)
-    assert ("image_size" in str(refused.value)) == ("image_size" in architectures.architectures.options(name))
+    options = architectures.architectures.options(name)
+    assert ("image_size" in str(refused.value)) == ("image_size" in options)
+    assert ("stem" in str(refused.value)) == ("stem" in options), "no option is named that the network does not have"
     assert 20 < smallest <= network.image_size
     assert outputs(network, side=smallest)[0].shape == (1, 10)
     with pytest.raises(InvalidValue, match=f"at least {smallest} x {smallest} pixels, and was given"):
@@ -197,6 +199,17 @@ def test_options_that_a_network_does_not_have_are_refused(name, option, value):
 def test_a_dropout_rate_outside_of_its_range_is_refused(rate):
     with pytest.raises(InvalidValue, match=r"dropout is .*, and must lie in \[0, 1\)"):
         architectures.create("vgg16", 10, dropout=rate)
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if "image_size" in architectures.architectures.options(name)])
+def test_a_native_size_of_zero_is_the_usual_one(name):
+    assert architectures.create(name, 10, image_size=0) == architectures.create(name, 10)
+
+
+def test_what_is_no_batch_of_images_is_refused():
+    for name in KINDS:
+        with pytest.raises(InvalidValue, match=r"takes a batch of images \[N, H, W, C\], and was given \[32, 32, 3\]"):
+            jax.eval_shape(architectures.create(name, 10).init, jax.random.key(0), jnp.zeros((32, 32, 3)))
 
 
 def test_a_negative_native_size_is_refused():

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from counting import images, random_variables, run_once
+from jax.tree_util import DictKey
 
 from convnets import architectures
 
@@ -54,6 +55,8 @@ def test_every_parameter_has_a_gradient_in_bfloat16(name, options):
         name_of = jax.tree_util.keystr(path)
         value = np.asarray(value)
         assert value.dtype == np.float32 and np.isfinite(value).all(), name_of
+        if name.endswith("_bn") and "vgg" in name and path[-2:] == (DictKey("convolution"), DictKey("bias")):
+            continue  # The batch norm after it cancels it: its gradient is rounding.
         assert np.any(value != 0), name_of
     assert jax.tree.structure(moved) == jax.tree.structure(statistics)
     for old, new in zip(jax.tree.leaves(statistics), jax.tree.leaves(moved), strict=True):

@@ -93,8 +93,11 @@ def refused(capsys, *arguments: str) -> str:
         ("--config.seed=-1", "seed is -1, and must lie in [0, 2147483648)"),
         ("--config.augmentation=('flip',)", "an augmentation is a pair such as ('flip', {})"),
         ("--config.augmentation=(('flip',{'probability':2}),)", "the probability of a flip must lie in [0, 1]"),
-        ("--config.augmentation=(('flip',{'probability':'x'}),)", "takes a float, such as 0.5, and was given 'x'"),
-        ("--config.augmentation=(('pad_and_crop',{'padding':1.5}),)", "takes a int, such as 4, and was given 1.5"),
+        ("--config.augmentation=(('flip',{'probability':'x'}),)", "takes a number, such as 0.5, and was given 'x'"),
+        (
+            "--config.augmentation=(('pad_and_crop',{'padding':1.5}),)",
+            "takes a whole number, such as 4, and was given 1.5",
+        ),
         ("--config.optimizer.reference_batch_size=-128", "optimizer.reference_batch_size is -128, and must not be"),
         ("--config.optimizer.learning_rate=nan", "optimizer.learning_rate is nan, and must be positive"),
         ("--config.batch_norm.momentum=2", "batch_norm.momentum is 2.0, and must lie in [0, 1)"),

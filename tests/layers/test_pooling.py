@@ -97,3 +97,12 @@ def test_a_map_smaller_than_a_region_is_refused(pool):
     with pytest.raises(InvalidValue, match="a pool of 3 x 3 regions was given a map of 2 x 5: use a larger image"):
         pool(jnp.zeros((1, 2, 5, 1)), 3, 2)
     assert pool(jnp.zeros((1, 2, 5, 1)), 3, 2, (0, 1)).shape == (1, 1, 2, 1)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("pool", [lambda x: average_pool(x, 56, 1), lambda x: adaptive_average_pool(x, 1)])
+def test_means_of_large_regions_lose_nothing_in_short_types(pool, dtype):
+    x = jnp.asarray(100 * np.abs(np.random.default_rng(0).normal(size=(1, 56, 56, 3))), dtype)
+    y = pool(x)
+    assert y.dtype == x.dtype
+    np.testing.assert_allclose(np.asarray(y, np.float64)[:, 0, 0], np.asarray(x, np.float64).mean((1, 2)), rtol=0.005)

@@ -1,11 +1,14 @@
 """Configs: what a choice brings along, what is derived, and what two configs do not share."""
 
+import json
+
 import pytest
 from stripes import config_of, striped
 
 from convnets.errors import InvalidValue
 from convnets.training.config import complete, default_config, differences, from_json, to_json
 from convnets.training.setup import build_model, make_plan
+from convnets.training.workdir import Workdir
 
 
 def test_a_choice_brings_its_options_as_fields():
@@ -67,3 +70,14 @@ def test_a_network_of_another_number_of_channels_is_refused():
     config = config_of({"normalization.mean": (0.1, 0.2, 0.3), "normalization.deviation": (1.0, 1.0, 1.0)})
     with pytest.raises(InvalidValue, match="has 3 numbers, but the images of 'stripes' have 1 channels"):
         build_model(config, striped(64).info)
+
+
+def test_a_run_that_is_older_than_a_field_goes_on_with_the_fields_default(tmp_path):
+    config = complete(default_config())
+    older = config.to_dict()
+    del older["task"]["auxiliary_weight"], older["network"]["pooling"]
+    (tmp_path / "config.json").write_text(json.dumps(older))
+    Workdir(tmp_path).check(config)
+    config.task.auxiliary_weight = 0.5
+    with pytest.raises(InvalidValue, match=r"another config \(task.auxiliary_weight is 0.3 there and 0.5 here\)"):
+        Workdir(tmp_path).check(config)

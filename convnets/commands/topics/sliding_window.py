@@ -18,8 +18,8 @@ def sliding_window(*, network: str = "", size: int = 0) -> Explanation:
     """A network slid over a larger image, window by window, against one fully convolutional pass."""
     found = [slide(name, side) for name in ([network] if network else NETWORKS) for side in ([size] if size else SIZES)]
     lines = [
-        "map: of logits, counted from the network; by hand: (image - window) // stride + 1 windows along a side",
-        "multiply-adds of all windows and of the one pass; saved: how many times as many the windows take",
+        "map: of logits, counted from the network; crops: (image - window) // stride + 1 along a side fit into it",
+        "multiply-adds of all crops and of the one pass; saved: how many times as many the crops take",
     ]
     records = [
         asdict(one)
@@ -39,7 +39,7 @@ topics.variant("sliding-window", sliding_window)
 def _table(found: list[SlidingWindow]) -> Table:
     title = "A sliding window against one fully convolutional pass"
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("network", "window", "stride", "image", "map", "by hand", "windows", "one pass", "saved"):
+    for column in ("network", "window", "stride", "image", "map", "crops", "windows", "one pass", "saved"):
         table.add_column(column, justify="left" if column == "network" else "right")
     for one, before in zip(found, [None, *found], strict=False):
         if before and before.network != one.network:
