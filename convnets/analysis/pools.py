@@ -1,5 +1,6 @@
 """Pools that are functions and not modules, found among a network's operations."""
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -81,10 +82,20 @@ def _finish(operation: Operation, readers: dict[Value, list[Operation]]) -> tupl
         [reader] = following
         if operation.name.endswith("sum") and reader.name in SCALING and not averaged and _scales(reader, readers):
             averaged = True
-        elif reader.name != "convert_element_type" or reader.outputs[0].dtype.itemsize >= value.dtype.itemsize:
+        elif not _only_shortens(reader, value) and not _only_keeps_axes(reader, value):
             break
         value = reader.outputs[0]
     return value, averaged
+
+
+def _only_shortens(reader: Operation, value: Value) -> bool:
+    """Whether it gives the entries in a shorter type."""
+    return reader.name == "convert_element_type" and reader.outputs[0].dtype.itemsize < value.dtype.itemsize
+
+
+def _only_keeps_axes(reader: Operation, value: Value) -> bool:
+    """Whether it gives a global pool its axes back, of one entry each."""
+    return reader.name == "broadcast_in_dim" and math.prod(reader.outputs[0].shape) == math.prod(value.shape)
 
 
 def _scales(reader: Operation, readers: dict[Value, list[Operation]]) -> bool:

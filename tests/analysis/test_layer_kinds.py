@@ -49,6 +49,7 @@ class ReLU(nn.Module):
         (lambda m, x: nn.avg_pool(x, (7, 7)), ["average pool 7×7/1"]),
         (lambda m, x: x.max((1, 2)), ["global max pool"]),
         (lambda m, x: jnp.mean(x.reshape(len(x), -1, 4), 1), ["global average pool"]),
+        (lambda m, x: jnp.mean(x, (1, 2), keepdims=True), ["global average pool"]),
         (lambda m, x: nn.avg_pool(x, (2, 2)) * 4, ["average pool 2×2/1"]),
         (lambda m, x: nn.pooling.pool(x, 0.0, jax.lax.add, (2, 2), (2, 2), "VALID") + 1, ["sum pool 2×2/2"]),
         (lambda m, x: x.sum((1, 2)), ["global sum pool"]),
