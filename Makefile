@@ -14,7 +14,7 @@ train: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(RUN) -m convnets.data.fetch_fashion_mnist
-	$(RUN) -m pytest -n auto --maxprocesses=4 --dist=worksteal
+	$(RUN) -m pytest -n auto --maxprocesses=2 --dist=worksteal
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
