@@ -36,7 +36,7 @@ def test_the_training_loss_falls(name, rate):
         config.network[dropout] = 0.0
     if name == "plain20":
         config.network.remat = True
-    steps = 30 if name == "googlenet" else 14
+    steps = 20 if name == "googlenet" else 14
     _, figures = run_steps(config, steps, jax.devices()[:1], source=source)
     losses = figures["loss"] / figures["weight"]
     print(name, losses.round(2))
