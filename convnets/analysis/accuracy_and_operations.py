@@ -186,12 +186,4 @@ def _add_legend(figure: Figure, families: set[str]) -> None:
         Line2D([], [], marker="o", markersize=8, linewidth=0, color=colour_of(family), label=printed_family(family))
         for family in order
     ]
-    if handles:
-        figure.legend(
-            handles=handles,
-            loc="outside lower center",
-            ncols=len(handles),
-            frameon=False,
-            fontsize=style.TEXT_SIZE,
-            labelcolor=style.INK,
-        )
+    style.legend_below(figure, handles)

@@ -249,12 +249,4 @@ def _add_legend(figure: Figure, splits: Sequence[str], metrics: Mapping[str, Any
             Line2D([], [], color=style.MUTED, linestyle=dashes, linewidth=1.7, label=f"{name} error")
             for name, dashes in metrics.items()
         ]
-    if handles:
-        figure.legend(
-            handles=handles,
-            loc="outside lower center",
-            ncols=len(handles),
-            frameon=False,
-            fontsize=style.TEXT_SIZE,
-            labelcolor=style.INK,
-        )
+    style.legend_below(figure, handles)

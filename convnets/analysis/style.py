@@ -7,8 +7,10 @@ For the same reason nothing here touches `rcParams`: every size and colour is pa
 """
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -84,6 +86,19 @@ def dress(axes: Axes, *, title: str = "", note: str = "", x: str = "", y: str = 
     axes.set_axisbelow(True)
     if grid:
         axes.grid(True, which="major", color=GRID, linewidth=0.8)
+
+
+def legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
+    """One line of labels under all plots of a figure; nothing where there are no handles."""
+    if handles:
+        figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=len(handles),
+            frameon=False,
+            fontsize=TEXT_SIZE,
+            labelcolor=INK,
+        )
 
 
 def message_figure(title: str, text: str = "", *, width: float = 7.0, height: float = 2.2) -> Figure:

@@ -12,9 +12,7 @@ from counting import abstract, images, random_variables, run_once
 from convnets import architectures
 from convnets.architectures.resnet import ResNet
 from convnets.layers.rematerialization import chain
-
-KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
-"""Without it XLA's CPU compiler merges what is computed again with what was computed before."""
+from convnets.training.parallel import KEEP_BARRIERS
 
 
 def loss_of(network: nn.Module) -> Any:
