@@ -80,19 +80,19 @@ class AlexNet(nn.Module):
 
         def fully_connected(x: Array, window: int, name: str) -> Array:
             x = dropout()(x) if self.dropout_of == "inputs" else x
-            x = nn.relu(FullyConnected(4096, (window, window), dtype=self.dtype, name=name)(x))
+            x = FullyConnected(4096, (window, window), dtype=self.dtype, name=name)(x, relu=True)
             return dropout()(x) if self.dropout_of == "outputs" else x
 
         maps, large = {}, self.stem == "imagenet"
         filters = iter(self.filters)
         stem = (11, 4, self.stem_padding) if large else (3, 1, 1)
-        x = maps["stage1"] = nn.relu(convolution(next(filters), *stem, name="conv1")(x))
+        x = maps["stage1"] = convolution(next(filters), *stem, name="conv1")(x, relu=True)
         x = maps["pool1"] = pool_and_normalize(x, 1, pooled=large)
-        x = maps["stage2"] = nn.relu(convolution(next(filters), 5, 1, 2, self.groups, name="conv2")(x))
+        x = maps["stage2"] = convolution(next(filters), 5, 1, 2, self.groups, name="conv2")(x, relu=True)
         x = maps["pool2"] = pool_and_normalize(x, 2)
-        x = nn.relu(convolution(next(filters), 3, 1, 1, name="conv3")(x))
-        x = nn.relu(convolution(next(filters), 3, 1, 1, self.groups, name="conv4")(x))
-        x = maps["stage3"] = nn.relu(convolution(next(filters), 3, 1, 1, self.groups, name="conv5")(x))
+        x = convolution(next(filters), 3, 1, 1, name="conv3")(x, relu=True)
+        x = convolution(next(filters), 3, 1, 1, self.groups, name="conv4")(x, relu=True)
+        x = maps["stage3"] = convolution(next(filters), 3, 1, 1, self.groups, name="conv5")(x, relu=True)
         x = maps["pool3"] = max_pool(x, 3, 2)
         x = maps["fc6"] = fully_connected(x, window, "fc6")
         x = maps["pre_logits"] = fully_connected(x, 1, "fc7")

@@ -100,7 +100,7 @@ class AuxiliaryClassifier(nn.Module):
         """`[N, H, W, C]` -> float32 logits, `[N, num_classes]` at the native size, else a map."""
         x = adaptive_average_pool(x, self.window) if self.adaptive else average_pool(x, 5, 3)
         x = ConvolutionNormReLU(128, 1, norm=self.norm, dtype=self.dtype, name="convolution")(x, train)
-        x = nn.relu(FullyConnected(1024, (self.window, self.window), dtype=self.dtype, name="fc")(x))
+        x = FullyConnected(1024, (self.window, self.window), dtype=self.dtype, name="fc")(x, relu=True)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         logits = FullyConnected(self.num_classes, kernel_init=small_normal, dtype=self.dtype, name="logits")(x)
         return squeeze_map(logits).astype(jnp.float32)

@@ -53,25 +53,28 @@ class Block(nn.Module):
     def __call__(self, x: Array, train: bool) -> Array:
         """`[N, H, W, C] -> [N, ceil(H / stride), ceil(W / stride), features]`."""
         unit = partial(ConvolutionNormReLU, norm=self.norm, dtype=self.dtype)
-        last = partial(unit, relu=False, scale_init=zeros if self.zero_init else ones)
+        last = partial(unit, scale_init=zeros if self.zero_init else ones)
         if self.bottleneck:
             first, second = (self.stride, 1) if self.stride_in == "1x1" else (1, self.stride)
             y = unit(self.features // 4, 1, first, name="conv1")(x, train)
             y = unit(self.features // 4, 3, second, 1, name="conv2")(y, train)
-            y = last(self.features, 1, name="conv3")(y, train)
+            last = partial(last, size=1, name="conv3")
         else:
             y = unit(self.features, 3, self.stride, 1, name="conv1")(x, train)
-            y = last(self.features, 3, 1, 1, name="conv2")(y, train)
-        if self.shortcut == "none":
-            return nn.relu(y)
+            last = partial(last, size=3, padding=1, name="conv2")
+        return last(self.features)(y, train, residual=self._around(x, unit, train))
 
+    def _around(self, x: Array, unit: Any, train: bool) -> Array | None:
+        """What the shortcut makes of the block's input."""
         changes = self.stride != 1 or x.shape[-1] != self.features
+        if self.shortcut == "none":
+            return None
         if self.shortcut == "C" or (self.shortcut == "B" and changes):
-            x = unit(self.features, 1, self.stride, relu=False, name="projection")(x, train)
-        elif changes:
+            return unit(self.features, 1, self.stride, relu=False, name="projection")(x, train)
+        if changes:
             x = lax.slice(x, (0, 0, 0, 0), x.shape, (1, self.stride, self.stride, 1))
             x = jnp.pad(x, [(0, 0), (0, 0), (0, 0), (0, self.features - x.shape[-1])])
-        return nn.relu(y + x)
+        return x
 
 
 class ResNet(nn.Module):

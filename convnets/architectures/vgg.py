@@ -80,7 +80,7 @@ class VGG(nn.Module):
             )
 
         def fully_connected(x: Array, window: int, name: str) -> Array:
-            x = nn.relu(FullyConnected(4096, (window, window), dtype=self.dtype, name=name)(x))
+            x = FullyConnected(4096, (window, window), dtype=self.dtype, name=name)(x, relu=True)
             return nn.Dropout(self.dropout, deterministic=not train)(x)
 
         maps = {}

@@ -7,7 +7,7 @@ from rich.console import Console
 from convnets.commands.command_line import Arguments
 from convnets.commands.experiments import config_of_run
 from convnets.commands.results import print_result, result_of
-from convnets.commands.runtime import use_compilation_cache
+from convnets.commands.runtime import prepare
 from convnets.errors import InvalidValue, nearest
 from convnets.files import write_atomically
 from convnets.training.evaluation import Evaluator
@@ -22,7 +22,7 @@ def run(arguments: Arguments) -> int:
     """Prints the metrics and writes them to `evaluation_<split>.json` in the workdir."""
     workdir = Workdir(arguments.required("workdir"))
     config = config_of_run(workdir, arguments)
-    use_compilation_cache()
+    prepare(config)
     splits = vars(load_splits(config))
     name = arguments["split"]
     if name not in splits:

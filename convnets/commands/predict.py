@@ -11,7 +11,7 @@ from rich.table import Table
 
 from convnets.commands.command_line import Arguments
 from convnets.commands.experiments import override
-from convnets.commands.runtime import use_compilation_cache
+from convnets.commands.runtime import prepare
 from convnets.data.image_files import find_images, read_image
 from convnets.errors import InvalidValue
 from convnets.training.restore import restore_variables
@@ -31,7 +31,7 @@ def run(arguments: Arguments) -> int:
         raise InvalidValue("name image files or folders: launch.py predict --workdir=... shoe.png photos/")
     files = find_images(arguments.rest)
     config = override(workdir.config(), [])
-    use_compilation_cache()
+    prepare(config)
     model = build_model(config, workdir.info())
     _, variables = restore_variables(workdir, config, model, arguments["checkpoint"] or config.evaluation.checkpoint)
 

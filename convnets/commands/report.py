@@ -14,7 +14,7 @@ from convnets.analysis.learning_curves import plot_learning_curves
 from convnets.analysis.summary import LayerRow, summarize
 from convnets.commands.command_line import Arguments
 from convnets.commands.experiments import config_of_run
-from convnets.commands.runtime import use_compilation_cache
+from convnets.commands.runtime import prepare
 from convnets.data.source import DataNotFound
 from convnets.errors import InvalidValue
 from convnets.training.metrics_log import Record, read_records
@@ -27,7 +27,7 @@ def run(arguments: Arguments) -> int:
     """Draws everything again."""
     workdir = Workdir(arguments.required("workdir"))
     config = config_of_run(workdir, arguments)
-    use_compilation_cache()
+    prepare(config)
     model = build_model(config, workdir.info())
     step, variables = restore_variables(workdir, config, model, config.evaluation.checkpoint)
     build_report(workdir, config, model, Console(), step, variables)

@@ -3,8 +3,23 @@
 import os
 
 import jax
+from ml_collections import ConfigDict
 
+from convnets import kernels
+from convnets.commands.allocator import keep_memory
 from convnets.files import cache_folder
+
+
+def prepare(config: ConfigDict, *, training: bool = False) -> None:
+    """What a run's config says of the process itself, before anything is compiled.
+
+    Raises:
+      InvalidValue: kernels that can't be had on this machine.
+    """
+    use_compilation_cache()
+    kernels.select(config.cpu.kernels)
+    if training and config.cpu.keep_memory and jax.default_backend() == "cpu":
+        keep_memory()
 
 
 def use_compilation_cache() -> None:

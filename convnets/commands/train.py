@@ -8,11 +8,12 @@ import jax
 from ml_collections import ConfigDict
 from rich.console import Console
 
+from convnets import kernels
 from convnets.commands.command_line import Arguments
 from convnets.commands.experiments import load_experiment, override, refuse_rest, with_data_dir
 from convnets.commands.report import build_report
 from convnets.commands.results import print_result, result_of
-from convnets.commands.runtime import use_compilation_cache
+from convnets.commands.runtime import prepare
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
 from convnets.training.loop import Loop, Outcome
@@ -29,7 +30,7 @@ def run(arguments: Arguments) -> int:
     config = override(experiment, with_data_dir(arguments))
     workdir.check(config)
     join_processes(arguments)
-    use_compilation_cache()
+    prepare(config, training=True)
     devices = Devices(config.train.wrapper)
     check_batch_size(config, devices)
     splits = load_splits(config)
@@ -41,6 +42,8 @@ def run(arguments: Arguments) -> int:
         derived = {"steps": plan.steps, "learning_rate": plan.learning_rate, "training_examples": len(splits.train)}
         workdir.claim(config, splits.train.info, derived)
         where = f"{devices.count} x {jax.devices()[0].device_kind}"
+        if kernels.implementation() == "onednn":
+            where += " with compiled kernels"
         what = f"{config.network.name} on {splits.train.info.name}, {len(splits.train):,} training examples"
         length = f"{plan.steps:,} steps of {config.train.batch_size}"
         console.print(f"{what}, {length}, {where}, workdir {workdir.folder}", highlight=False, soft_wrap=True)

@@ -1,12 +1,14 @@
 """Batch normalization of convolutional layers (Ioffe and Szegedy, ICML 2015; the lecture's two options)."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from convnets import kernels
 from convnets.layers.initializers import ones
 
 
@@ -41,37 +43,77 @@ class BatchNorm(nn.Module):
     scale_init: Callable[..., Array] = ones
     dtype: Any = jnp.float32
 
+    def __call__(self, x: Array, train: bool, *, residual: Array | None = None, relu: bool = False) -> Array:
+        """`[N, H, W, C] -> [N, H, W, C]`.
+
+        Args:
+          train: whether to normalize by the mini-batch, and to update the running statistics by it.
+          residual: of the shape of `x`; added to the result.
+          relu: whether a ReLU follows.
+        """
+        x = x.astype(jnp.promote_types(x.dtype, self.dtype))
+        if train and self.per == "filter":
+            y = self._by_mini_batch(x, residual, relu)
+        else:
+            y = self._normalize(x, train)
+            y = y if residual is None else y + residual
+            y = jax.nn.relu(y) if relu else y
+        return y.astype(self.dtype)
+
+    def factor_and_shift(self, features: int) -> tuple[Array, Array]:
+        """What evaluation multiplies the responses of each filter by, and adds then; `[features]`."""
+        variables = self._variables((features,))
+        factor = variables.scale * lax.rsqrt(variables.variance.value + self.epsilon)
+        return factor, variables.bias - variables.mean.value * factor
+
     @nn.compact
-    def __call__(self, x: Array, train: bool) -> Array:
-        """`[N, H, W, C] -> [N, H, W, C]`; `train` chooses the mini-batch's statistics and updates the running ones."""
-        axes = (0, 1, 2) if self.per == "filter" else (0,)
-        shape = x.shape[len(axes) :]
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
-        running_variance = self.variable("batch_stats", "variance", jnp.ones, shape, jnp.float32)
+    def _variables(self, shape: tuple[int, ...]) -> "Variables":
+        mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
+        variance = self.variable("batch_stats", "variance", jnp.ones, shape, jnp.float32)
         scale = self.param("scale", self.scale_init, shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros_init(), shape, jnp.float32)
+        return Variables(mean, variance, scale, bias)
 
+    def _by_mini_batch(self, x: Array, residual: Array | None, relu: bool) -> Array:
+        variables = self._variables(x.shape[-1:])
+        axis_name = self.axis_name if self.synchronized and not self.is_initializing() else None
+        y, mean, variance = kernels.batch_norm(
+            x, variables.scale, variables.bias, residual, epsilon=self.epsilon, relu=relu, axis_name=axis_name
+        )
+        if axis_name is None and not self.is_initializing():
+            mean, variance = kernels.over_devices(mean, variance, self.axis_name)
+        self._remember(variables, mean, variance)
+        return y
+
+    def _normalize(self, x: Array, train: bool) -> Array:
+        """By the mini-batch in JAX's own words, which do for statistics of any shape; or by the running statistics."""
+        axes = (0, 1, 2) if self.per == "filter" else (0,)
+        variables = self._variables(x.shape[len(axes) :])
+        mean, variance = variables.mean.value, variables.variance.value
         if train:
             x = x.astype(jnp.float32)
             mean = jnp.mean(x, axes)
             variance = jnp.mean(jnp.square(x - mean), axes)
             if not self.is_initializing():
-                whole_mean, whole_variance = self._over_devices(mean, variance)
-                keep = self.momentum
-                running_mean.value = keep * running_mean.value + (1 - keep) * lax.stop_gradient(whole_mean)
-                running_variance.value = keep * running_variance.value + (1 - keep) * lax.stop_gradient(whole_variance)
-                if self.synchronized:
-                    mean, variance = whole_mean, whole_variance
-        else:
-            mean, variance = running_mean.value, running_variance.value
+                whole = kernels.over_devices(mean, variance, self.axis_name)
+                self._remember(variables, *whole)
+                mean, variance = whole if self.synchronized else (mean, variance)
+        factor = variables.scale * lax.rsqrt(variance + self.epsilon)
+        return ((x - mean) * factor + variables.bias).astype(self.dtype)
 
-        factor = scale * lax.rsqrt(variance + self.epsilon)
-        return ((x - mean) * factor + bias).astype(self.dtype)
+    def _remember(self, variables: "Variables", mean: Array, variance: Array) -> None:
+        """Moves the running statistics towards those of a mini-batch."""
+        if self.is_initializing():
+            return
+        keep = self.momentum
+        variables.mean.value = keep * variables.mean.value + (1 - keep) * lax.stop_gradient(mean)
+        variables.variance.value = keep * variables.variance.value + (1 - keep) * lax.stop_gradient(variance)
 
-    def _over_devices(self, mean: Array, variance: Array) -> tuple[Array, Array]:
-        """Mean and variance of one batch made of the equal batches of all devices."""
-        if self.axis_name is None:
-            return mean, variance
-        whole_mean = lax.pmean(mean, self.axis_name)
-        spread = jnp.square(mean - whole_mean)
-        return whole_mean, lax.pmean(variance + spread, self.axis_name)
+
+class Variables(NamedTuple):
+    """Of a batch norm: the running statistics and the parameters, all of one shape and float32."""
+
+    mean: nn.Variable[Array]
+    variance: nn.Variable[Array]
+    scale: Array
+    bias: Array

@@ -5,8 +5,9 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
+from convnets import kernels
 from convnets.errors import InvalidValue
 from convnets.layers.initializers import he_normal
 from convnets.layers.window import positions
@@ -37,8 +38,20 @@ class Convolution(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(
+        self,
+        x: Array,
+        *,
+        norm: tuple[Array, Array] | None = None,
+        residual: Array | None = None,
+        relu: bool = False,
+    ) -> Array:
         """`[N, H, W, C] -> [N, (H + 2 padding - size) // stride + 1, ..., features]`.
+
+        Args:
+          norm: factor and shift of each filter, `[features]`: what a batch norm of known statistics does.
+          residual: what is then added, of the result's shape.
+          relu: whether a ReLU follows.
 
         Raises:
           InvalidValue: a map smaller than the filters, or channels or filters that the groups don't divide.
@@ -56,15 +69,20 @@ class Convolution(nn.Module):
             )
         shape = (self.size, self.size, channels // self.groups, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-        y = lax.conv_general_dilated(
-            jnp.asarray(x, self.dtype),
-            jnp.asarray(kernel, self.dtype),
-            window_strides=(self.stride, self.stride),
-            padding=[(self.padding, self.padding)] * 2,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            feature_group_count=self.groups,
-        )
+        bias = None
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
-            y = y + jnp.asarray(bias, self.dtype)
-        return y
+        if norm is not None:
+            factor, shift = norm
+            kernel = kernel * factor
+            bias = shift if bias is None else bias * factor + shift
+        return kernels.convolution(
+            jnp.asarray(x, self.dtype),
+            kernel,
+            bias,
+            None if residual is None else jnp.asarray(residual, self.dtype),
+            stride=self.stride,
+            padding=self.padding,
+            groups=self.groups,
+            relu=relu,
+        )

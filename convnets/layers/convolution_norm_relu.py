@@ -7,6 +7,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
+from convnets import kernels
+from convnets.layers.batch_norm import BatchNorm
 from convnets.layers.convolution import Convolution
 from convnets.layers.initializers import ones
 
@@ -34,10 +36,15 @@ class ConvolutionNormReLU(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array, train: bool) -> Array:
-        """`[N, H, W, C] -> [N, (H + 2 padding - size) // stride + 1, ..., features]`."""
+    def __call__(self, x: Array, train: bool, residual: Array | None = None) -> Array:
+        """`[N, H, W, C] -> [N, (H + 2 padding - size) // stride + 1, ..., features]`.
+
+        Args:
+          train: whether the norm goes by the mini-batch.
+          residual: of the result's shape; added before the ReLU.
+        """
         use_bias = self.norm is None if self.use_bias is None else self.use_bias
-        x = Convolution(
+        convolution = Convolution(
             self.features,
             self.size,
             self.stride,
@@ -45,7 +52,10 @@ class ConvolutionNormReLU(nn.Module):
             use_bias=use_bias,
             dtype=self.dtype,
             name="convolution",
-        )(x)
-        if self.norm is not None:
-            x = self.norm(dtype=self.dtype, scale_init=self.scale_init, name="norm")(x, train)
-        return nn.relu(x) if self.relu else x
+        )
+        if self.norm is None:
+            return convolution(x, residual=residual, relu=self.relu)
+        norm = self.norm(dtype=self.dtype, scale_init=self.scale_init, name="norm")
+        if not train and isinstance(norm, BatchNorm) and norm.per == "filter" and kernels.fuses_inference():
+            return convolution(x, norm=norm.factor_and_shift(self.features), residual=residual, relu=self.relu)
+        return norm(convolution(x), train, residual=residual, relu=self.relu)

@@ -5,8 +5,9 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
+from convnets import kernels
 from convnets.errors import InvalidValue
 from convnets.layers.initializers import he_normal
 
@@ -31,8 +32,8 @@ class FullyConnected(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """`[N, H, W, C] -> [N, H - h + 1, W - w + 1, features]`.
+    def __call__(self, x: Array, *, relu: bool = False) -> Array:
+        """`[N, H, W, C] -> [N, H - h + 1, W - w + 1, features]`; with `relu` a ReLU follows.
 
         Raises:
           InvalidValue: a map smaller than the window.
@@ -44,16 +45,14 @@ class FullyConnected(nn.Module):
                 f"{x.shape[1]} x {x.shape[2]}: use a larger image"
             )
         kernel = self.param("kernel", self.kernel_init, (height, width, channels, self.features), jnp.float32)
-        x, kernel = jnp.asarray(x, self.dtype), jnp.asarray(kernel, self.dtype)
-        if x.shape[1:3] == (height, width):
-            flat = x.reshape(x.shape[0], -1) @ kernel.reshape(-1, self.features)
-            y = flat[:, None, None, :]
-        else:
-            y = lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        bias = None
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
-            y = y + jnp.asarray(bias, self.dtype)
-        return y
+        x = jnp.asarray(x, self.dtype)
+        if x.shape[1:3] != (height, width):
+            return kernels.convolution(x, kernel, bias, relu=relu)
+        matrix = kernel.reshape(-1, self.features)
+        return kernels.fully_connected(x.reshape(x.shape[0], -1), matrix, bias, relu=relu)[:, None, None, :]
 
 
 def squeeze_map(logits: Array) -> Array:

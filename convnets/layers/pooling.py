@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from convnets import kernels
 from convnets.errors import InvalidValue
 
 Padding = int | tuple[int, int]
@@ -24,7 +25,8 @@ def max_pool(x: Array, size: int, stride: int, padding: Padding = 0) -> Array:
     Raises:
       InvalidValue: a map smaller than a region.
     """
-    return nn.max_pool(x, (size, size), (stride, stride), _sides(x, size, padding))
+    _sides(x, size, padding)
+    return kernels.max_pool(x, size, stride, padding)
 
 
 def average_pool(x: Array, size: int, stride: int, padding: Padding = 0) -> Array:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from convnets import architectures, data, tasks
+from convnets import architectures, data, kernels, tasks
 from convnets.augmentation import compose
 from convnets.errors import InvalidValue, nearest
 from convnets.registry import Registry
@@ -83,6 +83,9 @@ def default_config() -> ConfigDict:
             "checkpoint": {"every": "", "keep": 2},
             "log": {"every": "50 steps"},
             "loader": {"threads": 2, "buffer": 8},
+            # On CPU only. kernels: "onednn" (compiled for this machine), "xla", or "auto", the former where it can be
+            # had. keep_memory: training keeps the memory that a step frees, for the next one.
+            "cpu": {"kernels": "auto", "keep_memory": True},
         }
     )
 
@@ -185,6 +188,7 @@ def check(config: ConfigDict) -> None:
         "evaluation.checkpoint": (evaluation.checkpoint, ("best", "last")),
         "batch_norm.scope": (config.batch_norm.scope, ("synchronized", "device")),
         "batch_norm.per": (config.batch_norm.per, ("filter", "location")),
+        "cpu.kernels": (config.cpu.kernels, kernels.CHOICES),
     }
     for field, (value, values) in allowed.items():
         if value not in values:

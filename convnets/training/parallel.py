@@ -125,6 +125,12 @@ class Devices:
         return jax.device_put(state, sharding)
 
 
+def sum_over_devices(tree: Any) -> Any:
+    """Within a mapped function, the sum of each array over the devices."""
+    # XLA carries a sum over one device out, by copying all of it.
+    return jax.lax.psum(tree, AXIS) if jax.lax.axis_size(AXIS) > 1 else tree
+
+
 def _blocking(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any) -> Any:
         return jax.block_until_ready(function(*arguments))

@@ -12,7 +12,7 @@ from jax import Array, lax
 
 from convnets.augmentation import example_keys
 from convnets.tasks import Task
-from convnets.training.parallel import AXIS
+from convnets.training.parallel import AXIS, sum_over_devices
 from convnets.training.state import TrainState
 
 Batch = Mapping[str, Array]
@@ -76,7 +76,9 @@ def make_train_step(
       after the step.
     """
 
-    def objective(params: Any, batch_stats: Any, batch: Batch, key: Array) -> tuple[Array, tuple[Any, Figures]]:
+    def objective(
+        params: Any, batch_stats: Any, batch: Batch, key: Array, examples: Array
+    ) -> tuple[Array, tuple[Any, Figures]]:
         example = unit_range(batch)
         weight = example.pop("weight")
         example = jax.vmap(augment)(example_keys(seed, batch["epoch"], batch["index"]), example)
@@ -88,43 +90,47 @@ def make_train_step(
             mutable=["batch_stats"],
             rngs={"dropout": key},
         )
-        loss = jnp.sum(weight * task.loss(outputs, example))
+        # A share of the mean over all examples, so that parts and devices count by what they hold.
+        loss = jnp.sum(weight * task.loss(outputs, example)) / examples
         return loss, (updates.get("batch_stats", {}), task.measure(outputs, example))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Figures]:
         stream = jax.random.fold_in(jax.random.key(seed), DROPOUT_STREAM)
         key = jax.random.fold_in(jax.random.fold_in(stream, state.step), lax.axis_index(AXIS))
         differentiate = jax.value_and_grad(objective, has_aux=True)
+        examples = sum_over_devices(jnp.sum(batch["weight"]))
 
         def part(carry: Any, numbered: tuple[Array, Batch]) -> tuple[Any, None]:
             batch_stats, loss, gradient, sums = carry
             number, microbatch = numbered
             (more_loss, (batch_stats, more_sums)), more_gradient = differentiate(
-                state.params, batch_stats, microbatch, jax.random.fold_in(key, number)
+                state.params, batch_stats, microbatch, jax.random.fold_in(key, number), examples
             )
             loss, gradient, sums = jax.tree.map(jnp.add, (loss, gradient, sums), (more_loss, more_gradient, more_sums))
             return (batch_stats, loss, gradient, sums), None
 
         if microbatches == 1:
-            (loss, (batch_stats, sums)), gradient = differentiate(state.params, state.batch_stats, batch, key)
+            (loss, (batch_stats, sums)), gradient = differentiate(state.params, state.batch_stats, batch, key, examples)
         else:
             parts = jax.tree.map(lambda x: x.reshape(microbatches, -1, *x.shape[1:]), dict(batch))
             first = jax.tree.map(lambda x: x[0], parts)
-            shapes = jax.eval_shape(differentiate, state.params, state.batch_stats, first, key)
+            shapes = jax.eval_shape(differentiate, state.params, state.batch_stats, first, key, examples)
             (loss, (_, sums)), gradient = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
             carry = (state.batch_stats, loss, gradient, sums)
             carry, _ = _scan(part, carry, (jnp.arange(microbatches), parts), unroll)
             batch_stats, loss, gradient, sums = carry
 
-        # Sums over examples, so that parts and devices count by what they hold.
-        loss, gradient, sums, weight = lax.psum((loss, gradient, sums, jnp.sum(batch["weight"])), AXIS)
-        gradient = jax.tree.map(lambda g: g / weight, gradient)
+        loss, gradient, sums = sum_over_devices((loss, gradient, sums))
 
         learning_rate = jnp.asarray(schedule(state.step), jnp.float32)
         if state.plateau is not None:
             learning_rate = learning_rate * state.plateau.scale
+        gradient_norm = optax.tree.norm(gradient)
+        # The update waits for the whole gradient, which reads the old parameters: so XLA sees that they may then be
+        # overwritten, and need not be copied first.
+        rate = learning_rate + 0.0 * gradient_norm
         direction, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
-        params = jax.tree.map(lambda p, d: p - learning_rate * d, state.params, direction)
+        params = jax.tree.map(lambda p, d: p - rate * d, state.params, direction)
         average = state.average
         if average is not None:
             average = optax.incremental_update(params, average, 1 - average_decay)
@@ -137,9 +143,9 @@ def make_train_step(
             average=average,
         )
         figures = sums | {
-            "objective": loss / weight,
+            "objective": loss,
             "learning_rate": learning_rate,
-            "gradient_norm": optax.tree.norm(gradient),
+            "gradient_norm": gradient_norm,
             "parameter_norm": optax.tree.norm(params),
         }
         return state, figures
@@ -181,6 +187,6 @@ def make_evaluation_step(
     def step(variables: Any, batch: Batch) -> tuple[Figures, dict[str, Array]]:
         example = unit_range(batch)
         outputs: Any = network.apply(variables, normalize(example["image"]), train=False)
-        return lax.psum(task.measure(outputs, example), AXIS), task.predictions(outputs)
+        return sum_over_devices(task.measure(outputs, example)), task.predictions(outputs)
 
     return step

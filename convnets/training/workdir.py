@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from convnets import kernels
 from convnets.data.source import SourceInfo
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
@@ -122,5 +123,6 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "devices": [device.device_kind for device in jax.devices()],
+        "kernels": kernels.implementation(),
         "processes": jax.process_count(),
     }

@@ -1,0 +1,105 @@
+"""Convolution by the compiled kernels.
+
+The convolution, the gradient to its input and the gradient to its kernel are each linear in either argument, and each
+is the others' gradient. So they are differentiated as often as one likes.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from convnets.kernels import plain
+from convnets.kernels.geometry import Geometry
+from convnets.kernels.onednn.library import call
+from convnets.kernels.onednn.relu_gradient import relu_gradient
+
+Shape = tuple[int, ...]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def convolution(
+    x: Array, kernel: Array, bias: Array | None, residual: Array | None, geometry: Geometry, relu: bool
+) -> Array:
+    """`convolution(x, kernel) + bias + residual`, then ReLU if asked, all in one pass over the result.
+
+    Args:
+      x: `[N, H, W, C]`, float32 or bfloat16.
+      kernel: `[h, w, C / groups, F]`, float32 or the type of `x`.
+      bias: `[F]`, float32.
+      residual: `[N, ..., F]`, of the type of `x`.
+    """
+    result = jax.eval_shape(lambda: plain.convolution(x, kernel, geometry))
+    return call("convolution_forward", result, x, kernel, bias, residual, **_attributes(geometry), relu=relu)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def input_gradient(dy: Array, kernel: Array, geometry: Geometry, shape: Shape) -> Array:
+    """The gradient that reaches maps of that shape, `[N, H, W, C]`, in the type of `dy`."""
+    result = jax.ShapeDtypeStruct(shape, dy.dtype)
+    return call("convolution_input_gradient", result, dy, kernel, **_attributes(geometry))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def kernel_gradient(x: Array, dy: Array, geometry: Geometry, result: jax.ShapeDtypeStruct) -> Array:
+    """The gradient that reaches a kernel of that shape and type."""
+    return call("convolution_kernel_gradient", result, x, dy, **_attributes(geometry))
+
+
+def _forward(
+    x: Array, kernel: Array, bias: Array | None, residual: Array | None, geometry: Geometry, relu: bool
+) -> tuple[Array, Any]:
+    y = convolution(x, kernel, bias, residual, geometry, relu)
+    return y, (x, kernel, bias, residual is not None, y if relu else None)
+
+
+def _backward(geometry: Geometry, relu: bool, kept: Any, dy: Array) -> tuple[Array, Array, Array | None, Array | None]:
+    x, kernel, bias, has_residual, y = kept
+    if relu:
+        dy, sums = relu_gradient(dy, y)
+    elif bias is not None:
+        sums = jnp.sum(dy, axis=(0, 1, 2), dtype=jnp.float32)
+    return (
+        input_gradient(dy, kernel, geometry, x.shape),
+        kernel_gradient(x, dy, geometry, jax.ShapeDtypeStruct(kernel.shape, kernel.dtype)),
+        None if bias is None else sums,
+        dy if has_residual else None,
+    )
+
+
+def _input_forward(dy: Array, kernel: Array, geometry: Geometry, shape: Shape) -> tuple[Array, Any]:
+    return input_gradient(dy, kernel, geometry, shape), (dy, kernel)
+
+
+def _input_backward(geometry: Geometry, shape: Shape, kept: Any, ddx: Array) -> tuple[Array, Array]:
+    dy, kernel = kept
+    ddy = convolution(ddx, kernel, None, None, geometry, False)
+    return ddy, kernel_gradient(ddx, dy, geometry, jax.ShapeDtypeStruct(kernel.shape, kernel.dtype))
+
+
+def _kernel_forward(x: Array, dy: Array, geometry: Geometry, result: jax.ShapeDtypeStruct) -> tuple[Array, Any]:
+    return kernel_gradient(x, dy, geometry, result), (x, dy)
+
+
+def _kernel_backward(
+    geometry: Geometry, result: jax.ShapeDtypeStruct, kept: Any, ddkernel: Array
+) -> tuple[Array, Array]:
+    x, dy = kept
+    return input_gradient(dy, ddkernel, geometry, x.shape), convolution(x, ddkernel, None, None, geometry, False)
+
+
+convolution.defvjp(_forward, _backward)
+input_gradient.defvjp(_input_forward, _input_backward)
+kernel_gradient.defvjp(_kernel_forward, _kernel_backward)
+
+
+def _attributes(geometry: Geometry) -> dict[str, Any]:
+    padding = tuple(pixels for side in geometry.padding for pixels in side)
+    return {
+        "strides": geometry.strides,
+        "padding": padding,
+        "dilation": geometry.dilation,
+        "groups": geometry.groups,
+    }

@@ -1,0 +1,34 @@
+"""Each operation by JAX's own of that name: what GPUs and TPUs run, and what the others are held against."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from convnets.kernels.geometry import Geometry, Sides
+
+NHWC = ("NHWC", "HWIO", "NHWC")
+
+
+def convolution(x: Array, kernel: Array, geometry: Geometry) -> Array:
+    """`[N, H, W, C]`, `[h, w, C / groups, F] -> [N, ..., F]`, in the type of `x`."""
+    return lax.conv_general_dilated(
+        x,
+        kernel.astype(x.dtype),
+        geometry.strides,
+        geometry.padding,
+        rhs_dilation=geometry.dilation,
+        dimension_numbers=NHWC,
+        feature_group_count=geometry.groups,
+    )
+
+
+def convolution_input_gradient(dy: Array, kernel: Array, geometry: Geometry, shape: tuple[int, ...]) -> Array:
+    """The gradient that reaches maps of that shape, `[N, H, W, C]`, in the type of `dy`."""
+    [dx] = jax.linear_transpose(lambda x: convolution(x, kernel, geometry), jax.ShapeDtypeStruct(shape, dy.dtype))(dy)
+    return dx
+
+
+def max_pool(x: Array, size: int, stride: int, padding: Sides) -> Array:
+    """`[N, H, W, C] -> [N, (H + padding - size) // stride + 1, ..., C]`."""
+    everywhere = (0, 0), *padding, (0, 0)
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, size, size, 1), (1, stride, stride, 1), everywhere)
