@@ -1,11 +1,11 @@
-# make train | test | lint | bench: each builds .venv first if need be.
+# make train | test | sanitize | lint | bench: each builds .venv first if need be.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 CONFIG ?= experiments/lenet_fashion_mnist.py
 WORKDIR ?= runs/lenet_fashion_mnist
 
-.PHONY: train test lint bench clean
+.PHONY: train test sanitize lint bench clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/.installed
@@ -15,6 +15,9 @@ train: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(RUN) -m convnets.data.fetch_fashion_mnist
 	$(RUN) -m pytest -n auto --maxprocesses=2 --dist=worksteal
+
+sanitize: $(VENV)/.installed-dev
+	$(RUN) tests/kernels/sanitize.py
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

@@ -20,6 +20,7 @@ BENCHMARKS = (
     "precision",
     "data",
     "augmentation",
+    "against_pytorch",
 )
 
 
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs a command line; returns the exit status."""
     # Compile times are measured, so nothing may be compiled already.
     jax.config.update("jax_enable_compilation_cache", False)
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = Console(width=None if sys.stdout.isatty() else 160)
     try:
         names, quick = parse(arguments)
         for name in names:

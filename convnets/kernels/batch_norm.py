@@ -11,6 +11,7 @@ from jax import Array, lax
 from convnets.errors import InvalidValue
 from convnets.kernels.choice import implementation
 from convnets.kernels.onednn import batch_norm as onednn
+from convnets.kernels.operands import check_floating
 from convnets.kernels.pure_jax import batch_norm as pure_jax
 
 
@@ -37,9 +38,10 @@ def batch_norm(
       The result in the type of `x`, and the mean and the (biased) variance, `[C]` in float32.
 
     Raises:
-      InvalidValue: shapes that don't fit one another.
+      InvalidValue: shapes that don't fit one another, or arrays that are not of floating point.
     """
-    if scale.shape != x.shape[-1:] or bias.shape != x.shape[-1:]:
+    check_floating("a batch norm", x=x, scale=scale, bias=bias, residual=residual)
+    if x.ndim == 0 or scale.shape != x.shape[-1:] or bias.shape != x.shape[-1:]:
         raise InvalidValue(
             f"a batch norm of {x.shape} was given scale {scale.shape} and bias {bias.shape}, "
             f"and both must be {x.shape[-1:]}"

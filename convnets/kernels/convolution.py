@@ -10,6 +10,7 @@ from convnets.kernels.choice import implementation
 from convnets.kernels.geometry import Geometry, Padding, Pair, geometry
 from convnets.kernels.onednn import convolution as onednn
 from convnets.kernels.onednn.library import multiplies_bfloat16
+from convnets.kernels.operands import check_floating
 
 COMPILED_TYPES = (jnp.float32, jnp.bfloat16)
 
@@ -38,8 +39,9 @@ def convolution(
       `[N, (H + padding - (h - 1) dilation - 1) // stride + 1, ..., F]`.
 
     Raises:
-      InvalidValue: shapes that don't fit one another.
+      InvalidValue: shapes that don't fit one another, or arrays that are not of floating point.
     """
+    check_floating("a convolution", x=x, kernel=kernel, bias=bias, residual=residual)
     where = geometry(stride, padding, dilation, groups)
     result = _check(x, kernel, bias, residual, where)
     if residual is not None:
@@ -79,8 +81,14 @@ def transposed_convolution(
       `[N, (H - 1) stride - padding + (h - 1) dilation + 1 + output_padding, ..., F]`.
 
     Raises:
-      InvalidValue: shapes that don't fit one another, or nothing left of the result.
+      InvalidValue: shapes that don't fit one another, nothing left of the result, or other types.
     """
+    check_floating("a transposed convolution", x=x, kernel=kernel)
+    if x.ndim != 4 or kernel.ndim != 4 or x.shape[-1] != kernel.shape[-1]:
+        raise InvalidValue(
+            f"a transposed convolution of {x.shape} by kernel {kernel.shape} does not fit: it takes [N, H, W, C] and "
+            "[h, w, F, C]"
+        )
     where = geometry(stride, padding, dilation, 1)
     extra = (output_padding,) * 2 if isinstance(output_padding, int) else output_padding
     side = [
@@ -102,8 +110,8 @@ def transposed_convolution(
     if implementation() != "onednn" or not _compiled(x, shape, kernel, where):
         return plain.convolution_input_gradient(x, kernel, where, shape)
     if x.dtype == jnp.bfloat16 and not multiplies_bfloat16():
-        wide = x.astype(jnp.float32), kernel.astype(jnp.float32)
-        return onednn.input_gradient(*wide, where, shape).astype(x.dtype)
+        result = onednn.input_gradient(x.astype(jnp.float32), kernel.astype(jnp.float32), where, shape)
+        return result.astype(x.dtype)
     return onednn.input_gradient(x, kernel, where, shape)
 
 

@@ -8,6 +8,7 @@ from convnets.errors import InvalidValue
 from convnets.kernels import pure_jax
 from convnets.kernels.choice import implementation
 from convnets.kernels.onednn import matrix_product as onednn
+from convnets.kernels.operands import check_floating
 
 
 def fully_connected(x: Array, kernel: Array, bias: Array | None = None, *, relu: bool = False) -> Array:
@@ -19,8 +20,9 @@ def fully_connected(x: Array, kernel: Array, bias: Array | None = None, *, relu:
       bias: `[F]`.
 
     Raises:
-      InvalidValue: shapes that don't fit one another.
+      InvalidValue: shapes that don't fit one another, or arrays that are not of floating point.
     """
+    check_floating("a matrix product", x=x, kernel=kernel, bias=bias)
     if x.ndim != 2 or kernel.ndim != 2 or x.shape[1] != kernel.shape[0]:
         raise InvalidValue(f"a matrix product of {x.shape} and {kernel.shape} does not fit")
     if bias is not None and bias.shape != kernel.shape[1:]:

@@ -8,6 +8,7 @@ from convnets.kernels import plain, pure_jax
 from convnets.kernels.choice import implementation
 from convnets.kernels.geometry import Padding, sides
 from convnets.kernels.onednn import max_pool as onednn
+from convnets.kernels.operands import check_floating
 
 
 def max_pool(x: Array, size: int, stride: int, padding: Padding = 0) -> Array:
@@ -20,8 +21,9 @@ def max_pool(x: Array, size: int, stride: int, padding: Padding = 0) -> Array:
       `[N, (H + padding - size) // stride + 1, ..., C]`.
 
     Raises:
-      InvalidValue: a map of other than four axes, or a size or stride below 1.
+      InvalidValue: a map of other than four axes, a size or stride below 1, or another type.
     """
+    check_floating("max pooling", x=x)
     if x.ndim != 4 or size < 1 or stride < 1:
         raise InvalidValue(
             f"max pooling takes [N, H, W, C] and a size and a stride of at least 1, and was given {x.shape}, "

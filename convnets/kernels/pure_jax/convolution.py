@@ -28,6 +28,9 @@ def convolution(
     - A 1x1 convolution is a product of two matrices, positions by channels and channels by filters: XLA's dots are
       faster than its convolutions. (At a stride, the positions between are left out first.)
     - Any other is XLA's convolution, computed in float32: it has no faster one for smaller types.
+    - So is the gradient by the kernel, of transposed maps that are written to memory before (but in groups).
+
+    No sum of products over the taps or over patches of the map won for filters larger than 1x1, forward or backward.
 
     Args:
       x: `[N, H, W, C]`, float32 or bfloat16.
@@ -73,20 +76,37 @@ def _backward(
     strides: Pair, padding: Sides, dilation: Pair, groups: int, kept: tuple[Array, Array], dy: Array
 ) -> tuple[Array, Array]:
     x, kernel = kept
-    wide = jnp.promote_types(x.dtype, jnp.float32)
     plain = partial(_plain, strides=strides, padding=padding, dilation=dilation, groups=groups)
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    _, by_x = jax.vjp(lambda x: plain(x, kernel.astype(dy.dtype)), x.astype(wide))
+    [dx] = by_x(dy.astype(wide))
+    if groups == 1 and 0 not in (*x.shape, *dy.shape):
+        dkernel = _kernel_gradient(x, dy, kernel.shape[:2], strides, padding, dilation)
+    else:
+        _, by_kernel = jax.vjp(lambda kernel: plain(x.astype(wide), kernel), kernel.astype(wide))
+        [dkernel] = by_kernel(dy.astype(wide))
+    return dx.astype(x.dtype), dkernel.astype(kernel.dtype)
 
-    def by_x(kernel: Array, dy: Array) -> Array:
-        zeros = jax.ShapeDtypeStruct(x.shape, wide)
-        return jax.linear_transpose(lambda x: plain(x, kernel), zeros)(dy.astype(wide))[0]
 
-    def by_kernel(x: Array, dy: Array) -> Array:
-        zeros = jax.ShapeDtypeStruct(kernel.shape, wide)
-        return jax.linear_transpose(lambda kernel: plain(x.astype(wide), kernel), zeros)(dy.astype(wide))[0]
+def _kernel_gradient(
+    x: Array, dy: Array, size: tuple[int, ...], strides: Pair, padding: Sides, dilation: Pair
+) -> Array:
+    """The convolution of `x` by `dy`, with channels as the batch and the batch as channels, in float32 at least.
 
-    # The kernel's gradient begins with transpositions. Apart, they read what was computed before; else they would
-    # compute it again, number by number.
-    return by_x(kernel.astype(x.dtype), dy).astype(x.dtype), apart(by_kernel, x, dy).astype(kernel.dtype)
+    XLA begins with the same transpositions. Apart, they read what was computed before; else they would compute it
+    again, number by number.
+    """
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    images = apart(lambda x: x.astype(wide).transpose(3, 1, 2, 0), x)
+    windows = apart(lambda dy: dy.astype(wide).transpose(1, 2, 0, 3), dy)
+    sides = []
+    for axis in (0, 1):
+        before, after = padding[axis]
+        reach = (windows.shape[axis] - 1) * strides[axis] + (size[axis] - 1) * dilation[axis] + 1
+        # What lies behind the last window has no part in it.
+        sides.append((before, after - (x.shape[1 + axis] + before + after - reach)))
+    result = lax.conv_general_dilated(images, windows, dilation, sides, rhs_dilation=strides, dimension_numbers=LAYOUT)
+    return result.transpose(1, 2, 0, 3)
 
 
 _convolution.defvjp(_forward, _backward)

@@ -4,141 +4,154 @@
 #include <algorithm>
 #include <cmath>
 
-#include "runtime.h"
+#include "lanes.h"
 
 namespace convnets {
 
 namespace {
 
+// Rows of few filters are taken several at a time, as one row of as many filters again.
 struct Shape {
-  int64_t rows, columns;
-  explicit Shape(const Buffer& x) {
-    auto dimensions = x.dimensions();
-    columns = dimensions[dimensions.size() - 1];
-    rows = static_cast<int64_t>(x.element_count()) / columns;
+  int64_t filters, times = 1, rows, columns;
+  explicit Shape(const Buffer& x) : filters(x.dimensions().back()), rows(x.element_count() / filters) {
+    for (; times * filters < 4 * kLanes && rows % 2 == 0; rows /= 2) times *= 2;
+    columns = times * filters;
   }
-  int64_t block() const { return std::max<int64_t>(4, 8192 / columns); }
+  int64_t block() const { return std::max<int64_t>(4, 32768 / columns); }
+  int parts(int64_t threads) const { return parts_of(rows, columns, threads); }
+  std::vector<float> spread(const float* vector) const {
+    std::vector<float> wide(columns);
+    for (int64_t c = 0; c < columns; c++) wide[c] = vector[c % filters];
+    return wide;
+  }
 };
 
 // Mean and sum of squared deviations of what was seen so far; two of them make one (Chan, Golub and LeVeque, 1979).
 struct Moments {
-  double count = 0;
-  std::vector<double> mean, deviations;
-  explicit Moments(int64_t columns) : mean(columns), deviations(columns) {}
+  double count = 0, mean = 0, deviations = 0;
 
-  template <class Mean, class Deviations>
-  void merge(double more, const Mean& more_mean, const Deviations& more_deviations) {
-    double whole = count + more;
-    if (more == 0) return;
-    for (size_t c = 0; c < mean.size(); c++) {
-      double apart = more_mean[c] - mean[c];
-      mean[c] += apart * more / whole;
-      deviations[c] += more_deviations[c] + apart * apart * count * more / whole;
-    }
+  void merge(const Moments& more) {
+    const double whole = count + more.count, apart = more.mean - mean;
+    mean += apart * (more.count / whole);
+    deviations += more.deviations + apart * apart * (count * more.count / whole);
     count = whole;
   }
 };
 
+// The moments of each column. Sums are of what a number differs from the mean so far, so that they stay exact where
+// deviations are much smaller than the mean.
 template <class T>
-void moments(const T* x, Shape shape, float* mean, float* variance, int64_t threads) {
+std::vector<Moments> moments(const T* x, const Shape& shape, int64_t begin, int64_t end) {
   const int64_t columns = shape.columns;
-  int parts = parts_of(shape.rows, columns, threads);
-  std::vector<Moments> found(parts, Moments(columns));
-  in_parts(shape.rows, parts, [&](int part, int64_t begin, int64_t end) {
-    std::vector<float> sums(columns), squares(columns);
-    float* __restrict s = sums.data();
-    float* __restrict q = squares.data();
-    for (int64_t first = begin; first < end; first += shape.block()) {
-      int64_t last = std::min(end, first + shape.block());
-      std::fill(sums.begin(), sums.end(), 0.f);
-      std::fill(squares.begin(), squares.end(), 0.f);
-      for (int64_t r = first; r < last; r++) {
-        const T* __restrict row = x + r * columns;
-        for (int64_t c = 0; c < columns; c++) s[c] += load(row + c);
-      }
-      const float share = 1.f / static_cast<float>(last - first);
-      for (int64_t c = 0; c < columns; c++) s[c] *= share;
-      for (int64_t r = first; r < last; r++) {
-        const T* __restrict row = x + r * columns;
-        for (int64_t c = 0; c < columns; c++) {
-          float apart = load(row + c) - s[c];
-          q[c] += apart * apart;
+  std::vector<Moments> found(columns);
+  std::vector<float> center(columns), sums(columns), squares(columns);
+  for (int64_t c = 0; c < columns; c++) center[c] = load(x + begin * columns + c);
+  auto add_up = [&](int64_t first, int64_t last) {
+    std::fill(sums.begin(), sums.end(), 0.f);
+    std::fill(squares.begin(), squares.end(), 0.f);
+    in_fours(first, last, [&](int64_t row, auto count) {
+      across(columns, [&, m = center.data(), s = sums.data(), q = squares.data()](int64_t c, auto lanes) {
+        const Lanes middle = load(m + c, lanes);
+        Lanes sum = load(s + c, lanes), square = load(q + c, lanes);
+        for (int i = 0; i < count; i++) {
+          const Lanes apart = load(x + (row + i) * columns + c, lanes) - middle;
+          sum += apart;
+          square += apart * apart;
         }
-      }
-      found[part].merge(static_cast<double>(last - first), sums, squares);
+        store(s + c, sum, lanes);
+        store(q + c, square, lanes);
+      });
+    });
+  };
+  for (int64_t first = begin; first < end; first += shape.block()) {
+    const int64_t last = std::min(end, first + shape.block());
+    const double count = static_cast<double>(last - first);
+    if (first == begin) {  // there is no mean so far: this block is read twice
+      add_up(first, last);
+      for (int64_t c = 0; c < columns; c++) center[c] += static_cast<float>(sums[c] / count);
     }
-  });
-  for (int part = 1; part < parts; part++) found[0].merge(found[part].count, found[part].mean, found[part].deviations);
-  for (int64_t c = 0; c < columns; c++) {
-    mean[c] = static_cast<float>(found[0].mean[c]);
-    variance[c] = static_cast<float>(found[0].deviations[c] / found[0].count);
+    add_up(first, last);
+    for (int64_t c = 0; c < columns; c++) {
+      const double shift = sums[c] / count;
+      found[c].merge({count, center[c] + shift, squares[c] - sums[c] * shift});
+      center[c] = static_cast<float>(found[c].mean);
+    }
+  }
+  return found;
+}
+
+template <class T>
+void moments(const T* x, const Shape& shape, float* mean, float* variance, int64_t threads) {
+  std::vector<std::vector<Moments>> found(shape.parts(threads));
+  in_parts(shape.rows, shape.parts(threads),
+           [&](int part, int64_t begin, int64_t end) { found[part] = moments(x, shape, begin, end); });
+  for (int64_t f = 0; f < shape.filters; f++) {
+    Moments whole;
+    for (const auto& part : found)
+      for (int64_t c = f; c < shape.columns; c += shape.filters) whole.merge(part[c]);
+    mean[f] = static_cast<float>(whole.mean);
+    variance[f] = static_cast<float>(std::max(0., whole.deviations) / whole.count);
   }
 }
 
 template <class T, bool kRelu, bool kResidual>
 void normalize(const T* x, const T* residual, T* y, const float* center, const float* factor, const float* shift,
-               Shape shape, int64_t threads) {
+               const Shape& shape, int64_t threads) {
   const int64_t columns = shape.columns;
-  in_parts(shape.rows, parts_of(shape.rows, columns, threads), [=](int, int64_t begin, int64_t end) {
-    const float* __restrict m = center;
-    const float* __restrict f = factor;
-    const float* __restrict b = shift;
-    for (int64_t r = begin; r < end; r++) {
-      const T* __restrict in = x + r * columns;
-      const T* __restrict beside = residual + r * columns;
-      T* __restrict out = y + r * columns;
-      for (int64_t c = 0; c < columns; c++) {
-        float value = (load(in + c) - m[c]) * f[c] + b[c];
-        if (kResidual) value += load(beside + c);
+  const auto centers = shape.spread(center), factors = shape.spread(factor), shifts = shape.spread(shift);
+  in_parts(shape.rows, shape.parts(threads), [&](int, int64_t begin, int64_t end) {
+    for (int64_t at = begin * columns; at < end * columns; at += columns)
+      across(columns, [=, m = centers.data(), f = factors.data(), b = shifts.data()](int64_t c, auto lanes) {
+        Lanes value = (load(x + at + c, lanes) - load(m + c, lanes)) * load(f + c, lanes) + load(b + c, lanes);
+        if (kResidual) value += load(residual + at + c, lanes);
         // Written so that a NaN stays one.
-        if (kRelu) value = value < 0.f ? 0.f : value;
-        store(out + c, value);
-      }
-    }
+        if (kRelu) value = value < 0 ? Lanes{} : value;
+        store(y + at + c, value, lanes);
+      });
   });
 }
 
 template <class T, bool kRelu>
-void gradient_sums(const T* dy, const T* x, const T* y, const float* mean, float* sum, float* sum_centred, Shape shape,
-                   int64_t threads) {
+void gradient_sums(const T* dy, const T* x, const T* y, const float* mean, float* sum, float* sum_centred,
+                   const Shape& shape, int64_t threads) {
   const int64_t columns = shape.columns;
-  int parts = parts_of(shape.rows, columns, threads);
-  std::vector<std::vector<double>> found(parts, std::vector<double>(2 * columns));
-  in_parts(shape.rows, parts, [&](int part, int64_t begin, int64_t end) {
+  const auto means = shape.spread(mean);
+  std::vector<std::vector<double>> found(shape.parts(threads), std::vector<double>(2 * columns));
+  in_parts(shape.rows, shape.parts(threads), [&](int part, int64_t begin, int64_t end) {
     std::vector<float> sums(columns), centred(columns);
-    float* __restrict s = sums.data();
-    float* __restrict q = centred.data();
-    const float* __restrict m = mean;
     for (int64_t first = begin; first < end; first += shape.block()) {
-      int64_t last = std::min(end, first + shape.block());
       std::fill(sums.begin(), sums.end(), 0.f);
       std::fill(centred.begin(), centred.end(), 0.f);
-      for (int64_t r = first; r < last; r++) {
-        const T* __restrict g = dy + r * columns;
-        const T* __restrict in = x + r * columns;
-        const T* __restrict out = y + r * columns;
-        for (int64_t c = 0; c < columns; c++) {
-          float value = load(g + c);
-          if (kRelu) value = load(out + c) > 0.f ? value : 0.f;
-          s[c] += value;
-          q[c] += value * (load(in + c) - m[c]);
-        }
-      }
-      double* total = found[part].data();
+      in_fours(first, std::min(end, first + shape.block()), [&](int64_t row, auto count) {
+        across(columns, [&, m = means.data(), s = sums.data(), q = centred.data()](int64_t c, auto lanes) {
+          const Lanes middle = load(m + c, lanes);
+          Lanes all = load(s + c, lanes), product = load(q + c, lanes);
+          for (int i = 0; i < count; i++) {
+            const int64_t at = (row + i) * columns + c;
+            Lanes value = load(dy + at, lanes);
+            if (kRelu) value = load(y + at, lanes) > 0 ? value : Lanes{};
+            all += value;
+            product += value * (load(x + at, lanes) - middle);
+          }
+          store(s + c, all, lanes);
+          store(q + c, product, lanes);
+        });
+      });
       for (int64_t c = 0; c < columns; c++) {
-        total[c] += s[c];
-        total[columns + c] += q[c];
+        found[part][c] += sums[c];
+        found[part][columns + c] += centred[c];
       }
     }
   });
-  for (int64_t c = 0; c < columns; c++) {
+  for (int64_t f = 0; f < shape.filters; f++) {
     double s = 0, q = 0;
-    for (const auto& one : found) {
-      s += one[c];
-      q += one[columns + c];
-    }
-    sum[c] = static_cast<float>(s);
-    sum_centred[c] = static_cast<float>(q);
+    for (const auto& part : found)
+      for (int64_t c = f; c < columns; c += shape.filters) {
+        s += part[c];
+        q += part[columns + c];
+      }
+    sum[f] = static_cast<float>(s);
+    sum_centred[f] = static_cast<float>(q);
   }
 }
 
@@ -148,27 +161,22 @@ struct Line {
 };
 
 template <class T, bool kRelu, bool kResidual>
-void gradient(const T* dy, const T* x, const T* y, T* dx, T* dresidual, Line line, Shape shape,
+void gradient(const T* dy, const T* x, const T* y, T* dx, T* dresidual, Line line, const Shape& shape,
               int64_t threads) {
   const int64_t columns = shape.columns;
-  in_parts(shape.rows, parts_of(shape.rows, columns, threads), [=](int, int64_t begin, int64_t end) {
-    const float* __restrict m = line.mean;
-    const float* __restrict f = line.factor;
-    const float* __restrict k = line.slope;
-    const float* __restrict b = line.offset;
-    for (int64_t r = begin; r < end; r++) {
-      const T* __restrict g = dy + r * columns;
-      const T* __restrict in = x + r * columns;
-      const T* __restrict out = y + r * columns;
-      T* __restrict to = dx + r * columns;
-      T* __restrict beside = dresidual + r * columns;
-      for (int64_t c = 0; c < columns; c++) {
-        float value = load(g + c);
-        if (kRelu) value = load(out + c) > 0.f ? value : 0.f;
-        if (kResidual) store(beside + c, value);
-        store(to + c, f[c] * value + k[c] * (load(in + c) - m[c]) + b[c]);
-      }
-    }
+  const auto means = shape.spread(line.mean), factors = shape.spread(line.factor);
+  const auto slopes = shape.spread(line.slope), offsets = shape.spread(line.offset);
+  in_parts(shape.rows, shape.parts(threads), [&](int, int64_t begin, int64_t end) {
+    for (int64_t at = begin * columns; at < end * columns; at += columns)
+      across(columns, [=, f = factors.data(), k = slopes.data(), m = means.data(), b = offsets.data()](int64_t c,
+                                                                                                       auto lanes) {
+        Lanes value = load(dy + at + c, lanes);
+        if (kRelu) value = load(y + at + c, lanes) > 0 ? value : Lanes{};
+        if (kResidual) store(dresidual + at + c, value, lanes);
+        const Lanes apart = load(x + at + c, lanes) - load(m + c, lanes);
+        value = load(f + c, lanes) * value + (load(k + c, lanes) * apart + load(b + c, lanes));
+        store(dx + at + c, value, lanes);
+      });
   });
 }
 
@@ -199,8 +207,8 @@ ffi::Error BatchNormNormalize(Buffer x, Buffer mean, Buffer variance, Buffer sca
   return guarded("batch norm", [&] {
     Turn turn(threads);
     Shape shape(x);
-    std::vector<float> factor(shape.columns);
-    for (int64_t c = 0; c < shape.columns; c++)
+    std::vector<float> factor(shape.filters);
+    for (int64_t c = 0; c < shape.filters; c++)
       factor[c] = data<float>(scale)[c] / std::sqrt(data<float>(variance)[c] + epsilon);
     choose(x, relu, !empty(residual), [&](auto zero, auto with_relu, auto with_residual) {
       using T = decltype(zero);

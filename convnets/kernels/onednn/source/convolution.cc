@@ -5,7 +5,7 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "runtime.h"
+#include "relu.h"
 
 namespace convnets {
 
@@ -45,7 +45,7 @@ dnnl::primitive_attr own_scratch() {
 }
 
 template <class Buffers>
-std::unique_ptr<Plan> make_plan(Pass pass, const Buffers& shape, const Geometry& geometry, bool relu) {
+std::unique_ptr<Plan> make_plan(Pass pass, const Buffers& shape, const Geometry& geometry) {
   auto plan = std::make_unique<Plan>();
   auto [x, kernel, y] = std::tie(shape.x, shape.kernel, shape.y);
   int64_t groups = geometry.groups, features = kernel[3];
@@ -65,7 +65,6 @@ std::unique_ptr<Plan> make_plan(Pass pass, const Buffers& shape, const Geometry&
   if (pass == Pass::kForward) {
     dnnl::post_ops after;
     if (shape.has_residual) after.append_binary(dnnl::algorithm::binary_add, plan->y);
-    if (relu) after.append_eltwise(dnnl::algorithm::eltwise_relu, 0.f, 0.f);
     attributes.set_post_ops(after);
   }
   if (shape.has_bias) plan->bias = memory::desc({features}, Type::f32, Tag::a);
@@ -114,7 +113,7 @@ struct Operands {
 
 // Plans are made once and never thrown away; a program has as many as it has different convolutions.
 const Plan& plan_for(Pass pass, const Operands& operands, Integers strides, Integers padding, Integers dilation,
-                     int64_t groups, bool relu, int64_t threads) {
+                     int64_t groups, int64_t threads) {
   static std::mutex mutex;
   static auto* plans = new std::unordered_map<std::string, std::unique_ptr<Plan>>();
   Key key{static_cast<int64_t>(pass),
@@ -122,13 +121,12 @@ const Plan& plan_for(Pass pass, const Operands& operands, Integers strides, Inte
           static_cast<int64_t>(operands.kernel_type),
           operands.has_bias,
           operands.has_residual,
-          relu,
           groups,
           threads};
   for (auto numbers : {operands.x, operands.kernel, operands.y, strides, padding, dilation}) key.add(numbers);
   std::lock_guard<std::mutex> lock(mutex);
   auto& plan = (*plans)[key.bytes()];
-  if (!plan) plan = make_plan(pass, operands, Geometry(strides, padding, dilation, groups), relu);
+  if (!plan) plan = make_plan(pass, operands, Geometry(strides, padding, dilation, groups));
   return *plan;
 }
 
@@ -162,11 +160,14 @@ void run(Pass pass, const Operands& operands, const Plan& plan) {
   stream().wait();
 }
 
+// Runs a pass, and then whatever is to be done to its result in the same turn.
+template <class Then>
 ffi::Error convolve(Pass pass, const Operands& operands, Integers strides, Integers padding, Integers dilation,
-                    int64_t groups, bool relu, int64_t threads) {
+                    int64_t groups, int64_t threads, Then then) {
   return guarded("convolution", [&] {
     Turn turn(threads);
-    run(pass, operands, plan_for(pass, operands, strides, padding, dilation, groups, relu, threads));
+    run(pass, operands, plan_for(pass, operands, strides, padding, dilation, groups, threads));
+    then();
   });
 }
 
@@ -184,7 +185,9 @@ ffi::Error Forward(Buffer x, Buffer kernel, Buffer bias, Buffer residual, Result
                     y->untyped_data(),
                     bias.untyped_data(),
                     residual.untyped_data()};
-  return convolve(Pass::kForward, operands, strides, padding, dilation, groups, relu, threads);
+  return convolve(Pass::kForward, operands, strides, padding, dilation, groups, threads, [&] {
+    if (relu) rectify(y, threads);
+  });
 }
 
 ffi::Error InputGradient(Buffer dy, Buffer kernel, Result dx, Integers strides, Integers padding, Integers dilation,
@@ -201,7 +204,7 @@ ffi::Error InputGradient(Buffer dy, Buffer kernel, Result dx, Integers strides, 
                     dy.untyped_data(),
                     nullptr,
                     nullptr};
-  return convolve(Pass::kInputGradient, operands, strides, padding, dilation, groups, false, threads);
+  return convolve(Pass::kInputGradient, operands, strides, padding, dilation, groups, threads, [] {});
 }
 
 ffi::Error KernelGradient(Buffer x, Buffer dy, Result dkernel, Integers strides, Integers padding, Integers dilation,
@@ -218,7 +221,7 @@ ffi::Error KernelGradient(Buffer x, Buffer dy, Result dkernel, Integers strides,
                     dy.untyped_data(),
                     nullptr,
                     nullptr};
-  return convolve(Pass::kKernelGradient, operands, strides, padding, dilation, groups, false, threads);
+  return convolve(Pass::kKernelGradient, operands, strides, padding, dilation, groups, threads, [] {});
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "runtime.h"
+#include "relu.h"
 
 namespace convnets {
 
@@ -18,11 +18,11 @@ struct Product {
 };
 
 const Product& product_for(const Buffer& a, const Buffer& b, const Buffer& bias, Result& c, bool transpose_a,
-                           bool transpose_b, bool relu, int64_t threads) {
+                           bool transpose_b, int64_t threads) {
   static std::mutex mutex;
   static auto* products = new std::unordered_map<std::string, std::unique_ptr<Product>>();
   Key key{static_cast<int64_t>(a.element_type()), static_cast<int64_t>(c->element_type()), transpose_a, transpose_b,
-          relu, !empty(bias), threads};
+          !empty(bias), threads};
   key.add(a.dimensions());
   key.add(b.dimensions());
   std::lock_guard<std::mutex> lock(mutex);
@@ -38,11 +38,6 @@ const Product& product_for(const Buffer& a, const Buffer& b, const Buffer& bias,
   if (!empty(bias)) product->bias = memory::desc({1, n}, memory::data_type::f32, Tag::ab);
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  if (relu) {
-    dnnl::post_ops after;
-    after.append_eltwise(dnnl::algorithm::eltwise_relu, 0.f, 0.f);
-    attributes.set_post_ops(after);
-  }
   dnnl::matmul::primitive_desc description(cpu(), product->a, product->b, product->bias, product->c, attributes);
   product->scratch = description.scratchpad_desc();
   product->run = dnnl::matmul(description);
@@ -53,7 +48,7 @@ ffi::Error MatrixProduct(Buffer a, Buffer b, Buffer bias, Result c, bool transpo
                          int64_t threads) {
   return guarded("matrix product", [&] {
     Turn turn(threads);
-    const Product& product = product_for(a, b, bias, c, transpose_a, transpose_b, relu, threads);
+    const Product& product = product_for(a, b, bias, c, transpose_a, transpose_b, threads);
     Scratch scratch(product.scratch.get_size());
     std::unordered_map<int, memory> arguments{
         {DNNL_ARG_SRC, memory(product.a, cpu(), a.untyped_data())},
@@ -63,6 +58,7 @@ ffi::Error MatrixProduct(Buffer a, Buffer b, Buffer bias, Result c, bool transpo
     if (!empty(bias)) arguments.insert({DNNL_ARG_BIAS, memory(product.bias, cpu(), bias.untyped_data())});
     product.run.execute(stream(), arguments);
     stream().wait();
+    if (relu) rectify(c, threads);
   });
 }
 

@@ -2,11 +2,45 @@
 #include <algorithm>
 #include <limits>
 
-#include "runtime.h"
+#include "lanes.h"
 
 namespace convnets {
 
 namespace {
+
+// Places in windows, a byte each in memory and as wide as numbers in registers.
+using Places = int32_t __attribute__((vector_size(4 * kLanes)));
+
+#ifdef __AVX512VL__
+
+inline Places places(const uint8_t* p, All) {
+  return (Places)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+inline Places places(const uint8_t* p, First lanes) {
+  return (Places)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask(lanes), p));
+}
+inline void keep(uint8_t* p, Places places, All) {
+  _mm512_mask_cvtepi32_storeu_epi8(p, 0xffff, (__m512i)places);
+}
+inline void keep(uint8_t* p, Places places, First lanes) {
+  _mm512_mask_cvtepi32_storeu_epi8(p, mask(lanes), (__m512i)places);
+}
+
+#else
+
+template <class Which>
+inline Places places(const uint8_t* p, Which lanes) {
+  Places result{};
+  for (int64_t i = 0; i < count(lanes); i++) result[i] = p[i];
+  return result;
+}
+
+template <class Which>
+inline void keep(uint8_t* p, Places places, Which lanes) {
+  for (int64_t i = 0; i < count(lanes); i++) p[i] = static_cast<uint8_t>(places[i]);
+}
+
+#endif
 
 struct Pool {
   int64_t batch, height, width, channels, rows, columns;  // of the map, and of what is made of it
@@ -24,70 +58,113 @@ struct Pool {
         left(left) {}
 };
 
+// A number that a window covers, or a window that covers a number: where it lies in memory, and its place in the window.
+struct Covered {
+  int64_t at;
+  int32_t place;
+};
+
+// Calls `work` with the length of the list, as a constant if it is a usual one: loops over it are then written out.
+template <class Work>
+void with_length(const std::vector<Covered>& list, const Work& work) {
+  switch (list.size()) {
+    case 1:
+      return work(std::integral_constant<size_t, 1>());
+    case 2:
+      return work(std::integral_constant<size_t, 2>());
+    case 4:
+      return work(std::integral_constant<size_t, 4>());
+    case 9:
+      return work(std::integral_constant<size_t, 9>());
+    default:
+      return work(list.size());
+  }
+}
+
 template <class T>
 void forward(const T* x, T* y, uint8_t* index, const Pool& pool, int64_t threads) {
   const int64_t channels = pool.channels, rows = pool.batch * pool.rows;
-  int parts = parts_of(rows, pool.columns * channels, threads);
-  in_parts(rows, parts, [&](int, int64_t begin, int64_t end) {
-    std::vector<float> largest(channels);
-    std::vector<int32_t> places(channels);
-    float* __restrict best = largest.data();
-    int32_t* __restrict place = places.data();
+  in_parts(rows, parts_of(rows, pool.columns * channels, threads), [&](int, int64_t begin, int64_t end) {
+    std::vector<Covered> window;
     for (int64_t row = begin; row < end; row++) {
       const int64_t n = row / pool.rows, top = row % pool.rows * pool.stride - pool.above;
-      const int64_t first_h = std::max<int64_t>(top, 0), last_h = std::min(top + pool.size, pool.height);
+      int64_t cut = -1, kept = -1;
       for (int64_t j = 0; j < pool.columns; j++) {
         const int64_t left = j * pool.stride - pool.left;
-        const int64_t first_w = std::max<int64_t>(left, 0), last_w = std::min(left + pool.size, pool.width);
-        std::fill(largest.begin(), largest.end(), -std::numeric_limits<float>::infinity());
-        std::fill(places.begin(), places.end(), static_cast<int32_t>((first_h - top) * pool.size + first_w - left));
-        for (int64_t h = first_h; h < last_h; h++) {
-          for (int64_t w = first_w; w < last_w; w++) {
-            const T* __restrict in = x + ((n * pool.height + h) * pool.width + w) * channels;
-            const int32_t here = static_cast<int32_t>((h - top) * pool.size + w - left);
-            for (int64_t c = 0; c < channels; c++) {
-              const float value = load(in + c);
-              const bool larger = value > best[c] || value != value;  // a NaN wins, and is not beaten
-              place[c] = larger ? here : place[c];
-              best[c] = larger ? value : best[c];
-            }
-          }
+        const int64_t first = std::max<int64_t>(0, -left), last = std::min(pool.size, pool.width - left);
+        if (first != cut || last != kept) {  // otherwise the window covers what the one before it did, further right
+          cut = first, kept = last;
+          window.clear();
+          for (int64_t h = std::max<int64_t>(0, -top); h < std::min(pool.size, pool.height - top); h++)
+            for (int64_t w = first; w < last; w++)
+              window.push_back({(h * pool.width + w) * channels, static_cast<int32_t>(h * pool.size + w)});
         }
-        const int64_t at = (row * pool.columns + j) * channels;
-        for (int64_t c = 0; c < channels; c++) store(y + at + c, best[c]);
-        if (index != nullptr)
-          for (int64_t c = 0; c < channels; c++) index[at + c] = static_cast<uint8_t>(place[c]);
+        const int64_t in = ((n * pool.height + top) * pool.width + left) * channels;
+        const int64_t out = (row * pool.columns + j) * channels;
+        with_length(window, [&](auto length) {
+          across(channels, [=, covered = window.data()](int64_t c, auto lanes) {
+            Lanes best = load(x + (in + covered[0].at + c), lanes);
+            Places place = Places{} + covered[0].place;
+#pragma GCC unroll 9
+            for (size_t i = 1; i < length; i++) {
+              const Lanes value = load(x + (in + covered[i].at + c), lanes);
+              const auto larger = (value > best) | (value != value);  // a NaN wins, and is not beaten
+              place = larger ? Places{} + covered[i].place : place;
+              best = larger ? value : best;
+            }
+            store(y + out + c, best, lanes);
+            if (index != nullptr) keep(index + out + c, place, lanes);
+          });
+        });
       }
     }
   });
+}
+
+// For each pixel the windows i with i * stride <= pixel + before < i * stride + size.
+struct Windows {
+  int64_t first, last;
+};
+
+std::vector<Windows> windows_over(int64_t pixels, int64_t before, int64_t count, const Pool& pool) {
+  std::vector<Windows> found(pixels);
+  for (int64_t pixel = 0; pixel < pixels; pixel++) {
+    const int64_t place = pixel + before;
+    found[pixel] = {std::max<int64_t>(0, (place - pool.size + pool.stride) / pool.stride),
+                    std::min(place / pool.stride, count - 1)};
+  }
+  return found;
 }
 
 // Each response of the map gathers from the windows that it is in, so that no two threads write to one place.
 template <class T>
 void gradient(const T* dy, const uint8_t* index, T* dx, const Pool& pool, int64_t threads) {
   const int64_t channels = pool.channels, rows = pool.batch * pool.height;
-  // The windows i with i * stride <= place < i * stride + size.
-  auto first_window = [&](int64_t place) { return std::max<int64_t>(0, (place - pool.size + pool.stride) / pool.stride); };
+  const auto down = windows_over(pool.height, pool.above, pool.rows, pool);
+  const auto right = windows_over(pool.width, pool.left, pool.columns, pool);
   in_parts(rows, parts_of(rows, pool.width * channels, threads), [&](int, int64_t begin, int64_t end) {
-    std::vector<float> sums(channels);
-    float* __restrict sum = sums.data();
+    std::vector<Covered> windows;
     for (int64_t row = begin; row < end; row++) {
-      const int64_t n = row / pool.height, h = row % pool.height + pool.above;
-      const int64_t last_i = std::min(h / pool.stride, pool.rows - 1);
-      for (int64_t x = 0; x < pool.width; x++) {
-        const int64_t w = x + pool.left, last_j = std::min(w / pool.stride, pool.columns - 1);
-        std::fill(sums.begin(), sums.end(), 0.f);
-        for (int64_t i = first_window(h); i <= last_i; i++) {
-          for (int64_t j = first_window(w); j <= last_j; j++) {
-            const int64_t at = ((n * pool.rows + i) * pool.columns + j) * channels;
-            const T* __restrict g = dy + at;
-            const uint8_t* __restrict place = index + at;
-            const uint8_t here = static_cast<uint8_t>((h - i * pool.stride) * pool.size + w - j * pool.stride);
-            for (int64_t c = 0; c < channels; c++) sum[c] += place[c] == here ? load(g + c) : 0.f;
-          }
-        }
-        T* __restrict out = dx + (row * pool.width + x) * channels;
-        for (int64_t c = 0; c < channels; c++) store(out + c, sum[c]);
+      const int64_t n = row / pool.height, h = row % pool.height;
+      for (int64_t w = 0; w < pool.width; w++) {
+        windows.clear();
+        for (int64_t i = down[h].first; i <= down[h].last; i++)
+          for (int64_t j = right[w].first; j <= right[w].last; j++)
+            windows.push_back({((n * pool.rows + i) * pool.columns + j) * channels,
+                               static_cast<int32_t>((h + pool.above - i * pool.stride) * pool.size + w + pool.left -
+                                                    j * pool.stride)});
+        const int64_t out = (row * pool.width + w) * channels;
+        with_length(windows, [&](auto length) {
+          across(channels, [=, covering = windows.data()](int64_t c, auto lanes) {
+            Lanes sum{};
+#pragma GCC unroll 9
+            for (size_t i = 0; i < length; i++) {
+              const int64_t at = covering[i].at + c;
+              sum += places(index + at, lanes) == covering[i].place ? load(dy + at, lanes) : Lanes{};
+            }
+            store(dx + out + c, sum, lanes);
+          });
+        });
       }
     }
   });

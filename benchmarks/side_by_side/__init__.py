@@ -1,0 +1,1 @@
+"""This library and PyTorch on the same work and the same CPU, each in a process of its own."""

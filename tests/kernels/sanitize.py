@@ -1,0 +1,173 @@
+"""Runs every kernel under AddressSanitizer: `python tests/kernels/sanitize.py` from the repository's root.
+
+The kernels are compiled once more, with checks around every access to memory, and called on maps of awkward shapes.
+Each argument and result is a block of memory of its own there, so that a read or write beside it is seen. The first one
+ends the program with a report and a status other than 0. What oneDNN compiles while it runs is not checked.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = "-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-sanitize=vptr"
+INSIDE = "CONVNETS_KERNELS_SANITIZED"
+
+SIDES = [(1, 1), (2, 7), (5, 4), (13, 11)]
+CHANNELS = [1, 3, 16, 17]
+TYPES = ["float32", "bfloat16"]
+
+
+def main() -> int:
+    """Starts this file again in a process that has the sanitizer's library from its beginning."""
+    compiler = os.environ.get("CXX", "g++")
+    # The sanitizer looks for what throws C++ exceptions when it is loaded: the library that does comes with it.
+    runtimes = [
+        subprocess.run(
+            [compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for name in ("libasan.so", "libstdc++.so.6")
+    ]
+    environment = os.environ | {
+        INSIDE: "1",
+        "LD_PRELOAD": " ".join(runtimes),
+        "ASAN_OPTIONS": "detect_leaks=0:halt_on_error=1:" + os.environ.get("ASAN_OPTIONS", ""),
+        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+        "CONVNETS_KERNELS": "onednn",
+        "CONVNETS_KERNELS_FLAGS": f"{os.environ.get('CONVNETS_KERNELS_FLAGS', '')} {FLAGS}",
+        "JAX_PLATFORMS": "cpu",
+        # More threads than cores, so that parts are split on any machine; each row a part at the least.
+        "OMP_NUM_THREADS": "3",
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+    }
+    return subprocess.run([sys.executable, str(Path(__file__).resolve())], env=environment, check=False).returncode
+
+
+def run_all() -> None:
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from convnets.kernels.geometry import geometry
+    from convnets.kernels.onednn import batch_norm, library, matrix_product, max_pool
+    from convnets.kernels.onednn import convolution as convolutions
+    from convnets.kernels.onednn.relu_gradient import relu_gradient
+
+    library.load()
+    counts: dict[str, int] = {}
+
+    def array(shape: tuple[int, ...], dtype: str = "float32") -> Any:
+        return jnp.asarray(np.random.default_rng(0).normal(size=shape), dtype)
+
+    def run(name: str, function: Any, *arrays: Any) -> Any:
+        """Compiled by itself: inside a larger program arguments lie side by side in one block."""
+        results = jax.jit(function)(*arrays)
+        jax.block_until_ready(results)
+        counts[name] = counts.get(name, 0) + 1
+        return results
+
+    def batch_norms(shape: tuple[int, ...], dtype: str) -> None:
+        x, features = array(shape, dtype), shape[-1:]
+        mean, variance = run("batch_norm_moments", batch_norm.moments, x)
+        vectors = array(features), array(features)
+        for residual in (None, x):
+            for relu in (False, True):
+                y = run(
+                    "batch_norm_normalize",
+                    lambda *arrays: batch_norm.normalize(*arrays, epsilon=1e-3, relu=relu),  # noqa: B023
+                    *(x, mean, variance, *vectors, residual),
+                )
+                run(
+                    "batch_norm_gradient_sums",
+                    lambda *arrays: batch_norm.gradient_sums(*arrays, relu=relu),  # noqa: B023
+                    *(x, x, y, mean),
+                )
+                run(
+                    "batch_norm_gradient",
+                    lambda *arrays: batch_norm.gradient(
+                        *arrays,
+                        relu=relu,  # noqa: B023
+                        residual=residual is not None,  # noqa: B023
+                    ),
+                    *(x, x, y, mean, *vectors, mean),
+                )
+        run("relu_gradient", relu_gradient, x, x)
+
+    def max_pools(shape: tuple[int, ...], dtype: str, size: int, stride: int, padding: Any) -> None:
+        x = array(shape, dtype)
+        y = run("max_pool", lambda x: max_pool.max_pool(x, size, stride, padding), x)
+        _, index = run("max_pool (places)", lambda x: max_pool._pool_with_places(x, size, stride, padding), x)
+        run(
+            "max_pool_gradient",
+            lambda y, index: max_pool._gradient(y, index, shape, size, stride, padding),
+            *(y, index),
+        )
+
+    def convolve(shape: tuple[int, ...], kernel: Any, options: tuple[Any, ...], dtype: str, kernel_type: str) -> None:
+        x, weights, where = array(shape, dtype), array(kernel, kernel_type), geometry(*options)
+        bias = array(kernel[-1:])
+        y = run("convolution", lambda *arrays: convolutions.convolution(*arrays, where, False), x, weights, None, None)
+        run("convolution", lambda *arrays: convolutions.convolution(*arrays, where, True), x, weights, bias, y)
+        run("convolution", lambda *arrays: convolutions.convolution(*arrays, where, True), x, weights, bias, None)
+        run("convolution_input_gradient", lambda *a: convolutions.input_gradient(*a, where, shape), y, weights)
+        result = jax.ShapeDtypeStruct(weights.shape, weights.dtype)
+        run("convolution_kernel_gradient", lambda *a: convolutions.kernel_gradient(*a, where, result), x, y)
+
+    def products(rows: int, inputs: int, features: int, dtype: str) -> None:
+        x, kernel, y = array((rows, inputs), dtype), array((inputs, features), dtype), array((rows, features), dtype)
+        product = matrix_product._product
+        run("matrix_product", lambda *a: product(*a[:2], bias=a[2], relu=True), x, kernel, array((features,)))
+        run("matrix_product", product, x, kernel)
+        run("matrix_product", lambda *a: product(*a, transpose_b=True), y, kernel)
+        run("matrix_product", lambda *a: product(*a, transpose_a=True, result=jnp.float32), x, y)
+
+    for dtype in TYPES:
+        for height, width in SIDES:
+            for channels in CHANNELS:
+                batch_norms((2, height, width, channels), dtype)
+        # More than one thread's part; more filters than a block of rows has room for.
+        for shape in ((3, 29, 31, 33), (7, 8209), (50_001, 1), (1,)):
+            batch_norms(shape, dtype)
+
+        for sides, size, stride, padding in (
+            ((1, 1), 1, 1, ((0, 0), (0, 0))),
+            ((2, 7), 2, 2, ((0, 0), (0, 0))),
+            ((5, 4), 3, 2, ((1, 1), (0, 2))),
+            ((13, 11), 3, 5, ((2, 0), (1, 0))),
+            ((13, 11), 7, 1, ((6, 6), (6, 6))),
+            ((17, 16), 16, 3, ((0, 15), (0, 0))),
+        ):
+            for channels in CHANNELS:
+                max_pools((2, *sides, channels), dtype, size, stride, padding)
+        max_pools((3, 29, 31, 33), dtype, 3, 2, ((1, 1), (1, 1)))
+
+        for shape, kernel, options in (
+            ((1, 1, 1, 1), (1, 1, 1, 1), (1, 0, 1, 1)),
+            ((2, 5, 4, 3), (1, 1, 3, 17), (2, 0, 1, 1)),
+            ((2, 5, 7, 3), (3, 2, 3, 5), ((2, 1), ((2, 0), (0, 3)), 1, 1)),
+            ((1, 9, 8, 6), (3, 3, 2, 9), (1, 1, 2, 3)),
+            ((2, 6, 5, 16), (3, 3, 1, 16), (1, 1, 1, 16)),
+            ((2, 13, 11, 17), (5, 5, 17, 16), (3, 2, 1, 1)),
+            ((3, 29, 31, 16), (3, 3, 16, 33), (1, 1, 1, 1)),
+        ):
+            for kernel_type in {"float32", dtype}:
+                convolve(shape, kernel, options, dtype, kernel_type)
+
+        for sizes in ((1, 1, 1), (3, 17, 5), (64, 1, 33), (130, 70, 1), (65, 300, 129)):
+            products(*sizes, dtype)
+
+    for name, count in counts.items():
+        print(f"{name:30} {count:4} calls")
+
+
+if __name__ == "__main__":
+    start = time.monotonic()
+    if os.environ.get(INSIDE):
+        run_all()
+    else:
+        status = main()
+        print(f"{'no report' if status == 0 else 'FAILED'} in {time.monotonic() - start:.0f} s")
+        sys.exit(status != 0)

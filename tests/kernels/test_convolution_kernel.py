@@ -1,0 +1,319 @@
+"""Compiled convolutions and their gradients against NumPy in float64, and transposed ones against PyTorch."""
+
+import importlib
+from typing import Any, NamedTuple
+
+import float64 as exact
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from float64 import Window, assert_rounded, numbers
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from jax import lax
+
+from convnets import kernels
+
+pytestmark = pytest.mark.usefixtures("onednn")
+
+
+class Problem(NamedTuple):
+    """A convolution of maps `[N, H, W, C]` by a kernel `[h, w, C / groups, F]`, and what follows it."""
+
+    maps: tuple[int, int, int, int]
+    kernel: tuple[int, int, int, int]
+    window: Window = Window()
+    types: tuple[str, str] = ("float32", "float32")
+    bias: bool = False
+    residual: bool = False
+    relu: bool = False
+
+
+@st.composite
+def problems(draw: Any, types: tuple[str, str]) -> Problem:
+    size = draw(st.integers(1, 7)), draw(st.integers(1, 7))
+    pixels = st.integers(0, 3)
+    padding = tuple((draw(pixels), draw(pixels)) for _ in range(2))
+    dilation = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    smallest = [max(1, (size[i] - 1) * dilation[i] + 1 - sum(padding[i])) for i in (0, 1)]
+    sides = [draw(st.integers(least, max(least, 12))) for least in smallest]
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3, 5, 16]))
+    channels, features = (groups * draw(st.integers(1, 20 // groups)) for _ in range(2))
+    window = Window((draw(st.integers(1, 4)), draw(st.integers(1, 4))), padding, dilation, groups)
+    return Problem(
+        (draw(st.integers(1, 3)), *sides, channels),
+        (*size, channels // groups, features),
+        window,
+        types,
+        *(draw(st.booleans()) for _ in range(3)),
+    )
+
+
+def arrays_of(problem: Problem) -> dict[str, np.ndarray]:
+    """Random, in the problem's types; a bias is float32."""
+    random = np.random.default_rng(0)
+    shape = (
+        problem.maps[0],
+        *problem.window.result(problem.maps[1:3], problem.kernel[:2]),
+        problem.kernel[3],
+    )
+    shapes = {"x": problem.maps, "kernel": problem.kernel, "dy": shape}
+    shapes |= {"bias": shape[-1:]} if problem.bias else {}
+    shapes |= {"residual": shape} if problem.residual else {}
+    types = dict.fromkeys(shapes, problem.types[0]) | {"kernel": problem.types[1], "bias": "float32"}
+    return {
+        name: random.normal(size=shape).astype(np.float32).astype(jnp.dtype(types[name]))
+        for name, shape in shapes.items()
+    }
+
+
+def value_and_gradients(arrays: dict[str, Any], window: Window, relu: bool, choice: str = "onednn") -> Any:
+    """The result, and the gradient to each array but `dy`, which is the gradient to the result."""
+
+    def both(arrays: dict[str, Any], dy: Any) -> Any:
+        y, back = jax.vjp(lambda arrays: kernels.convolution(**arrays, **window.options(), relu=relu), arrays)
+        return y, back(dy)[0]
+
+    arrays = dict(arrays)
+    with kernels.use(choice):
+        return jax.jit(both)(arrays, arrays.pop("dy"))
+
+
+def assert_right(problem: Problem) -> None:
+    arrays = arrays_of(problem)
+    y, gradients = value_and_gradients(arrays, problem.window, problem.relu)
+    given_types = {name: array.dtype for name, array in arrays.items() if name != "dy"}
+    assert y.dtype == problem.types[0] and {n: g.dtype for n, g in gradients.items()} == given_types
+
+    window = problem.window
+    # In a lower precision the kernel takes part rounded.
+    kernel = numbers(arrays["kernel"].astype(arrays["x"].dtype))
+    x, bias, residual = (numbers(arrays.get(name, 0)) for name in ("x", "bias", "residual"))
+    right = exact.convolution(x, kernel, window) + bias + residual
+    terms = exact.convolution(np.abs(x), np.abs(kernel), window) + np.abs(bias) + np.abs(residual)
+    assert_rounded(y, np.maximum(right, 0) if problem.relu else right, terms, "y")
+
+    # Which side of its corner the ReLU is on is up to the rounding of the kernel's own result.
+    dy = numbers(arrays["dy"]) * ((numbers(y) > 0) if problem.relu else 1)
+    for name, gradient in (
+        ("x", lambda x, kernel, dy: exact.convolution_input_gradient(dy, kernel, window, x.shape)),
+        ("kernel", lambda x, kernel, dy: exact.convolution_kernel_gradient(x, dy, window, kernel.shape)),
+        ("bias", lambda x, kernel, dy: dy.sum((0, 1, 2))),
+        ("residual", lambda x, kernel, dy: dy),
+    ):
+        if name in gradients:
+            terms = gradient(*map(np.abs, (x, kernel, dy)))
+            assert_rounded(gradients[name], gradient(x, kernel, dy), terms, f"the gradient to {name}")
+
+
+SYMMETRIC = ((1, 1), (1, 1))
+ONE_SIDED = ((3, 0), (0, 2))
+UNEVEN = Window((2, 3), ONE_SIDED, (2, 1), 2)
+AWKWARD = [
+    Problem((1, 1, 1, 1), (1, 1, 1, 1)),
+    Problem((3, 1, 1, 20), (1, 1, 20, 17), bias=True, residual=True, relu=True),
+    Problem((2, 9, 12, 3), (2, 2, 3, 5), Window((4, 3))),
+    Problem((2, 5, 6, 7), (1, 1, 7, 3), Window((4, 4), ONE_SIDED), bias=True, relu=True),
+    Problem((2, 7, 4, 6), (3, 5, 3, 8), UNEVEN, bias=True, residual=True, relu=True),
+    Problem((2, 3, 3, 16), (3, 3, 1, 16), Window(padding=SYMMETRIC, groups=16), residual=True),
+    Problem((1, 2, 2, 4), (7, 7, 4, 3), Window(padding=((3, 3), (3, 2)))),
+]
+LARGE = [
+    # More than one thread's worth of work, in each of the passes.
+    Problem((5, 23, 24, 16), (3, 3, 16, 32), Window(padding=SYMMETRIC), bias=True, residual=True, relu=True),
+    Problem((3, 32, 31, 3), (7, 7, 3, 64), Window((2, 2), ((3, 3), (3, 3))), bias=True, relu=True),
+    Problem((3, 14, 15, 64), (1, 1, 64, 48), Window((2, 2)), residual=True, relu=True),
+]
+
+
+@pytest.mark.parametrize("types", [("float32", "float32"), ("bfloat16", "float32"), ("bfloat16", "bfloat16")])
+@pytest.mark.parametrize("problem", [*AWKWARD, *LARGE])
+def test_awkward_and_large_maps_are_right_in_each_type(problem, types):
+    assert_right(problem._replace(types=types))
+
+
+@settings(max_examples=30, derandomize=True, deadline=None, database=None)
+@given(problems(("float32", "float32")))
+def test_values_and_gradients_are_those_of_float64(problem):
+    assert_right(problem)
+
+
+@settings(max_examples=20, derandomize=True, deadline=None, database=None)
+@given(st.sampled_from(["float32", "bfloat16"]).flatmap(lambda kernel: problems(("bfloat16", kernel))))
+@example(AWKWARD[4]._replace(types=("bfloat16", "float32")))
+def test_bfloat16_is_rounded_once_at_the_end(problem):
+    assert_right(problem)
+
+
+def test_bfloat16_is_right_on_processors_that_do_not_multiply_it(monkeypatch):
+    module = importlib.import_module("convnets.kernels.convolution")
+    monkeypatch.setattr(module, "multiplies_bfloat16", lambda: False)
+    problem = AWKWARD[4]._replace(types=("bfloat16", "bfloat16"))
+    arrays = arrays_of(problem)
+    y, gradients = value_and_gradients(arrays, problem.window, problem.relu)
+    assert y.dtype == jnp.bfloat16 and all(gradient.dtype == arrays[name].dtype for name, gradient in gradients.items())
+    x, kernel, bias, residual = (numbers(arrays[name]) for name in ("x", "kernel", "bias", "residual"))
+    right = np.maximum(exact.convolution(x, kernel, problem.window) + bias + residual, 0)
+    assert_rounded(y, right, exact.convolution(np.abs(x), np.abs(kernel), problem.window) + np.abs(residual), "y")
+    dy = numbers(arrays["dy"]) * (numbers(y) > 0)
+    right = exact.convolution_input_gradient(dy, kernel, problem.window, x.shape)
+    assert_rounded(gradients["x"], right, np.abs(right).max() * np.ones(x.shape), "the gradient to x")
+
+
+def test_a_residual_or_bias_of_another_type_is_added_in_the_type_of_the_maps():
+    problem = Problem((2, 6, 5, 3), (3, 3, 3, 4), types=("bfloat16", "float32"), bias=True, residual=True)
+    arrays = arrays_of(problem)
+    mixed = arrays | {"residual": arrays["residual"].astype(np.float32), "bias": arrays["bias"].astype(jnp.bfloat16)}
+    same = arrays | {"bias": mixed["bias"].astype(np.float32)}
+    for choice in ("onednn", "xla"):
+        y, gradients = value_and_gradients(mixed, problem.window, True, choice)
+        expected, expected_gradients = value_and_gradients(same, problem.window, True, choice)
+        assert y.dtype == jnp.bfloat16, choice
+        np.testing.assert_array_equal(numbers(y), numbers(expected))
+        assert {name: gradient.dtype for name, gradient in gradients.items()} == {
+            "x": jnp.bfloat16,
+            "kernel": jnp.float32,
+            "bias": jnp.bfloat16,
+            "residual": jnp.float32,
+        }
+        np.testing.assert_array_equal(numbers(gradients["residual"]), numbers(expected_gradients["residual"]))
+
+
+def test_what_is_not_a_number_stays_so_through_the_relu():
+    problem = Problem((1, 4, 4, 2), (3, 3, 2, 3), Window(padding=SYMMETRIC), bias=True, relu=True)
+    arrays = arrays_of(problem)
+    arrays["x"][0, 0, 0, 0] = np.nan
+    y, _ = value_and_gradients(arrays, problem.window, relu=True)
+    assert np.isnan(y[0, :2, :2]).all(), "a run that diverges must be seen"
+    assert np.isfinite(y[0, 2:, 2:]).all()
+
+
+def test_convolutions_of_the_same_shapes_are_told_apart():
+    """What is compiled for one is used again for its like, and for nothing else."""
+    problem = Problem((2, 5, 5, 4), (2, 2, 4, 4), Window(padding=((1, 0), (0, 1))))
+    others = [
+        problem,
+        problem._replace(window=Window(padding=((0, 1), (0, 1)))),
+        problem._replace(window=Window(padding=((1, 0), (1, 0)))),
+        problem._replace(kernel=(2, 2, 2, 4), window=Window(padding=((1, 0), (0, 1)), groups=2)),
+        problem._replace(maps=(2, 3, 3, 4), window=Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
+        problem._replace(maps=(2, 3, 3, 4), window=Window((1, 1), ((1, 1), (1, 1)), (2, 2))),
+        problem._replace(relu=True),
+        problem._replace(bias=True),
+        problem._replace(residual=True),
+        problem._replace(types=("bfloat16", "float32")),
+        problem._replace(types=("bfloat16", "bfloat16")),
+        problem,
+    ]
+    for other in others:
+        assert_right(other)
+
+
+FALLING_BACK = {
+    "no images": Problem((0, 5, 5, 3), (3, 3, 3, 4), bias=True, relu=True),
+    "no channels": Problem((2, 5, 5, 0), (3, 3, 0, 4), bias=True),
+    "no filters": Problem((2, 5, 5, 3), (3, 3, 3, 0)),
+    "no rows": Problem((2, 2, 5, 3), (3, 3, 3, 4), bias=True, residual=True),
+    "float16": Problem((2, 5, 5, 3), (3, 3, 3, 4), types=("float16", "float32")),
+    "a kernel in the lower type": Problem((2, 5, 5, 3), (3, 3, 3, 4), types=("float32", "bfloat16")),
+    "a crop": Problem((2, 6, 7, 3), (3, 3, 3, 4), Window((2, 1), ((-1, 1), (0, -2))), bias=True),
+}
+
+
+@pytest.mark.parametrize("problem", FALLING_BACK.values(), ids=FALLING_BACK)
+def test_what_is_not_compiled_is_computed_by_jax(problem):
+    arrays = arrays_of(problem)
+    given, expected = (
+        value_and_gradients(arrays, problem.window, problem.relu, choice) for choice in ("onednn", "plain")
+    )
+    loose = {"rtol": 2e-2, "atol": 2e-2} if "16" in "".join(problem.types) else {"rtol": 1e-5, "atol": 1e-5}
+    for one, other in zip(*map(jax.tree.leaves, (given, expected)), strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_allclose(numbers(one), numbers(other), **loose)
+
+
+def test_a_crop_leaves_out_the_pixels_at_that_side():
+    x = np.arange(2.0 * 5 * 4, dtype=np.float32).reshape(2, 5, 4, 1)
+    with kernels.use("onednn"):
+        y = kernels.convolution(x, np.ones((1, 1, 1, 1), np.float32), padding=((-1, 0), (0, -2)))
+    np.testing.assert_array_equal(y, x[:, 1:, :2])
+
+
+def test_float64_is_computed_in_float64():
+    with jax.enable_x64(True), kernels.use("onednn"):
+        x, kernel = (np.random.default_rng(0).normal(size=shape) for shape in ((2, 5, 6, 3), (3, 3, 3, 4)))
+        y = kernels.convolution(x, kernel, padding=1)
+        assert y.dtype == jnp.float64
+        right = exact.convolution(x, kernel, Window(padding=SYMMETRIC))
+        np.testing.assert_allclose(y, right, rtol=1e-12, atol=1e-12)
+
+
+TRANSPOSED = [
+    # maps, kernel [h, w, F, C], stride, padding, output padding, dilation
+    ((1, 1, 1, 1), (1, 1, 1, 1), 1, 0, 0, 1),
+    ((2, 4, 5, 6), (4, 4, 3, 6), 2, 1, 0, 1),
+    ((2, 3, 4, 5), (3, 3, 7, 5), 2, 1, 1, 1),
+    ((1, 3, 2, 4), (2, 2, 4, 4), 4, 0, 0, 1),
+    ((2, 3, 3, 2), (3, 5, 3, 2), 3, 2, 2, 2),
+    ((2, 7, 7, 16), (3, 3, 32, 16), 1, 1, 0, 1),
+]
+
+
+@pytest.mark.parametrize(("maps", "kernel", "stride", "padding", "extra", "dilation"), TRANSPOSED)
+def test_transposed_convolutions_are_pytorchs(maps, kernel, stride, padding, extra, dilation):
+    torch = pytest.importorskip("torch", reason="PyTorch is the independent source here")
+    random = np.random.default_rng(0)
+    x, weights = (random.normal(size=shape).astype(np.float32) for shape in (maps, kernel))
+    options = {"stride": stride, "padding": padding, "output_padding": extra, "dilation": dilation}
+    tensors = [torch.tensor(x).permute(0, 3, 1, 2).double(), torch.tensor(weights).permute(3, 2, 0, 1).double()]
+    for tensor in tensors:
+        tensor.requires_grad_()
+    y = torch.nn.functional.conv_transpose2d(*tensors, **options)
+    dy = torch.tensor(random.normal(size=tuple(y.shape)).astype(np.float32))
+    y.backward(dy.double())
+    with kernels.use("onednn"):
+        given, back = jax.vjp(
+            jax.jit(lambda x, kernel: kernels.transposed_convolution(x, kernel, **options)), x, weights
+        )
+        to_x, to_kernel = back(jnp.asarray(dy.permute(0, 2, 3, 1).numpy()))
+    close = {"rtol": 1e-5, "atol": 2e-5}
+    np.testing.assert_allclose(given, y.detach().permute(0, 2, 3, 1), **close)
+    np.testing.assert_allclose(to_x, tensors[0].grad.permute(0, 2, 3, 1), **close)
+    np.testing.assert_allclose(to_kernel, tensors[1].grad.permute(2, 3, 1, 0), **close)
+
+
+@pytest.mark.parametrize("choice", ["onednn", "xla"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_transposed_convolution_is_the_linear_transpose_in_float64(dtype, choice):
+    window, shape = Window((2, 3), ((1, 0), (2, 1)), (1, 2)), (2, 8, 9, 4)
+    random = np.random.default_rng(0)
+    kernel = random.normal(size=(3, 2, 4, 5)).astype(np.float32).astype(jnp.dtype(dtype))
+    size = window.result(shape[1:3], kernel.shape[:2])
+    x = random.normal(size=(2, *size, 5)).astype(np.float32).astype(jnp.dtype(dtype))
+    extra = tuple(
+        (shape[1 + i] + sum(window.padding[i]) - (kernel.shape[i] - 1) * window.dilation[i] - 1) % window.strides[i]
+        for i in (0, 1)
+    )
+    with kernels.use(choice):
+        y = kernels.transposed_convolution(
+            x, kernel, stride=window.strides, padding=window.padding, output_padding=extra, dilation=window.dilation
+        )
+    assert y.shape == shape and y.dtype == dtype
+    with jax.enable_x64(True):
+        transpose = jax.linear_transpose(
+            lambda x: lax.conv_general_dilated(
+                x,
+                numbers(kernel),
+                window.strides,
+                window.padding,
+                rhs_dilation=window.dilation,
+                dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            ),
+            jax.ShapeDtypeStruct(shape, jnp.float64),
+        )
+        right = np.asarray(transpose(jnp.asarray(numbers(x)))[0])
+    # XLA sums bfloat16 maps in its own way.
+    terms = exact.convolution_input_gradient(np.abs(numbers(x)), np.abs(numbers(kernel)), window, shape)
+    terms *= 1 if choice == "onednn" or dtype == "float32" else exact.UNIT["bfloat16"] / exact.UNIT["float32"] / 24
+    assert_rounded(y, right, terms, "y")

@@ -1,0 +1,167 @@
+"""What can't be computed is refused in Python, in one sentence, and never reaches a kernel."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import jax.numpy as jnp
+import pytest
+
+from convnets import kernels
+from convnets.errors import InvalidValue
+from convnets.kernels.choice import implementation
+
+
+def maps(*shape: int, dtype: Any = jnp.float32) -> Any:
+    return jnp.ones(shape, dtype)
+
+
+KERNEL = (3, 3, 4, 6)
+CONVOLUTIONS = {
+    "fewer channels": ((2, 5, 5, 3), KERNEL, {}, r"\(2, 5, 5, 3\) by kernel \(3, 3, 4, 6\)"),
+    "groups that don't divide the channels": ((2, 5, 5, 4), (3, 3, 1, 6), {"groups": 3}, "in 3 groups"),
+    "groups that don't divide the filters": ((2, 5, 5, 8), (3, 3, 2, 6), {"groups": 4}, "in 4 groups"),
+    "a kernel for other groups": ((2, 5, 5, 4), KERNEL, {"groups": 2}, "in 2 groups"),
+    "maps of three axes": ((5, 5, 4), KERNEL, {}, r"of \(5, 5, 4\)"),
+    "maps of five axes": ((1, 2, 5, 5, 4), KERNEL, {}, r"of \(1, 2, 5, 5, 4\)"),
+    "a kernel of three axes": ((2, 5, 5, 4), (3, 3, 4), {}, r"kernel \(3, 3, 4\)"),
+    "no stride": ((2, 5, 5, 4), KERNEL, {"stride": 0}, "stride 0"),
+    "no dilation": ((2, 5, 5, 4), KERNEL, {"dilation": (1, 0)}, "dilation"),
+    "no groups": ((2, 5, 5, 4), KERNEL, {"groups": 0}, "groups 0"),
+    "a bias of another length": ((2, 5, 5, 4), KERNEL, {"bias": maps(4)}, r"bias .*\(4,\), and must have \(6,\)"),
+    "a bias of two axes": ((2, 5, 5, 4), KERNEL, {"bias": maps(1, 6)}, r"\(1, 6\), and must have \(6,\)"),
+    "a residual of another size": ((2, 5, 5, 4), KERNEL, {"residual": maps(2, 5, 5, 6)}, r"must have \(2, 3, 3, 6\)"),
+    "a residual to be broadcast": ((2, 5, 5, 4), KERNEL, {"residual": maps(1, 3, 3, 6)}, r"must have \(2, 3, 3, 6\)"),
+}
+
+
+@pytest.mark.parametrize("choice", ["onednn", "xla", "plain"])
+@pytest.mark.parametrize(("shape", "kernel", "options", "sentence"), CONVOLUTIONS.values(), ids=CONVOLUTIONS)
+def test_convolutions_that_do_not_fit_are_refused(onednn, choice, shape, kernel, options, sentence):
+    with kernels.use(choice), pytest.raises(InvalidValue, match=sentence):
+        kernels.convolution(maps(*shape), maps(*kernel), **options)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "options"),
+    [
+        ((2, 5, 5, 4), (3, 3, 6, 3), {}),
+        ((5, 5, 4), (3, 3, 6, 4), {}),
+        ((4,), (3, 3, 6, 4), {}),
+        ((2, 5, 5, 4), (3, 4), {}),
+        ((2, 5, 5, 4), (3, 3, 6, 4), {"stride": 2, "output_padding": 2}),
+        ((2, 1, 1, 4), (3, 3, 6, 4), {"padding": 2}),
+        ((2, 5, 5, 4), (3, 3, 6, 4), {"stride": 0}),
+    ],
+)
+def test_transposed_convolutions_that_do_not_fit_are_refused(onednn, shape, kernel, options):
+    with kernels.use("onednn"), pytest.raises(InvalidValue):
+        kernels.transposed_convolution(maps(*shape), maps(*kernel), **options)
+
+
+@pytest.mark.parametrize("choice", ["onednn", "xla", "plain"])
+@pytest.mark.parametrize(
+    ("operation", "arguments", "options"),
+    [
+        (kernels.fully_connected, [(2, 3), (4, 5)], {}),
+        (kernels.fully_connected, [(2, 1, 4), (4, 5)], {}),
+        (kernels.fully_connected, [(2, 4), (4,)], {}),
+        (kernels.fully_connected, [(2, 4), (4, 5), (4,)], {}),
+        (kernels.batch_norm, [(2, 3, 3, 4), (3,), (4,)], {"epsilon": 0.1}),
+        (kernels.batch_norm, [(2, 3, 3, 4), (4,), (1,)], {"epsilon": 0.1}),
+        (kernels.batch_norm, [(2, 3, 3, 4), (4,), (4,), (1, 3, 3, 4)], {"epsilon": 0.1}),
+        (kernels.batch_norm, [(), (), ()], {"epsilon": 0.1}),
+        (kernels.max_pool, [(6, 6, 3)], {"size": 2, "stride": 2}),
+        (kernels.max_pool, [(2, 6, 6, 3)], {"size": 0, "stride": 2}),
+        (kernels.max_pool, [(2, 6, 6, 3)], {"size": 2, "stride": 0}),
+    ],
+)
+def test_other_operations_on_shapes_that_do_not_fit_are_refused(onednn, choice, operation, arguments, options):
+    with kernels.use(choice), pytest.raises(InvalidValue):
+        operation(*(maps(*shape) for shape in arguments), **options)
+
+
+@pytest.mark.parametrize("choice", ["onednn", "xla", "plain"])
+@pytest.mark.parametrize("dtype", [jnp.int32, jnp.uint8, jnp.bool_, jnp.complex64])
+def test_what_is_not_floating_point_is_refused(onednn, choice, dtype):
+    image, vector = maps(2, 5, 5, 4, dtype=dtype), maps(4)
+    with kernels.use(choice):
+        for call in (
+            lambda: kernels.convolution(image, maps(*KERNEL)),
+            lambda: kernels.convolution(maps(2, 5, 5, 4), maps(*KERNEL, dtype=dtype)),
+            lambda: kernels.transposed_convolution(image, maps(3, 3, 6, 4)),
+            lambda: kernels.fully_connected(image[:, 0, 0], maps(4, 5)),
+            lambda: kernels.batch_norm(image, vector, vector, epsilon=0.1),
+            lambda: kernels.max_pool(image, 2, 2),
+        ):
+            with pytest.raises(InvalidValue, match=jnp.dtype(dtype).name):
+                call()
+
+
+def test_a_choice_that_there_is_not_is_refused():
+    with pytest.raises(InvalidValue, match=r"'mkl', and must be one of auto, xla, onednn"), kernels.use("mkl"):
+        pass
+
+
+def test_an_environment_variable_that_names_no_choice_is_refused(monkeypatch):
+    monkeypatch.setenv("CONVNETS_KERNELS", "mkl")
+    with pytest.raises(InvalidValue, match=r"CONVNETS_KERNELS is 'mkl', and must be one of auto, xla, onednn"):
+        implementation()
+
+
+def test_the_environment_variable_chooses_where_nothing_else_does(monkeypatch, onednn):
+    for choice, chosen in (("xla", "pure_jax"), ("onednn", "onednn"), ("auto", "onednn"), ("", "onednn")):
+        monkeypatch.setenv("CONVNETS_KERNELS", choice)
+        assert implementation() == chosen
+        with kernels.use("auto"):
+            assert implementation() == chosen
+        with kernels.use("xla"):
+            assert implementation() == "pure_jax"
+
+
+WITHOUT = """
+import json, os, sys
+import jax, jax.numpy as jnp
+from convnets import kernels
+from convnets.errors import InvalidValue
+
+refusals = []
+def refused(function):
+    try:
+        function()
+    except InvalidValue as error:
+        refusals.append(str(error))
+
+def convolve():
+    return float(kernels.convolution(jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 1))).sum())
+
+def chosen():
+    with kernels.use("onednn"):
+        pass
+
+refused(chosen)
+os.environ["CONVNETS_KERNELS"] = "onednn"
+refused(convolve)
+del os.environ["CONVNETS_KERNELS"]
+sums = [convolve(), float(jax.jit(lambda: kernels.max_pool(jnp.ones((1, 4, 4, 1)), 2, 2).sum())()), convolve()]
+print(json.dumps({"refusals": refusals, "sums": sums}))
+"""
+
+
+def test_where_the_kernels_can_not_be_had_they_are_refused_and_auto_says_once_why(tmp_path):
+    environment = os.environ | {"CXX": "/nonexistent", "XDG_CACHE_HOME": str(tmp_path)}
+    environment.pop("CONVNETS_KERNELS", None)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["sums"] == [72, 4, 72]
+    assert len(said["refusals"]) == 2
+    for refusal in said["refusals"]:
+        assert "can't be had: there is no C++ compiler (apt-get install g++)" in refusal and "\n" not in refusal
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("CPU kernels: there is no C++ compiler"), done.stderr
+    assert not list(tmp_path.rglob("*.so"))
