@@ -1,4 +1,4 @@
-"""Architectures are held against their sources by JAX's own operations; tests/kernels holds the kernels against these."""
+"""Architectures are held against their sources by the operations of JAX, and the kernels (tests/kernels) against these."""
 
 from collections.abc import Iterator
 
