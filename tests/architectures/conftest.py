@@ -1,4 +1,4 @@
-"""Architectures are held against their sources by the operations of JAX, and the kernels (tests/kernels) against these."""
+"""Architectures are held against their sources by the operations of JAX; tests/kernels holds the kernels to those."""
 
 from collections.abc import Iterator
 
