@@ -15,6 +15,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array, lax
 
+from convnets import kernels
 from convnets.architectures.image_size import check_images, classifier_window, native_size
 from convnets.architectures.registry import architectures
 from convnets.layers import BatchNorm, ConvolutionNormReLU, FullyConnected, average_pool, max_pool
@@ -62,6 +63,10 @@ class Block(nn.Module):
         else:
             y = unit(self.features, 3, self.stride, 1, name="conv1")(x, train)
             last = partial(last, size=3, padding=1, name="conv2")
+        if kernels.implementation() == "plain":
+            y = last(self.features, relu=False)(y, train)
+            around = self._around(x, unit, train)
+            return nn.relu(y if around is None else y + around)
         return last(self.features)(y, train, residual=self._around(x, unit, train))
 
     def _around(self, x: Array, unit: Any, train: bool) -> Array | None:
