@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-FLAGS = "-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-sanitize=vptr"
+# Masked loads and stores, which only AVX-512 has, are not checked: loops over single numbers stand in for them.
+FLAGS = (
+    "-march=x86-64-v3 -O1 -g -fno-omit-frame-pointer "
+    "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-sanitize=vptr"
+)
 INSIDE = "CONVNETS_KERNELS_SANITIZED"
 
-SIDES = [(1, 1), (2, 7), (5, 4), (13, 11)]
+SIDES = [(1, 1), (5, 4), (13, 11)]
 CHANNELS = [1, 3, 16, 17]
 TYPES = ["float32", "bfloat16"]
 
@@ -43,6 +47,10 @@ def main() -> int:
         "OMP_NUM_THREADS": "3",
         "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
     }
+    # Compiled before, as the compiler is much slower under the sanitizer.
+    compiled = "from convnets.kernels.onednn.build import compiled_library; compiled_library()"
+    without = environment | {"LD_PRELOAD": ""}
+    subprocess.run([sys.executable, "-c", compiled], env=without, check=True)
     return subprocess.run([sys.executable, str(Path(__file__).resolve())], env=environment, check=False).returncode
 
 
@@ -64,7 +72,7 @@ def run_all() -> None:
 
     def run(name: str, function: Any, *arrays: Any) -> Any:
         """Compiled by itself: inside a larger program arguments lie side by side in one block."""
-        results = jax.jit(function)(*arrays)
+        results = jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})(*arrays)
         jax.block_until_ready(results)
         counts[name] = counts.get(name, 0) + 1
         return results
@@ -73,27 +81,23 @@ def run_all() -> None:
         x, features = array(shape, dtype), shape[-1:]
         mean, variance = run("batch_norm_moments", batch_norm.moments, x)
         vectors = array(features), array(features)
-        for residual in (None, x):
-            for relu in (False, True):
-                y = run(
-                    "batch_norm_normalize",
-                    lambda *arrays: batch_norm.normalize(*arrays, epsilon=1e-3, relu=relu),  # noqa: B023
-                    *(x, mean, variance, *vectors, residual),
-                )
-                run(
-                    "batch_norm_gradient_sums",
-                    lambda *arrays: batch_norm.gradient_sums(*arrays, relu=relu),  # noqa: B023
-                    *(x, x, y, mean),
-                )
-                run(
-                    "batch_norm_gradient",
-                    lambda *arrays: batch_norm.gradient(
-                        *arrays,
-                        relu=relu,  # noqa: B023
-                        residual=residual is not None,  # noqa: B023
-                    ),
-                    *(x, x, y, mean, *vectors, mean),
-                )
+        for relu, residual in ((False, None), (True, x)):
+            y = run(
+                "batch_norm_normalize",
+                lambda *arrays: batch_norm.normalize(*arrays, epsilon=1e-3, relu=relu),  # noqa: B023
+                *(x, mean, variance, *vectors, residual),
+            )
+            run(
+                "batch_norm_gradient_sums",
+                lambda *arrays: batch_norm.gradient_sums(*arrays, relu=relu),  # noqa: B023
+                *(x, x, y, mean),
+            )
+            options = {"relu": relu, "residual": relu}
+            run(
+                "batch_norm_gradient",
+                lambda *arrays: batch_norm.gradient(*arrays, **options),  # noqa: B023
+                *(x, x, y, mean, *vectors, mean),
+            )
         run("relu_gradient", relu_gradient, x, x)
 
     def max_pools(shape: tuple[int, ...], dtype: str, size: int, stride: int, padding: Any) -> None:

@@ -90,6 +90,16 @@ def test_other_flags_another_compiler_or_other_sources_are_another_library(stub,
     assert len(set(seen)) == 4
 
 
+def test_what_an_editor_leaves_beside_the_sources_does_not_matter(stub, tmp_path, monkeypatch):
+    source = tmp_path / "source"
+    shutil.copytree(build.SOURCE, source)
+    monkeypatch.setattr(build, "SOURCE", source)
+    expected = build.compiled_library()
+    (source / "__pycache__").mkdir()
+    (source / ".runtime.h.swp").write_bytes(b"\xff\xfe")
+    assert build.compiled_library() == expected
+
+
 def test_a_compiler_that_fails_is_reported_by_its_first_error(stub, tmp_path):
     complaint = 'echo "In file included from here:" >&2; echo "a.cc:3:1: error: no such thing" >&2; '
     stub.write("", before=complaint + 'echo "a.cc:9:1: error: nor this" >&2; exit 1')

@@ -98,6 +98,29 @@ def test_no_more_threads_are_started_than_the_environment_says():
     assert one == first and two > one
 
 
+MORE_CORES = """
+import os
+cores = sorted(os.sched_getaffinity(0))
+os.sched_setaffinity(0, cores[:1])
+import jax, numpy as np
+from convnets import kernels
+from convnets.kernels.onednn import library
+library.load()
+for thread in os.listdir("/proc/self/task"):
+    os.sched_setaffinity(int(thread), cores[:2])
+with kernels.use("onednn"):
+    print(float(np.asarray(jax.jit(lambda x: kernels.max_pool(x, 2, 2))(np.ones((1, 4, 4, 1), np.float32))).sum()))
+"""
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core")
+def test_a_process_that_is_given_more_cores_later_does_not_wait_for_them():
+    environment = os.environ | {"XLA_FLAGS": "", "OMP_NUM_THREADS": "2"}
+    command = [sys.executable, "-c", MORE_CORES]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert float(output.stdout) == 4
+
+
 @pytest.mark.parametrize("wrapper", ["pmap", "shard_map"])
 def test_several_devices_give_what_one_gives(wrapper):
     parameters, x = parameters_and_maps(16, 12)

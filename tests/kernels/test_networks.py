@@ -5,6 +5,7 @@ in each: JAX's program is run again from parameters that are moved by a few unit
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -24,15 +25,17 @@ MOVED = 2.0**-20
 """Relative: what is added up in another order in every layer differs by more than a unit in the last place."""
 FURTHER = 8
 ROUNDING = 1e-5
+QUICK = {"xla_backend_optimization_level": 0}
+"""Compiles in a fraction of the time, to slower code."""
 
 TRAINED = {
-    # learning rate, steps: the larger networks take seconds for each.
+    # learning rate, steps: the larger networks take a second for each.
     "lenet5": (1e-2, 20),
     "resnet20": (1e-2, 20),
     "plain20": (1e-2, 20),
-    "alexnet_owt": (1e-3, 3),
-    "googlenet_bn": (1e-2, 3),
-    "resnet50": (1e-2, 3),
+    "alexnet_owt": (1e-3, 2),
+    "googlenet_bn": (1e-2, 2),
+    "resnet50": (1e-2, 2),
 }
 EVALUATED = (*TRAINED, "lenet5_bn", "vgg11", "googlenet", "resnet18", "plain18")
 
@@ -61,41 +64,50 @@ class Network:
         plan = make_plan(config, model.task, len(self.source))
         self.network, self.devices = model.network, Devices("pmap", jax.devices()[:1])
         self.step = mapped_train_step(config, model, plan, self.devices)
-        self.initial: Callable[[], Any] = lambda: jax.device_get(initial_state(config, model, plan))
+        self.initial = jax.device_get(initial_state(config, model, plan))
+        self.batches = TrainingBatches(self.source, batch_size=BATCH, seed=0, steps=self.steps)
+
+    def batch(self, number: int) -> Any:
+        batch = {name: array[None] for name, array in self.batches[number].items()}
+        return self.devices.split(batch, batch_axis=1)
+
+    @cached_property
+    def program(self) -> Callable[[Any, Any], Any]:
+        """The training step."""
+        with kernels.use(self.choice):
+            return self.step.lower(self.devices.replicate(self.initial), self.batch(0)).compile(compiler_options=QUICK)
 
     def train(self, moved: int = 0) -> Run:
         """From the initial parameters, or from others nearby, drawn with the seed `moved`."""
-        state, random = self.initial(), np.random.default_rng(moved)
+        state, random = self.initial, np.random.default_rng(moved)
         if moved:
             nearby = jax.tree.map(lambda p: p * (1 + MOVED * random.uniform(-1, 1, p.shape)), state.params)
             state = state.replace(params=jax.tree.map(np.float32, nearby))
-        batches = TrainingBatches(self.source, batch_size=BATCH, seed=0, steps=self.steps)
-        losses, gradient = [], None
-        with kernels.use(self.choice):
-            state = self.devices.replicate(state)
-            for number in range(self.steps):
-                batch = {name: array[None] for name, array in batches[number].items()}
-                state, figures = self.step(state, self.devices.split(batch, batch_axis=1))
-                losses.append(float(figures["objective"][0]))
-                gradient = jax.device_get(state.optimizer_state) if gradient is None else gradient
+        state, losses, gradient = self.devices.replicate(state), [], None
+        for number in range(self.steps):
+            state, figures = self.program(state, self.batch(number))
+            losses.append(float(figures["objective"][0]))
+            gradient = jax.device_get(state.optimizer_state) if gradient is None else gradient
         return Run(np.array(losses), gradient)
 
     def logits(self, variables: Any) -> Any:
         """Of the first images, by running statistics."""
         images = self.source.batch(np.arange(BATCH))["image"].astype(np.float32) / 255
         with kernels.use(self.choice):
-            return jax.jit(lambda v, x: self.network.apply(v, x, train=False)[0])(variables, images)
+            return jax.jit(lambda v, x: self.network.apply(v, x, train=False)[0], compiler_options=QUICK)(
+                variables, images
+            )
 
     def variables(self) -> Any:
         """Parameters and running statistics, none of them what initialization makes them."""
-        state, random = self.initial(), np.random.default_rng(0)
+        random = np.random.default_rng(0)
 
         def drawn(path: Any, leaf: Any) -> Any:
             spread = {"variance": (0.5, 2.0), "scale": (0.5, 1.5), "mean": (-0.3, 0.3), "bias": (-0.3, 0.3)}
             low_high = spread.get(path[-1].key)
             return leaf if low_high is None else random.uniform(*low_high, leaf.shape).astype(np.float32)
 
-        return jax.tree_util.tree_map_with_path(drawn, state.variables())
+        return jax.tree_util.tree_map_with_path(drawn, self.initial.variables())
 
 
 def apart(one: Any, other: Any) -> float:

@@ -98,7 +98,7 @@ def _fingerprint(compiler: str, flags: Sequence[str], onednn: OneDNN) -> str:
     version = subprocess.run([compiler, "--version"], check=False, capture_output=True, text=True).stdout
     processor = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")), "")
     parts = [compiler, version, processor, *flags, *map(str, onednn), jax.__version__, jaxlib.__version__]
-    parts += [file.name + file.read_text() for file in sorted(SOURCE.iterdir())]
+    parts += [file.name + file.read_text() for file in sorted((*SOURCE.glob("*.cc"), *SOURCE.glob("*.h")))]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

@@ -14,7 +14,9 @@ namespace {
 
 std::mutex cores_mutex;
 std::condition_variable cores_freed;
-int64_t free_cores = omp_get_num_procs();
+// Counted once: a process may be given more or fewer of them while it runs.
+const int64_t all_cores = omp_get_num_procs();
+int64_t free_cores = all_cores;
 
 std::mutex scratch_mutex;
 std::vector<std::pair<size_t, void*>> unused;  // the smallest first
@@ -24,7 +26,7 @@ constexpr int64_t kWorthAThread = 16384;  // elements; below, waking a thread co
 
 }  // namespace
 
-Turn::Turn(int64_t threads) : share_(std::min<int64_t>(threads, omp_get_num_procs())) {
+Turn::Turn(int64_t threads) : share_(std::min(threads, all_cores)) {
   std::unique_lock<std::mutex> lock(cores_mutex);
   cores_freed.wait(lock, [this] { return free_cores >= share_; });
   free_cores -= share_;
