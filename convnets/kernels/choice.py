@@ -18,7 +18,8 @@ from convnets.kernels.onednn import library
 from convnets.kernels.onednn.build import Unavailable
 
 VARIABLE = "CONVNETS_KERNELS"
-CHOICES = ("auto", "xla", "onednn")
+CHOICES = ("auto", "xla", "onednn", "direct")
+COMPILED = ("onednn", "direct")
 Implementation = Literal["onednn", "pure_jax", "plain"]
 
 # JAX compiles again where a value of this context differs.
@@ -29,10 +30,11 @@ def select(choice: str) -> None:
     """Has operations on CPU computed by the choice, in the whole process, unless CONVNETS_KERNELS names another.
 
     Args:
-      choice: "onednn", the compiled kernels; "xla", JAX alone; "auto", the compiled kernels where they can be had.
+      choice: "onednn", the compiled kernels; "direct", the same without Winograd's minimal filtering; "xla", JAX alone;
+        "auto", the compiled kernels where they can be had.
 
     Raises:
-      InvalidValue: another choice, or "onednn" where the kernels can't be had.
+      InvalidValue: another choice, or compiled kernels where the kernels can't be had.
     """
     check(choice, "cpu.kernels")
     _chosen.set_global(_from_environment() or choice)
@@ -47,7 +49,7 @@ def use(choice: str) -> Iterator[None]:
         the one of JAX that bears its name.
 
     Raises:
-      InvalidValue: another choice, or "onednn" where the kernels can't be had.
+      InvalidValue: another choice, or compiled kernels where they can't be had.
     """
     if choice != "plain":
         check(choice, "the choice of kernels")
@@ -62,31 +64,34 @@ def check(choice: str, name: str) -> None:
       name: of what holds the choice.
 
     Raises:
-      InvalidValue: a choice that there is not, or "onednn" where the kernels can't be had.
+      InvalidValue: a choice that there is not, or compiled kernels where they can't be had.
     """
     if choice not in CHOICES:
         raise InvalidValue(f"{name} is {choice!r}, and must be one of {', '.join(CHOICES)}")
-    if choice == "onednn":
+    if choice in COMPILED:
         try:
             library.load()
         except Unavailable as reason:
-            raise InvalidValue(f"{name} is 'onednn', but the compiled kernels can't be had: {reason}") from None
+            raise InvalidValue(f"{name} is {choice!r}, but the compiled kernels can't be had: {reason}") from None
 
 
 def implementation() -> Implementation:
     """What computes an operation that is traced now.
 
     Raises:
-      InvalidValue: CONVNETS_KERNELS is not one of the choices, or "onednn" where the kernels can't be had.
+      InvalidValue: CONVNETS_KERNELS is not one of the choices, or compiled kernels where they can't be had.
     """
-    choice = _chosen.value
-    if choice == "plain" or jax.default_backend() != "cpu":
+    if _chosen.value == "plain" or jax.default_backend() != "cpu":
         return "plain"
-    if choice == "auto":
-        choice = _from_environment() or "auto"
+    choice = _choice()
     if choice == "auto":
         choice = "onednn" if _available() else "xla"
-    return "onednn" if choice == "onednn" else "pure_jax"
+    return "onednn" if choice in COMPILED else "pure_jax"
+
+
+def filters_minimally() -> bool:
+    """Whether the compiled convolutions may be of Winograd's kind."""
+    return _choice() != "direct"
 
 
 def fuses_inference() -> bool:
@@ -94,11 +99,16 @@ def fuses_inference() -> bool:
     return implementation() == "onednn"
 
 
+def _choice() -> str:
+    chosen = _chosen.value
+    return _from_environment() or "auto" if chosen == "auto" else chosen
+
+
 def _from_environment() -> str:
     """The choice that the environment variable names; empty without it.
 
     Raises:
-      InvalidValue: it names none, or "onednn" where the kernels can't be had.
+      InvalidValue: it names none, or compiled kernels where they can't be had.
     """
     choice = os.environ.get(VARIABLE, "")
     if choice:

@@ -68,7 +68,7 @@ def arrays_of(problem: Problem) -> dict[str, np.ndarray]:
     }
 
 
-def value_and_gradients(arrays: dict[str, Any], window: Window, relu: bool, choice: str = "onednn") -> Any:
+def value_and_gradients(arrays: dict[str, Any], window: Window, relu: bool, choice: str = "direct") -> Any:
     """The result, and the gradient to each array but `dy`, which is the gradient to the result."""
 
     def both(arrays: dict[str, Any], dy: Any) -> Any:
@@ -166,7 +166,7 @@ def test_a_residual_or_bias_of_another_type_is_added_in_the_type_of_the_maps():
     arrays = arrays_of(problem)
     mixed = arrays | {"residual": arrays["residual"].astype(np.float32), "bias": arrays["bias"].astype(jnp.bfloat16)}
     same = arrays | {"bias": mixed["bias"].astype(np.float32)}
-    for choice in ("onednn", "xla"):
+    for choice in ("direct", "xla"):
         y, gradients = value_and_gradients(mixed, problem.window, True, choice)
         expected, expected_gradients = value_and_gradients(same, problem.window, True, choice)
         assert y.dtype == jnp.bfloat16, choice
@@ -283,7 +283,7 @@ def test_transposed_convolutions_are_pytorchs(maps, kernel, stride, padding, ext
     np.testing.assert_allclose(to_kernel, tensors[1].grad.permute(2, 3, 1, 0), **close)
 
 
-@pytest.mark.parametrize("choice", ["onednn", "xla"])
+@pytest.mark.parametrize("choice", ["direct", "xla"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_transposed_convolution_is_the_linear_transpose_in_float64(dtype, choice):
     window, shape = Window((2, 3), ((1, 0), (2, 1)), (1, 2)), (2, 8, 9, 4)
@@ -315,5 +315,5 @@ def test_a_transposed_convolution_is_the_linear_transpose_in_float64(dtype, choi
         right = np.asarray(transpose(jnp.asarray(numbers(x)))[0])
     # XLA sums bfloat16 maps in its own way.
     terms = exact.convolution_input_gradient(np.abs(numbers(x)), np.abs(numbers(kernel)), window, shape)
-    terms *= 1 if choice == "onednn" or dtype == "float32" else exact.UNIT["bfloat16"] / exact.UNIT["float32"] / 24
+    terms *= 1 if choice == "direct" or dtype == "float32" else exact.UNIT["bfloat16"] / exact.UNIT["float32"] / 24
     assert_rounded(y, right, terms, "y")

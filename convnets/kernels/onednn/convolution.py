@@ -13,10 +13,12 @@ from jax import Array
 
 from convnets.kernels import plain
 from convnets.kernels.geometry import Geometry
+from convnets.kernels.onednn import winograd
 from convnets.kernels.onednn.library import call
 from convnets.kernels.onednn.relu_gradient import relu_gradient
 
 Shape = tuple[int, ...]
+_Array = Array | jax.ShapeDtypeStruct
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(4, 5))
@@ -32,20 +34,23 @@ def convolution(
       residual: `[N, ..., F]`, of the type of `x`.
     """
     result = jax.eval_shape(lambda: plain.convolution(x, kernel, geometry))
-    return call("convolution_forward", result, x, kernel, bias, residual, **_attributes(geometry), relu=relu)
+    name, attributes = _kernel("forward", x, kernel, result, geometry)
+    return call(name, result, x, kernel, bias, residual, **attributes, relu=relu)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def input_gradient(dy: Array, kernel: Array, geometry: Geometry, shape: Shape) -> Array:
     """The gradient that reaches maps of that shape, `[N, H, W, C]`, in the type of `dy`."""
     result = jax.ShapeDtypeStruct(shape, dy.dtype)
-    return call("convolution_input_gradient", result, dy, kernel, **_attributes(geometry))
+    name, attributes = _kernel("input_gradient", result, kernel, dy, geometry)
+    return call(name, result, dy, kernel, **attributes)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def kernel_gradient(x: Array, dy: Array, geometry: Geometry, result: jax.ShapeDtypeStruct) -> Array:
     """The gradient that reaches a kernel of that shape and type."""
-    return call("convolution_kernel_gradient", result, x, dy, **_attributes(geometry))
+    name, attributes = _kernel("kernel_gradient", x, result, dy, geometry)
+    return call(name, result, x, dy, **attributes)
 
 
 def _forward(
@@ -95,11 +100,11 @@ input_gradient.defvjp(_input_forward, _input_backward)
 kernel_gradient.defvjp(_kernel_forward, _kernel_backward)
 
 
-def _attributes(geometry: Geometry) -> dict[str, Any]:
+def _kernel(which: str, x: _Array, kernel: _Array, y: _Array, geometry: Geometry) -> tuple[str, dict[str, Any]]:
+    """The name of the fastest kernel for one of the three, and its attributes."""
     padding = tuple(pixels for side in geometry.padding for pixels in side)
-    return {
-        "strides": geometry.strides,
-        "padding": padding,
-        "dilation": geometry.dilation,
-        "groups": geometry.groups,
-    }
+    attributes: dict[str, Any] = {"padding": padding, "groups": geometry.groups}
+    count = winograd.points(x.shape, kernel.shape, y.shape, x.dtype, kernel.dtype, geometry)
+    if count:
+        return f"winograd_{which}", attributes | {"points": count}
+    return f"convolution_{which}", attributes | {"strides": geometry.strides, "dilation": geometry.dilation}

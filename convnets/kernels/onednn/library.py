@@ -21,6 +21,9 @@ KERNELS = (
     "convolution_forward",
     "convolution_input_gradient",
     "convolution_kernel_gradient",
+    "winograd_forward",
+    "winograd_input_gradient",
+    "winograd_kernel_gradient",
     "matrix_product",
     "batch_norm_moments",
     "batch_norm_normalize",
@@ -52,6 +55,12 @@ def load() -> ctypes.CDLL:
 def multiplies_bfloat16() -> bool:
     """Whether the processor has instructions for it; without them float32 is faster."""
     return bool(load().convnets_has_bfloat16())
+
+
+@cache
+def multiplies_tiles() -> bool:
+    """Whether the processor multiplies whole tiles of bfloat16 (AMX), many times as fast as float32."""
+    return bool(load().convnets_has_tiles())
 
 
 def threads() -> int:

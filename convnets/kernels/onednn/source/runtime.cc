@@ -99,3 +99,9 @@ extern "C" int convnets_has_bfloat16() {
          isa == dnnl::cpu_isa::avx512_core_amx || isa == dnnl::cpu_isa::avx512_core_amx_fp16 ||
          isa == dnnl::cpu_isa::avx2_vnni_2;
 }
+
+// And whether it multiplies tiles of it.
+extern "C" int convnets_has_tiles() {
+  auto isa = dnnl::get_effective_cpu_isa();
+  return isa == dnnl::cpu_isa::avx512_core_amx || isa == dnnl::cpu_isa::avx512_core_amx_fp16;
+}
