@@ -15,7 +15,6 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array, lax
 
-from convnets import kernels
 from convnets.architectures.image_size import check_images, classifier_window, native_size
 from convnets.architectures.registry import architectures
 from convnets.layers import BatchNorm, ConvolutionNormReLU, FullyConnected, average_pool, max_pool
@@ -54,20 +53,16 @@ class Block(nn.Module):
     def __call__(self, x: Array, train: bool) -> Array:
         """`[N, H, W, C] -> [N, ceil(H / stride), ceil(W / stride), features]`."""
         unit = partial(ConvolutionNormReLU, norm=self.norm, dtype=self.dtype)
-        last = partial(unit, scale_init=zeros if self.zero_init else ones)
+        around = self._around(x, unit, train)
         if self.bottleneck:
             first, second = (self.stride, 1) if self.stride_in == "1x1" else (1, self.stride)
             y = unit(self.features // 4, 1, first, name="conv1")(x, train)
             y = unit(self.features // 4, 3, second, 1, name="conv2")(y, train)
-            last = partial(last, size=1, name="conv3")
+            last = partial(unit, size=1, name="conv3")
         else:
             y = unit(self.features, 3, self.stride, 1, name="conv1")(x, train)
-            last = partial(last, size=3, padding=1, name="conv2")
-        if kernels.implementation() == "plain":
-            y = last(self.features, relu=False)(y, train)
-            around = self._around(x, unit, train)
-            return nn.relu(y if around is None else y + around)
-        return last(self.features)(y, train, residual=self._around(x, unit, train))
+            last = partial(unit, size=3, padding=1, name="conv2")
+        return last(self.features, scale_init=zeros if self.zero_init else ones)(y, train, residual=around)
 
     def _around(self, x: Array, unit: Any, train: bool) -> Array | None:
         """What the shortcut makes of the block's input."""
