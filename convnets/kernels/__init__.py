@@ -1,7 +1,7 @@
 """The operations that networks spend their time in, each by what does it best on the device at hand."""
 
 from convnets.kernels.batch_norm import batch_norm, over_devices
-from convnets.kernels.choice import CHOICES, fuses_inference, implementation, select, use
+from convnets.kernels.choice import CHOICES, compiler_options, fuses_inference, implementation, select, use
 from convnets.kernels.convolution import convolution, transposed_convolution
 from convnets.kernels.fully_connected import fully_connected
 from convnets.kernels.max_pool import max_pool
@@ -9,6 +9,7 @@ from convnets.kernels.max_pool import max_pool
 __all__ = [
     "CHOICES",
     "batch_norm",
+    "compiler_options",
     "convolution",
     "fully_connected",
     "fuses_inference",

@@ -16,6 +16,7 @@ import jax
 from convnets.errors import InvalidValue
 from convnets.kernels.onednn import library
 from convnets.kernels.onednn.build import Unavailable
+from convnets.kernels.pure_jax.compiler_options import known_options
 
 VARIABLE = "CONVNETS_KERNELS"
 CHOICES = ("auto", "xla", "onednn", "direct")
@@ -97,6 +98,11 @@ def filters_minimally() -> bool:
 def fuses_inference() -> bool:
     """Whether a convolution takes the batch norm, residual and ReLU after it along, if they are known beforehand."""
     return implementation() == "onednn"
+
+
+def compiler_options() -> dict[str, str | bool]:
+    """What the compiler is to be told for a function of these operations that is mapped or jitted now."""
+    return known_options() if implementation() == "pure_jax" else {}
 
 
 def _choice() -> str:

@@ -11,12 +11,13 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from convnets import kernels
 from convnets.errors import InvalidValue
 
 AXIS = "devices"
 WRAPPERS = ("pmap", "shard_map")
 
-KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+KEEP_BARRIERS: dict[str, str | bool] = {"xla_disable_hlo_passes": "cse_barrier_expander"}
 """Without it XLA's CPU compiler merges what is computed again with what was computed before, and saves no memory."""
 
 REPLICATED = "replicated"
@@ -62,7 +63,9 @@ class Devices:
           rematerialized: whether the function computes again what it would otherwise keep.
         """
         donated = (0,) if donate else ()
-        keep_barriers = rematerialized and self.local[0].platform == "cpu"
+        options: dict[str, str | bool] = {}
+        if self.local[0].platform == "cpu":
+            options = kernels.compiler_options() | (KEEP_BARRIERS if rematerialized else {})
         if self.wrapper == "pmap":
             mapped = jax.pmap(
                 function,
@@ -73,8 +76,8 @@ class Devices:
                 devices=None if jax.process_count() > 1 else self.local,
             )
             # A pmapped function that is compiled by hand takes arrays of one process only.
-            if keep_barriers and jax.process_count() == 1:
-                mapped = _keeping_barriers(mapped)
+            if options and jax.process_count() == 1:
+                mapped = _compiled_with(options, mapped)
         else:
             split = PartitionSpec(*([None] * batch_axis), AXIS)
             mapped = jax.jit(
@@ -87,7 +90,7 @@ class Devices:
                     check_vma=False,
                 ),
                 donate_argnums=donated,
-                compiler_options=KEEP_BARRIERS if keep_barriers else {},
+                compiler_options=options,
             )
         return _blocking(mapped) if self._wait else mapped
 
@@ -138,14 +141,14 @@ def _blocking(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _keeping_barriers(mapped: Any) -> Callable[[Any, Any], Any]:
-    """A pmapped function compiled with `KEEP_BARRIERS`, once for each shape of the batch."""
+def _compiled_with(options: dict[str, str | bool], mapped: Any) -> Callable[[Any, Any], Any]:
+    """A pmapped function compiled with options of XLA's, once for each shape of the batch and choice of kernels."""
     programs: dict[Any, Any] = {}
 
     def call(state: Any, batch: Any) -> Any:
-        shapes = tuple(array.shape for array in jax.tree.leaves(batch))
-        if shapes not in programs:
-            programs[shapes] = mapped.lower(state, batch).compile(compiler_options=KEEP_BARRIERS)
-        return programs[shapes](state, batch)
+        key = kernels.implementation(), *(array.shape for array in jax.tree.leaves(batch))
+        if key not in programs:
+            programs[key] = mapped.lower(state, batch).compile(compiler_options=options)
+        return programs[key](state, batch)
 
     return call

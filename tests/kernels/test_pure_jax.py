@@ -7,7 +7,8 @@ import pytest
 from jax import lax
 from jax.test_util import check_grads
 
-from convnets.kernels.pure_jax import batch_norm, convolution, matrix_product, max_pool
+from convnets import kernels
+from convnets.kernels.pure_jax import batch_norm, compiler_options, convolution, matrix_product, max_pool
 from convnets.kernels.pure_jax.apart import apart
 from convnets.kernels.pure_jax.compiler_options import COMPILER_OPTIONS
 
@@ -265,3 +266,14 @@ def test_the_compiler_options_leave_reductions_to_the_library_and_convolutions_t
     text = compiled.as_text()
     assert " convolution(" in text[text.index("ENTRY") :]
     assert " ynn_fusion" in text or "%ynn_fusion" in text
+
+
+def test_the_compiler_options_are_those_of_the_pure_kernels_alone():
+    for choice, expected in (("xla", COMPILER_OPTIONS), ("plain", {})):
+        with kernels.use(choice):
+            assert kernels.compiler_options() == expected
+
+
+def test_options_that_the_compiler_does_not_take_are_left_out(monkeypatch):
+    monkeypatch.setattr(compiler_options, "COMPILER_OPTIONS", {"xla_cpu_of_another_jaxlib": "1"})
+    assert compiler_options.known_options.__wrapped__() == {}

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from stripes import config_of, largest_difference, run_steps
 
+from convnets import kernels
 from convnets.errors import InvalidValue
-from convnets.training.parallel import AXIS, REPLICATED, Devices
+from convnets.training.parallel import AXIS, REPLICATED, Devices, sum_over_devices
 from convnets.training.setup import check_batch_size
 
 STEPS = 50
@@ -117,3 +118,21 @@ def test_a_rematerialized_function_is_mapped_like_any_other(wrapper, count):
 def test_an_unknown_wrapper_is_refused():
     with pytest.raises(InvalidValue, match="pmap, shard_map"):
         Devices("xmap")
+
+
+@pytest.mark.parametrize("wrapper", ["pmap", "shard_map"])
+def test_a_function_of_the_pure_kernels_is_compiled_once_for_each_shape(wrapper):
+    traces = []
+
+    def function(state, batch):
+        traces.append(batch.shape)
+        return state, sum_over_devices(batch.sum())
+
+    with kernels.use("xla"):
+        devices = Devices(wrapper, jax.devices()[:2])
+        mapped = devices.wrap(function, (REPLICATED, REPLICATED))
+        state = devices.replicate(np.float32(2))
+        for size in (4, 8, 4):
+            batch = np.arange(size, dtype=np.float32)
+            assert float(mapped(state, devices.split(batch))[1]) == batch.sum()
+    assert len(traces) == 2

@@ -6,11 +6,21 @@ times (jaxlib 0.10.2, float32, two Zen 4 cores). Products are about the same in 
 transposed matrix and few rows.
 """
 
-NAME = "xla_cpu_experimental_ynn_fusion_type"
-VALUE = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
+from functools import cache
 
-COMPILER_OPTIONS = {NAME: VALUE}
+import jax
+
+COMPILER_OPTIONS: dict[str, str | bool] = {
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE",
+}
 """For one function: `jax.jit(function, compiler_options=COMPILER_OPTIONS)`; the outermost `jit` decides."""
 
-XLA_FLAGS = f"--{NAME}={VALUE}"
-"""For the whole process: a part of the environment variable of that name, before JAX first compiles."""
+
+@cache
+def known_options() -> dict[str, str | bool]:
+    """`COMPILER_OPTIONS` where this jaxlib's compiler takes them, else none."""
+    try:
+        jax.jit(lambda: 0).lower().compile(compiler_options=COMPILER_OPTIONS)
+    except jax.errors.JaxRuntimeError:
+        return {}
+    return COMPILER_OPTIONS
