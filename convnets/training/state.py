@@ -1,5 +1,6 @@
 """All that a run remembers from one step to the next."""
 
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -8,6 +9,9 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+
+MANY_PARAMETERS = 20_000_000
+"""From here on, drawing the parameters takes longer than compiling what draws them."""
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -59,6 +63,9 @@ def create_state(
             plateau=None if plateau is None else plateau.init(params),
         )
 
-    # Runs once: on CPU, code that is compiled in a fifth of the time is worth being slower.
-    quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
-    return jax.jit(initialize, compiler_options=quick)()
+    # Runs once: on CPU, code that is compiled in a fifth of the time is worth being slower, up to so many numbers.
+    traced = jax.jit(initialize).trace()
+    size = sum(math.prod(array.shape) for array in jax.tree.leaves(traced.out_info.params))
+    level = 0 if size < MANY_PARAMETERS else 1
+    quick = {"xla_backend_optimization_level": level} if jax.default_backend() == "cpu" else {}
+    return traced.lower().compile(compiler_options=quick)()
