@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-MANY_PARAMETERS = 20_000_000
+MANY_PARAMETERS = 50_000_000
 """From here on, drawing the parameters takes longer than compiling what draws them."""
 
 
