@@ -19,7 +19,7 @@ SIDES = (3, 5)
 POINTS = (6, 9)
 PRODUCT = 1.2
 """Cost of a multiplication among transformed numbers; among untransformed ones in float32 it is 1."""
-TRANSFORMS = {6: 40, 9: 50}
+TRANSFORMS = {6: 25, 9: 30}
 """Cost of transforming a number there and back, in multiplications."""
 
 

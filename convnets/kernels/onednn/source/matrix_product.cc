@@ -1,8 +1,10 @@
-// The product of two matrices, either of them transposed, through oneDNN.
+// The product of two matrices, either of them transposed: through oneDNN, unless it is mostly a matter of reading or
+// writing one of them.
 #include <memory>
 #include <mutex>
 #include <unordered_map>
 
+#include "few_rows.h"
 #include "relu.h"
 
 namespace convnets {
@@ -44,20 +46,48 @@ const Product& product_for(const Buffer& a, const Buffer& b, const Buffer& bias,
   return *product;
 }
 
+// Whether it was one of those with a large float32 matrix and few rows.
+bool few_rows(const Buffer& a, const Buffer& b, const Buffer& bias, Result& c, bool transpose_a, bool transpose_b,
+              int64_t threads) {
+  const auto left = a.dimensions(), right = b.dimensions();
+  const auto wide = ffi::DataType::F32;
+  if (left[0] > kFewRows || c->element_type() != wide || (transpose_a && transpose_b)) return false;
+  if (transpose_a) {
+    if (a.element_type() != b.element_type() || !empty(bias)) return false;
+    if (a.element_type() == wide)
+      few_rows_outer(data<float>(a), data<float>(b), data<float>(c), left[0], left[1], right[1], threads);
+    else
+      few_rows_outer(data<BFloat16>(a), data<BFloat16>(b), data<float>(c), left[0], left[1], right[1], threads);
+    return true;
+  }
+  if (a.element_type() != wide || b.element_type() != wide || (transpose_b && !empty(bias))) return false;
+  if (transpose_b)
+    few_rows_backward(data<float>(a), data<float>(b), data<float>(c), left[0], left[1], right[0], threads);
+  else
+    few_rows_forward(data<float>(a), data<float>(b), empty(bias) ? nullptr : data<float>(bias), data<float>(c), left[0],
+                     left[1], right[1], threads);
+  return true;
+}
+
+void multiply(const Buffer& a, const Buffer& b, const Buffer& bias, Result& c, bool transpose_a, bool transpose_b,
+              int64_t threads) {
+  const Product& product = product_for(a, b, bias, c, transpose_a, transpose_b, threads);
+  Scratch scratch(product.scratch.get_size());
+  std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, memory(product.a, cpu(), a.untyped_data())},
+                                            {DNNL_ARG_WEIGHTS, memory(product.b, cpu(), b.untyped_data())},
+                                            {DNNL_ARG_DST, memory(product.c, cpu(), c->untyped_data())},
+                                            {DNNL_ARG_SCRATCHPAD, memory(product.scratch, cpu(), scratch.data())}};
+  if (!empty(bias)) arguments.insert({DNNL_ARG_BIAS, memory(product.bias, cpu(), bias.untyped_data())});
+  product.run.execute(stream(), arguments);
+  stream().wait();
+}
+
 ffi::Error MatrixProduct(Buffer a, Buffer b, Buffer bias, Result c, bool transpose_a, bool transpose_b, bool relu,
                          int64_t threads) {
   return guarded("matrix product", [&] {
     Turn turn(threads);
-    const Product& product = product_for(a, b, bias, c, transpose_a, transpose_b, threads);
-    Scratch scratch(product.scratch.get_size());
-    std::unordered_map<int, memory> arguments{
-        {DNNL_ARG_SRC, memory(product.a, cpu(), a.untyped_data())},
-        {DNNL_ARG_WEIGHTS, memory(product.b, cpu(), b.untyped_data())},
-        {DNNL_ARG_DST, memory(product.c, cpu(), c->untyped_data())},
-        {DNNL_ARG_SCRATCHPAD, memory(product.scratch, cpu(), scratch.data())}};
-    if (!empty(bias)) arguments.insert({DNNL_ARG_BIAS, memory(product.bias, cpu(), bias.untyped_data())});
-    product.run.execute(stream(), arguments);
-    stream().wait();
+    if (!few_rows(a, b, bias, c, transpose_a, transpose_b, threads))
+      multiply(a, b, bias, c, transpose_a, transpose_b, threads);
     if (relu) rectify(c, threads);
   });
 }

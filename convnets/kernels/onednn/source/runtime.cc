@@ -1,6 +1,7 @@
 #include "runtime.h"
 
 #include <omp.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -22,6 +23,7 @@ std::mutex scratch_mutex;
 std::vector<std::pair<size_t, void*>> unused;  // the smallest first
 
 constexpr size_t kPage = 4096;
+constexpr size_t kHugePage = 2 << 20;
 constexpr int64_t kWorthAThread = 16384;  // elements; below, waking a thread costs more than it saves
 
 }  // namespace
@@ -41,7 +43,9 @@ Turn::~Turn() {
   cores_freed.notify_all();
 }
 
-Scratch::Scratch(size_t bytes) : data_(nullptr), bytes_((bytes + kPage) / kPage * kPage) {
+Scratch::Scratch(size_t bytes) : data_(nullptr) {
+  const size_t page = bytes < kHugePage ? kPage : kHugePage;
+  bytes_ = (bytes + page) / page * page;
   {
     std::lock_guard<std::mutex> lock(scratch_mutex);
     auto found = std::find_if(unused.begin(), unused.end(), [this](const auto& one) { return one.first >= bytes_; });
@@ -55,8 +59,10 @@ Scratch::Scratch(size_t bytes) : data_(nullptr), bytes_((bytes + kPage) / kPage 
       unused.pop_back();
     }
   }
-  data_ = std::aligned_alloc(kPage, bytes_);
+  data_ = std::aligned_alloc(page, bytes_);
   if (data_ == nullptr) throw std::bad_alloc();
+  // Kernels that write to many places in turn would spend their time looking up small pages.
+  if (page == kHugePage) madvise(data_, bytes_, MADV_HUGEPAGE);
 }
 
 Scratch::~Scratch() {

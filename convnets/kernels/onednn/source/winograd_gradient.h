@@ -34,13 +34,15 @@ template <int n, int side>
 void finish(const Matrices<n>& du, const Filters<float>& dfilters, int64_t strip, int64_t count, int64_t begin,
             int64_t end) {
   const int64_t first = strip * kLanes, outputs = std::min(count * kLanes, dfilters.outputs - first);
-  for (int64_t input = begin; input < end; input++)
+  for (int64_t input = begin; input < end; input++) {
+    dfilters.template fetch<side, true>(input + kSoon, first, outputs);
     across(outputs, [&](int64_t c, auto lanes) {
       transform<Coefficients<n, side, true>>(
           du.get(c / kLanes, input), [&](int i, int j, Lanes value) INLINE_LAMBDA {
             store(dfilters.at(i * side + j, input) + first + c, value, lanes);
           });
     });
+  }
 }
 
 // One group's gradient of the filters. Tiles are transformed by all threads; then each thread sums products of its own.

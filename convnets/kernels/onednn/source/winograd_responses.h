@@ -8,7 +8,7 @@
 
 namespace convnets {
 
-constexpr int64_t kNear = 512 << 10;  // bytes that stay in a core's cache beside others
+constexpr int64_t kNear = 768 << 10;  // bytes that stay in a core's cache beside others
 constexpr int64_t kShared = 4 << 20;  // and in the cache of all cores
 
 // What follows the convolution of one group.
@@ -40,17 +40,17 @@ void respond(const Matrices<n>& matrices, int64_t row, const Corner& corner, con
   });
 }
 
-// At all points, z = v u for `strips` strips of `u` and the first `count` rows of `v`.
+// At all points, z (+)= v u for `strips` strips of `u`, and `count` rows and `depth` strips of `v`.
 template <int strips, int n>
-void multiply(const Matrices<n>& v, int64_t count, int64_t depth, const Matrices<n>& u, int64_t strip,
-              const Matrices<n>& z) {
+void multiply(const Matrices<n>& v, int64_t count, int64_t depth, const Matrices<n>& u,
+              const Matrices<n>& z, bool add) {
   for (int64_t point = 0; point < n * n; point++) {
     int64_t row = 0;
     auto blocks = [&](auto rows) {
       for (; row + rows <= count; row += rows)
-        block_product<rows, strips, kLanes, 1>(v.at(point, 0, row), v.rows * kLanes, u.at(point, strip, 0),
+        block_product<rows, strips, kLanes, 1>(v.at(point, 0, row), v.rows * kLanes, u.at(point, 0, 0),
                                                u.rows * kLanes, depth, kLanes, z.at(point, 0, row), z.rows * kLanes,
-                                               false);
+                                               add);
     };
     blocks(std::integral_constant<int, kRows>());
     blocks(std::integral_constant<int, 4>());
@@ -59,12 +59,12 @@ void multiply(const Matrices<n>& v, int64_t count, int64_t depth, const Matrices
 }
 
 template <int n>
-void multiply(int64_t strips, const Matrices<n>& v, int64_t count, int64_t depth, const Matrices<n>& u, int64_t strip,
-              const Matrices<n>& z) {
+void multiply(int64_t strips, const Matrices<n>& v, int64_t count, int64_t depth, const Matrices<n>& u,
+              const Matrices<n>& z, bool add) {
   if (strips == kStrips)
-    multiply<kStrips>(v, count, depth, u, strip, z);
+    multiply<kStrips>(v, count, depth, u, z, add);
   else
-    multiply<1>(v, count, depth, u, strip, z);
+    multiply<1>(v, count, depth, u, z, add);
 }
 
 // One group's responses. `transform_some(strip, count, begin, end, matrices)` transforms strips of its filters.
@@ -87,7 +87,7 @@ void filter(const Maps<const T>& x, int64_t images, int64_t above, int64_t left,
     const Matrices<n> u(static_cast<float*>(scratch.data()), width, rows);
     float* blocks = u.data + Matrices<n>::size(width, rows);
     in_parts(depth, parts_of(depth, square * kLanes * width * kLanes, threads), [&](int, int64_t begin, int64_t end) {
-      transform_some(0, width, begin * kLanes, end * kLanes, u);
+      transform_some(0, width, begin * kLanes, end * kLanes, u.from(0, begin * kLanes));
     });
     in_parts(tiles.count, parts, [&](int part, int64_t begin, int64_t end) {
       const Matrices<n> v(blocks + part * (v_size + z_size), depth, size), z(v.data + v_size, kStrips, size);
@@ -96,7 +96,7 @@ void filter(const Maps<const T>& x, int64_t images, int64_t above, int64_t left,
         for (int64_t tile = 0; tile < count; tile++)
           transform_tile<Pixels<n>, n, T>(x, Corner(tiles, first + tile, above, left), v, tile);
         for (int64_t round = 0; round < rounds; round++) {
-          multiply(in_round(round), v, count, depth, u, round * kStrips, z);
+          multiply(in_round(round), v, count, depth, u.from(round * kStrips, 0), z, false);
           for (int64_t tile = 0; tile < count; tile++)
             respond<Responses, n, T>(z, tile, Corner(tiles, first + tile), after, y, round * kStrips, in_round(round));
         }
@@ -104,7 +104,8 @@ void filter(const Maps<const T>& x, int64_t images, int64_t above, int64_t left,
     });
   } else {
     const int parts = parts_of(rounds, square * tiles.count * rows, threads);
-    const int64_t u_size = Matrices<n>::size(kStrips, rows), z_size = Matrices<n>::size(kStrips, tiles.count);
+    const int64_t deep = std::clamp<int64_t>(kNear / (square * kStrips * kLanes * kLanes * 4), 1, depth);
+    const int64_t u_size = Matrices<n>::size(kStrips, deep * kLanes), z_size = Matrices<n>::size(kStrips, tiles.count);
     Scratch scratch((Matrices<n>::size(depth, tiles.count) + parts * (u_size + z_size)) * sizeof(float));
     const Matrices<n> v(static_cast<float*>(scratch.data()), depth, tiles.count);
     float* blocks = v.data + Matrices<n>::size(depth, tiles.count);
@@ -113,10 +114,14 @@ void filter(const Maps<const T>& x, int64_t images, int64_t above, int64_t left,
         transform_tile<Pixels<n>, n, T>(x, Corner(tiles, tile, above, left), v, tile);
     });
     in_parts(rounds, parts, [&](int part, int64_t begin, int64_t end) {
-      const Matrices<n> u(blocks + part * (u_size + z_size), kStrips, rows), z(u.data + u_size, kStrips, tiles.count);
+      const Matrices<n> u(blocks + part * (u_size + z_size), kStrips, deep * kLanes);
+      const Matrices<n> z(u.data + u_size, kStrips, tiles.count);
       for (int64_t round = begin; round < end; round++) {
-        transform_some(round * kStrips, in_round(round), 0, rows, u);
-        multiply(in_round(round), v, tiles.count, depth, u, 0, z);
+        for (int64_t first = 0; first < depth; first += deep) {
+          const int64_t last = std::min(first + deep, depth);
+          transform_some(round * kStrips, in_round(round), first * kLanes, last * kLanes, u);
+          multiply(in_round(round), v.from(first, 0), tiles.count, last - first, u, z, first > 0);
+        }
         for (int64_t tile = 0; tile < tiles.count; tile++)
           respond<Responses, n, T>(z, tile, Corner(tiles, tile), after, y, round * kStrips, in_round(round));
       }

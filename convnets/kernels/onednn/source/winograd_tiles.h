@@ -24,7 +24,15 @@ struct Filters {
   K* data;
   int64_t inputs, outputs, stride;
   K* at(int64_t pixel, int64_t input) const { return data + (pixel * inputs + input) * stride; }
+  // Filters lie far apart, one pixel from the next: what is needed soon is asked for beforehand.
+  template <int side, bool to_write>
+  void fetch(int64_t input, int64_t first, int64_t count) const {
+    for (int pixel = 0; input < inputs && pixel < side * side; pixel++)
+      for (int64_t c = 0; c < count; c += kLanes) __builtin_prefetch(at(pixel, input) + first + c, to_write);
+  }
 };
+
+constexpr int64_t kSoon = 4;  // rows
 
 // Tiles of `side` x `side` responses that cover maps, row by row, image by image.
 struct Tiles {
@@ -49,7 +57,10 @@ struct Matrices {
   float* data;
   int64_t rows, apart;
   Matrices(float* data, int64_t strips, int64_t rows) : data(data), rows(rows), apart((strips * rows + 1) * kLanes) {}
+  Matrices(float* data, const Matrices& like) : data(data), rows(like.rows), apart(like.apart) {}
   static int64_t size(int64_t strips, int64_t rows) { return n * n * (strips * rows + 1) * kLanes; }
+  // The part of them that begins at a strip and a row.
+  Matrices from(int64_t strip, int64_t row) const { return Matrices(at(0, strip, row), *this); }
   float* at(int64_t point, int64_t strip, int64_t row) const {
     return data + point * apart + (strip * rows + row) * kLanes;
   }
@@ -90,19 +101,22 @@ void transform_tile(const Maps<const T>& maps, const Corner& corner, const Matri
   });
 }
 
-// Transforms filters: a row for each input, zeros beyond the last; a column for each output of some strips.
+// Transforms filters: a row for each input from `begin` to `end`, zeros beyond the last; a column for each output of some
+// strips.
 template <int n, int side>
 void transform_filters(const Filters<const float>& filters, int64_t strip, int64_t count, int64_t begin, int64_t end,
                        const Matrices<n>& matrices) {
   const int64_t first = strip * kLanes, outputs = std::min(count * kLanes, filters.outputs - first);
-  for (int64_t input = begin; input < end; input++)
+  for (int64_t input = begin; input < end; input++) {
+    filters.template fetch<side, false>(input + kSoon, first, outputs);
     across(outputs, [&](int64_t c, auto lanes) {
       transform<Values<n, side, true>>(
           [&](int i, int j) INLINE_LAMBDA {
             return input < filters.inputs ? load(filters.at(i * side + j, input) + first + c, lanes) : Lanes{};
           },
-          matrices.put(c / kLanes, input));
+          matrices.put(c / kLanes, input - begin));
     });
+  }
 }
 
 // The same for filters that are turned by half a turn, a row for each output, a column for each input.
@@ -122,7 +136,7 @@ void transform_turned(const Filters<const float>& filters, int64_t strip, int64_
       for (int64_t o = 0; o < kLanes; o++)
         transform<Values<n, side, true>>(
             [&](int i, int j) INLINE_LAMBDA { return load(turned[o][i * side + j], All{}); },
-            matrices.put(s, first + o));
+            matrices.put(s, first - begin + o));
     }
 }
 
