@@ -1,5 +1,6 @@
 """The operations that networks spend their time in, each by what does it best on the device at hand."""
 
+from convnets.kernels.average_pool import average_pool
 from convnets.kernels.batch_norm import batch_norm, over_devices
 from convnets.kernels.choice import CHOICES, compiler_options, fuses_inference, implementation, select, use
 from convnets.kernels.convolution import convolution, transposed_convolution
@@ -8,6 +9,7 @@ from convnets.kernels.max_pool import max_pool
 
 __all__ = [
     "CHOICES",
+    "average_pool",
     "batch_norm",
     "compiler_options",
     "convolution",

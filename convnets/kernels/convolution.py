@@ -1,4 +1,4 @@
-"""Convolution and transposed convolution, with what may follow them in one pass: bias, residual and ReLU."""
+"""Convolution and transposed convolution, with what may follow them in one pass: factor, bias, residual and ReLU."""
 
 import jax
 import jax.numpy as jnp
@@ -21,18 +21,20 @@ def convolution(
     bias: Array | None = None,
     residual: Array | None = None,
     *,
+    factor: Array | None = None,
     stride: Pair = 1,
     padding: Padding = 0,
     dilation: Pair = 1,
     groups: int = 1,
     relu: bool = False,
 ) -> Array:
-    """`convolution(x, kernel) + bias + residual`, then `max(0, .)` if `relu`, in the type of `x`.
+    """`factor convolution(x, kernel) + bias + residual`, then `max(0, .)` if `relu`, in the type of `x`.
 
     Args:
       x: `[N, H, W, C]`, of any floating type.
-      kernel: `[h, w, C / groups, F]`; in a lower precision it is rounded to the type of `x`, and its gradient is not.
-      bias: `[F]`.
+      kernel: `[h, w, C / groups, F]`; in a lower precision it may be rounded to the type of `x`, and its gradient is
+        not.
+      bias, factor: `[F]`.
       residual: of the result's shape.
 
     Returns:
@@ -41,17 +43,19 @@ def convolution(
     Raises:
       InvalidValue: shapes that don't fit one another, or arrays that are not of floating point.
     """
-    check_floating("a convolution", x=x, kernel=kernel, bias=bias, residual=residual)
+    check_floating("a convolution", x=x, kernel=kernel, factor=factor, bias=bias, residual=residual)
     where = geometry(stride, padding, dilation, groups)
-    result = _check(x, kernel, bias, residual, where)
+    result = _check(x, kernel, factor, bias, residual, where)
     if residual is not None:
         residual = residual.astype(x.dtype)
     chosen = implementation()
     if chosen == "onednn" and _compiled(x, result.shape, kernel, where):
         if x.dtype == jnp.bfloat16 and not multiplies_bfloat16():
-            wide = x.astype(jnp.float32), kernel.astype(jnp.float32), _float32(bias), _float32(residual)
+            wide = (_float32(array) for array in (x, kernel, factor, bias, residual))
             return onednn.convolution(*wide, where, relu).astype(x.dtype)
-        return onednn.convolution(x, kernel, _float32(bias), residual, where, relu)
+        return onednn.convolution(x, kernel, _float32(factor), _float32(bias), residual, where, relu)
+    if factor is not None:
+        kernel = kernel * factor
     y = plain.convolution(x, kernel, where) if chosen == "plain" else pure_jax.convolution(x, kernel, **where._asdict())
     if bias is not None:
         y = y + bias.astype(x.dtype)
@@ -101,7 +105,7 @@ def transposed_convolution(
     ]
     shape = (x.shape[0], *side, kernel.shape[2])
     wide = jax.ShapeDtypeStruct(shape, x.dtype)
-    if min(side) < 1 or _check(wide, kernel, None, None, where).shape != x.shape:
+    if min(side) < 1 or _check(wide, kernel, None, None, None, where).shape != x.shape:
         raise InvalidValue(
             f"a transposed convolution of {x.shape} by kernel {kernel.shape} with stride {where.strides}, padding "
             f"{where.padding} and output padding {extra} has no result: output padding must be less than the stride, "
@@ -116,7 +120,12 @@ def transposed_convolution(
 
 
 def _check(
-    x: Array | jax.ShapeDtypeStruct, kernel: Array, bias: Array | None, residual: Array | None, where: Geometry
+    x: Array | jax.ShapeDtypeStruct,
+    kernel: Array,
+    factor: Array | None,
+    bias: Array | None,
+    residual: Array | None,
+    where: Geometry,
 ) -> jax.ShapeDtypeStruct:
     """The shape of the result."""
     try:
@@ -125,7 +134,8 @@ def _check(
         raise InvalidValue(
             f"a convolution of {x.shape} by kernel {kernel.shape} in {where.groups} groups does not fit: {error}"
         ) from None
-    for name, array, wanted in (("bias", bias, kernel.shape[-1:]), ("residual", residual, result.shape)):
+    each = kernel.shape[-1:]
+    for name, array, wanted in (("factor", factor, each), ("bias", bias, each), ("residual", residual, result.shape)):
         if array is not None and array.shape != wanted:
             raise InvalidValue(f"the {name} of a convolution has shape {array.shape}, and must have {wanted}")
     return result

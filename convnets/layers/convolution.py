@@ -72,15 +72,16 @@ class Convolution(nn.Module):
         bias = None
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
+        factor = None
         if norm is not None:
             factor, shift = norm
-            kernel = kernel * factor
             bias = shift if bias is None else bias * factor + shift
         return kernels.convolution(
             jnp.asarray(x, self.dtype),
             kernel,
             bias,
             None if residual is None else jnp.asarray(residual, self.dtype),
+            factor=factor,
             stride=self.stride,
             padding=self.padding,
             groups=self.groups,

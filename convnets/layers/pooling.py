@@ -1,6 +1,5 @@
 """Spatial pooling with padding written as numbers."""
 
-import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -25,7 +24,7 @@ def max_pool(x: Array, size: int, stride: int, padding: Padding = 0) -> Array:
     Raises:
       InvalidValue: a map smaller than a region.
     """
-    _sides(x, size, padding)
+    _check_size(x, size, padding)
     return kernels.max_pool(x, size, stride, padding)
 
 
@@ -42,8 +41,8 @@ def average_pool(x: Array, size: int, stride: int, padding: Padding = 0) -> Arra
     Raises:
       InvalidValue: a map smaller than a region.
     """
-    sides = _sides(x, size, padding)
-    return nn.avg_pool(_at_least_float32(x), (size, size), (stride, stride), sides).astype(x.dtype)
+    _check_size(x, size, padding)
+    return kernels.average_pool(x, size, stride, padding)
 
 
 def adaptive_average_pool(x: Array, size: int) -> Array:
@@ -76,10 +75,9 @@ def _region_means(length: int, size: int) -> np.ndarray:
     return means
 
 
-def _sides(x: Array, size: int, padding: Padding) -> list[tuple[int, int]]:
+def _check_size(x: Array, size: int, padding: Padding) -> None:
     before, after = (padding, padding) if isinstance(padding, int) else padding
     if min(x.shape[1:3]) + before + after < size:
         raise InvalidValue(
             f"a pool of {size} x {size} regions was given a map of {x.shape[1]} x {x.shape[2]}: use a larger image"
         )
-    return [(before, after)] * 2

@@ -9,13 +9,14 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 # Masked loads and stores, which only AVX-512 has, are not checked: loops over single numbers stand in for them.
 FLAGS = (
-    "-march=x86-64-v3 -O1 -g -fno-omit-frame-pointer "
+    "-march=x86-64-v3 -O0 -g -fno-omit-frame-pointer "
     "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-sanitize=vptr"
 )
 INSIDE = "CONVNETS_KERNELS_SANITIZED"
@@ -60,7 +61,7 @@ def run_all() -> None:
     import numpy as np
 
     from convnets.kernels.geometry import geometry
-    from convnets.kernels.onednn import batch_norm, library, matrix_product, max_pool
+    from convnets.kernels.onednn import batch_norm, library, matrix_product, max_pool, winograd
     from convnets.kernels.onednn import convolution as convolutions
     from convnets.kernels.onednn.relu_gradient import relu_gradient
 
@@ -113,9 +114,13 @@ def run_all() -> None:
     def convolve(shape: tuple[int, ...], kernel: Any, options: tuple[Any, ...], dtype: str, kernel_type: str) -> None:
         x, weights, where = array(shape, dtype), array(kernel, kernel_type), geometry(*options)
         bias = array(kernel[-1:])
-        y = run("convolution", lambda *arrays: convolutions.convolution(*arrays, where, False), x, weights, None, None)
-        run("convolution", lambda *arrays: convolutions.convolution(*arrays, where, True), x, weights, bias, y)
-        run("convolution", lambda *arrays: convolutions.convolution(*arrays, where, True), x, weights, bias, None)
+
+        def convolution(*arrays: Any, relu: bool = True) -> Any:
+            return convolutions.convolution(*arrays, where, relu)
+
+        y = run("convolution", partial(convolution, relu=False), x, weights, None, None, None)
+        run("convolution", convolution, x, weights, bias, bias, y)
+        run("convolution", convolution, x, weights, None, bias, None)
         run("convolution_input_gradient", lambda *a: convolutions.input_gradient(*a, where, shape), y, weights)
         result = jax.ShapeDtypeStruct(weights.shape, weights.dtype)
         run("convolution_kernel_gradient", lambda *a: convolutions.kernel_gradient(*a, where, result), x, y)
@@ -148,6 +153,7 @@ def run_all() -> None:
                 max_pools((2, *sides, channels), dtype, size, stride, padding)
         max_pools((3, 29, 31, 33), dtype, 3, 2, ((1, 1), (1, 1)))
 
+        winograd.points = lambda *_: 0
         for shape, kernel, options in (
             ((1, 1, 1, 1), (1, 1, 1, 1), (1, 0, 1, 1)),
             ((2, 5, 4, 3), (1, 1, 3, 17), (2, 0, 1, 1)),
@@ -159,6 +165,16 @@ def run_all() -> None:
         ):
             for kernel_type in {"float32", dtype}:
                 convolve(shape, kernel, options, dtype, kernel_type)
+
+        for points in (6, 9) if dtype == "bfloat16" else (6,):
+            winograd.points = lambda *_, points=points: points
+            for shape, kernel, options in (
+                ((1, 1, 1, 1), (3, 3, 1, 1), (1, 1, 1, 1)),
+                ((2, 5, 17, 34), (5, 5, 17, 18), (1, ((0, 3), (2, 0)), 1, 2)),
+                ((3, 7, 8, 130), (3, 3, 130, 150), (1, 2, 1, 1)),
+                ((3, 61, 63, 16), (3, 3, 16, 33), (1, 1, 1, 1)),
+            ):
+                convolve(shape, kernel, options, dtype, "float32")
 
         for sizes in ((1, 1, 1), (3, 17, 5), (64, 1, 33), (130, 70, 1), (65, 300, 129)):
             products(*sizes, dtype)

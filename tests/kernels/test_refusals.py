@@ -31,6 +31,7 @@ CONVOLUTIONS = {
     "no dilation": ((2, 5, 5, 4), KERNEL, {"dilation": (1, 0)}, "dilation"),
     "no groups": ((2, 5, 5, 4), KERNEL, {"groups": 0}, "groups 0"),
     "a bias of another length": ((2, 5, 5, 4), KERNEL, {"bias": maps(4)}, r"bias .*\(4,\), and must have \(6,\)"),
+    "a factor of another length": ((2, 5, 5, 4), KERNEL, {"factor": maps(4)}, r"factor .*must have \(6,\)"),
     "a bias of two axes": ((2, 5, 5, 4), KERNEL, {"bias": maps(1, 6)}, r"\(1, 6\), and must have \(6,\)"),
     "a residual of another size": ((2, 5, 5, 4), KERNEL, {"residual": maps(2, 5, 5, 6)}, r"must have \(2, 3, 3, 6\)"),
     "a residual to be broadcast": ((2, 5, 5, 4), KERNEL, {"residual": maps(1, 3, 3, 6)}, r"must have \(2, 3, 3, 6\)"),

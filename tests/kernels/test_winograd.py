@@ -106,7 +106,7 @@ def test_large_maps_and_kernels_are_right(problem, points, types):
 
 
 def test_the_same_bits_come_again_on_any_number_of_threads(monkeypatch):
-    problem = LARGE["many tiles, in several blocks"]
+    problem = LARGE["many tiles, in more than one block"]
     arrays = arrays_of(problem)
     results = []
     for threads in (1, 2, 2, 3):

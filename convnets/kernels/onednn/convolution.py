@@ -21,21 +21,27 @@ Shape = tuple[int, ...]
 _Array = Array | jax.ShapeDtypeStruct
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+@partial(jax.custom_vjp, nondiff_argnums=(5, 6))
 def convolution(
-    x: Array, kernel: Array, bias: Array | None, residual: Array | None, geometry: Geometry, relu: bool
+    x: Array,
+    kernel: Array,
+    factor: Array | None,
+    bias: Array | None,
+    residual: Array | None,
+    geometry: Geometry,
+    relu: bool,
 ) -> Array:
-    """`convolution(x, kernel) + bias + residual`, then ReLU if asked, all in one pass over the result.
+    """`factor convolution(x, kernel) + bias + residual`, then ReLU if asked, all in one pass over the result.
 
     Args:
       x: `[N, H, W, C]`, float32 or bfloat16.
       kernel: `[h, w, C / groups, F]`, float32 or the type of `x`.
-      bias: `[F]`, float32.
+      factor, bias: `[F]`, float32.
       residual: `[N, ..., F]`, of the type of `x`.
     """
     result = jax.eval_shape(lambda: plain.convolution(x, kernel, geometry))
     name, attributes = _kernel("forward", x, kernel, result, geometry)
-    return call(name, result, x, kernel, bias, residual, **attributes, relu=relu)
+    return call(name, result, x, kernel, factor, bias, residual, **attributes, relu=relu)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -54,24 +60,33 @@ def kernel_gradient(x: Array, dy: Array, geometry: Geometry, result: jax.ShapeDt
 
 
 def _forward(
-    x: Array, kernel: Array, bias: Array | None, residual: Array | None, geometry: Geometry, relu: bool
+    x: Array,
+    kernel: Array,
+    factor: Array | None,
+    bias: Array | None,
+    residual: Array | None,
+    geometry: Geometry,
+    relu: bool,
 ) -> tuple[Array, Any]:
-    y = convolution(x, kernel, bias, residual, geometry, relu)
-    return y, (x, kernel, bias, residual is not None, y if relu else None)
+    # Where gradients are wanted the factor is one of the kernel's.
+    scaled = kernel if factor is None else kernel * factor
+    y = convolution(x, scaled, None, bias, residual, geometry, relu)
+    return y, (x, kernel, factor, bias, residual is not None, y if relu else None)
 
 
-def _backward(geometry: Geometry, relu: bool, kept: Any, dy: Array) -> tuple[Array, Array, Array | None, Array | None]:
-    x, kernel, bias, has_residual, y = kept
+def _backward(geometry: Geometry, relu: bool, kept: Any, dy: Array) -> tuple[Array | None, ...]:
+    x, kernel, factor, bias, has_residual, y = kept
     if relu:
         dy, sums = relu_gradient(dy, y)
     elif bias is not None:
         sums = jnp.sum(dy, axis=(0, 1, 2), dtype=jnp.float32)
-    return (
-        input_gradient(dy, kernel, geometry, x.shape),
-        kernel_gradient(x, dy, geometry, jax.ShapeDtypeStruct(kernel.shape, kernel.dtype)),
-        None if bias is None else sums,
-        dy if has_residual else None,
-    )
+    dx = input_gradient(dy, kernel if factor is None else kernel * factor, geometry, x.shape)
+    dkernel = kernel_gradient(x, dy, geometry, jax.ShapeDtypeStruct(kernel.shape, kernel.dtype))
+    dfactor = None
+    if factor is not None:
+        dfactor = jnp.sum(dkernel * kernel, axis=(0, 1, 2), dtype=jnp.float32)
+        dkernel = dkernel * factor
+    return dx, dkernel, dfactor, None if bias is None else sums, dy if has_residual else None
 
 
 def _input_forward(dy: Array, kernel: Array, geometry: Geometry, shape: Shape) -> tuple[Array, Any]:
@@ -80,7 +95,7 @@ def _input_forward(dy: Array, kernel: Array, geometry: Geometry, shape: Shape) -
 
 def _input_backward(geometry: Geometry, shape: Shape, kept: Any, ddx: Array) -> tuple[Array, Array]:
     dy, kernel = kept
-    ddy = convolution(ddx, kernel, None, None, geometry, False)
+    ddy = convolution(ddx, kernel, None, None, None, geometry, False)
     return ddy, kernel_gradient(ddx, dy, geometry, jax.ShapeDtypeStruct(kernel.shape, kernel.dtype))
 
 
@@ -92,7 +107,7 @@ def _kernel_backward(
     geometry: Geometry, result: jax.ShapeDtypeStruct, kept: Any, ddkernel: Array
 ) -> tuple[Array, Array]:
     x, dy = kept
-    return input_gradient(dy, ddkernel, geometry, x.shape), convolution(x, ddkernel, None, None, geometry, False)
+    return input_gradient(dy, ddkernel, geometry, x.shape), convolution(x, ddkernel, None, None, None, geometry, False)
 
 
 convolution.defvjp(_forward, _backward)

@@ -5,7 +5,7 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "relu.h"
+#include "runtime.h"
 
 namespace convnets {
 
@@ -21,7 +21,7 @@ enum class Pass { kForward, kInputGradient, kKernelGradient };
 // A primitive ready to run, and the layout in which it wants the kernel, which is never HWIO.
 struct Plan {
   primitive run;
-  memory::desc x, y, bias, kernel, kernel_hwio, scratch;
+  memory::desc x, y, vector, kernel, kernel_hwio, scratch;
   primitive arrange;  // HWIO to oneDNN's layout, or for the kernel's gradient back
   memory::desc arrange_scratch;
   bool arranged = false;
@@ -44,8 +44,27 @@ dnnl::primitive_attr own_scratch() {
   return attributes;
 }
 
-template <class Buffers>
-std::unique_ptr<Plan> make_plan(Pass pass, const Buffers& shape, const Geometry& geometry) {
+// What a convolution is between, whichever of its three passes is run; and what follows the forward one, null if nothing.
+struct Operands {
+  Integers x, kernel, y;
+  Type type, kernel_type;
+  void *x_data, *kernel_data, *y_data;
+  void *factor = nullptr, *bias = nullptr, *residual = nullptr;
+  bool relu = false;
+};
+
+// Factor, bias, residual and ReLU. oneDNN's own ReLU makes a NaN zero, and a run that diverges must be seen to: its PReLU
+// with nothing below zero keeps it.
+dnnl::post_ops what_follows(const Operands& operands, const Plan& plan) {
+  dnnl::post_ops after;
+  if (operands.factor) after.append_binary(dnnl::algorithm::binary_mul, plan.vector);
+  if (operands.bias) after.append_binary(dnnl::algorithm::binary_add, plan.vector);
+  if (operands.residual) after.append_binary(dnnl::algorithm::binary_add, plan.y);
+  if (operands.relu) after.append_prelu(0);
+  return after;
+}
+
+std::unique_ptr<Plan> make_plan(Pass pass, const Operands& shape, const Geometry& geometry) {
   auto plan = std::make_unique<Plan>();
   auto [x, kernel, y] = std::tie(shape.x, shape.kernel, shape.y);
   int64_t groups = geometry.groups, features = kernel[3];
@@ -62,15 +81,11 @@ std::unique_ptr<Plan> make_plan(Pass pass, const Buffers& shape, const Geometry&
   memory::desc wanted(kernel_shape, pass == Pass::kKernelGradient ? shape.kernel_type : shape.type, Tag::any);
 
   dnnl::primitive_attr attributes = own_scratch();
-  if (pass == Pass::kForward) {
-    dnnl::post_ops after;
-    if (shape.has_residual) after.append_binary(dnnl::algorithm::binary_add, plan->y);
-    attributes.set_post_ops(after);
-  }
-  if (shape.has_bias) plan->bias = memory::desc({features}, Type::f32, Tag::a);
+  plan->vector = memory::desc({1, features, 1, 1}, Type::f32, Tag::nhwc);
+  if (pass == Pass::kForward) attributes.set_post_ops(what_follows(shape, *plan));
   dnnl::convolution_forward::primitive_desc forward(
       cpu(), dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct, plan->x,
-      memory::desc(kernel_shape, shape.type, Tag::any), plan->bias, plan->y, geometry.strides, geometry.dilation,
+      memory::desc(kernel_shape, shape.type, Tag::any), memory::desc(), plan->y, geometry.strides, geometry.dilation,
       geometry.before, geometry.after, attributes);
   if (pass == Pass::kForward) {
     plan->run = dnnl::convolution_forward(forward);
@@ -103,14 +118,6 @@ std::unique_ptr<Plan> make_plan(Pass pass, const Buffers& shape, const Geometry&
   return plan;
 }
 
-// What a convolution is between, whichever of its three passes is run.
-struct Operands {
-  Integers x, kernel, y;
-  Type type, kernel_type;
-  bool has_bias, has_residual;
-  void *x_data, *kernel_data, *y_data, *bias_data, *residual_data;
-};
-
 // Plans are made once and never thrown away; a program has as many as it has different convolutions.
 const Plan& plan_for(Pass pass, const Operands& operands, Integers strides, Integers padding, Integers dilation,
                      int64_t groups, int64_t threads) {
@@ -119,8 +126,10 @@ const Plan& plan_for(Pass pass, const Operands& operands, Integers strides, Inte
   Key key{static_cast<int64_t>(pass),
           static_cast<int64_t>(operands.type),
           static_cast<int64_t>(operands.kernel_type),
-          operands.has_bias,
-          operands.has_residual,
+          operands.factor != nullptr,
+          operands.bias != nullptr,
+          operands.residual != nullptr,
+          operands.relu,
           groups,
           threads};
   for (auto numbers : {operands.x, operands.kernel, operands.y, strides, padding, dilation}) key.add(numbers);
@@ -145,10 +154,15 @@ void run(Pass pass, const Operands& operands, const Plan& plan) {
   std::unordered_map<int, memory> arguments{{DNNL_ARG_SCRATCHPAD, scratchpad}};
   if (pass == Pass::kForward) {
     arguments.insert({{DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, kernel}, {DNNL_ARG_DST, y}});
-    if (operands.has_bias) arguments.insert({DNNL_ARG_BIAS, memory(plan.bias, cpu(), operands.bias_data)});
-    if (operands.has_residual)
-      arguments.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1,
-                        memory(plan.y, cpu(), operands.residual_data)});
+    static float below_zero = 0;
+    int count = 0;
+    auto follow = [&](int as, const memory::desc& description, void* data) {
+      if (data) arguments.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(count++) | as, memory(description, cpu(), data)});
+    };
+    follow(DNNL_ARG_SRC_1, plan.vector, operands.factor);
+    follow(DNNL_ARG_SRC_1, plan.vector, operands.bias);
+    follow(DNNL_ARG_SRC_1, plan.y, operands.residual);
+    follow(DNNL_ARG_WEIGHTS, memory::desc({1, 1, 1, 1}, Type::f32, Tag::nhwc), operands.relu ? &below_zero : nullptr);
   } else if (pass == Pass::kInputGradient) {
     arguments.insert({{DNNL_ARG_DIFF_SRC, x}, {DNNL_ARG_WEIGHTS, kernel}, {DNNL_ARG_DIFF_DST, y}});
   } else {
@@ -160,34 +174,29 @@ void run(Pass pass, const Operands& operands, const Plan& plan) {
   stream().wait();
 }
 
-// Runs a pass, and then whatever is to be done to its result in the same turn.
-template <class Then>
 ffi::Error convolve(Pass pass, const Operands& operands, Integers strides, Integers padding, Integers dilation,
-                    int64_t groups, int64_t threads, Then then) {
+                    int64_t groups, int64_t threads) {
   return guarded("convolution", [&] {
     Turn turn(threads);
     run(pass, operands, plan_for(pass, operands, strides, padding, dilation, groups, threads));
-    then();
   });
 }
 
-ffi::Error Forward(Buffer x, Buffer kernel, Buffer bias, Buffer residual, Result y, Integers strides, Integers padding,
-                   Integers dilation, int64_t groups, bool relu, int64_t threads) {
+ffi::Error Forward(Buffer x, Buffer kernel, Buffer factor, Buffer bias, Buffer residual, Result y, Integers strides,
+                   Integers padding, Integers dilation, int64_t groups, bool relu, int64_t threads) {
   Operands operands{x.dimensions(),
                     kernel.dimensions(),
                     y->dimensions(),
                     type_of(x.element_type()),
                     type_of(kernel.element_type()),
-                    !empty(bias),
-                    !empty(residual),
                     x.untyped_data(),
                     kernel.untyped_data(),
                     y->untyped_data(),
-                    bias.untyped_data(),
-                    residual.untyped_data()};
-  return convolve(Pass::kForward, operands, strides, padding, dilation, groups, threads, [&] {
-    if (relu) rectify(y, threads);
-  });
+                    given<void>(factor),
+                    given<void>(bias),
+                    given<void>(residual),
+                    relu};
+  return convolve(Pass::kForward, operands, strides, padding, dilation, groups, threads);
 }
 
 ffi::Error InputGradient(Buffer dy, Buffer kernel, Result dx, Integers strides, Integers padding, Integers dilation,
@@ -197,14 +206,10 @@ ffi::Error InputGradient(Buffer dy, Buffer kernel, Result dx, Integers strides, 
                     dy.dimensions(),
                     type_of(dy.element_type()),
                     type_of(kernel.element_type()),
-                    false,
-                    false,
                     dx->untyped_data(),
                     kernel.untyped_data(),
-                    dy.untyped_data(),
-                    nullptr,
-                    nullptr};
-  return convolve(Pass::kInputGradient, operands, strides, padding, dilation, groups, threads, [] {});
+                    dy.untyped_data()};
+  return convolve(Pass::kInputGradient, operands, strides, padding, dilation, groups, threads);
 }
 
 ffi::Error KernelGradient(Buffer x, Buffer dy, Result dkernel, Integers strides, Integers padding, Integers dilation,
@@ -214,14 +219,10 @@ ffi::Error KernelGradient(Buffer x, Buffer dy, Result dkernel, Integers strides,
                     dy.dimensions(),
                     type_of(x.element_type()),
                     type_of(dkernel->element_type()),
-                    false,
-                    false,
                     x.untyped_data(),
                     dkernel->untyped_data(),
-                    dy.untyped_data(),
-                    nullptr,
-                    nullptr};
-  return convolve(Pass::kKernelGradient, operands, strides, padding, dilation, groups, threads, [] {});
+                    dy.untyped_data()};
+  return convolve(Pass::kKernelGradient, operands, strides, padding, dilation, groups, threads);
 }
 
 }  // namespace
@@ -231,6 +232,7 @@ ffi::Error KernelGradient(Buffer x, Buffer dy, Result dkernel, Integers strides,
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(convolution_forward, Forward,
                               ffi::Ffi::Bind()
+                                  .Arg<Buffer>()
                                   .Arg<Buffer>()
                                   .Arg<Buffer>()
                                   .Arg<Buffer>()

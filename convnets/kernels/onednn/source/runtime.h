@@ -62,6 +62,12 @@ T* data(const Buffer& buffer) {
   return static_cast<T*>(buffer.untyped_data());
 }
 
+// Null for one that was left out.
+template <class T>
+T* given(const Buffer& buffer) {
+  return empty(buffer) ? nullptr : static_cast<T*>(buffer.untyped_data());
+}
+
 template <class T>
 T* data(Result& result) {
   return static_cast<T*>(result->untyped_data());

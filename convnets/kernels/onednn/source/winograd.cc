@@ -55,15 +55,14 @@ ffi::Error for_groups(const Shape& shape, int64_t points, ffi::DataType type, in
   });
 }
 
-ffi::Error Forward(Buffer x, Buffer kernel, Buffer bias, Buffer residual, Result y, Integers padding, int64_t groups,
-                   bool relu, int64_t points, int64_t threads) {
+ffi::Error Forward(Buffer x, Buffer kernel, Buffer factor, Buffer bias, Buffer residual, Result y, Integers padding,
+                   int64_t groups, bool relu, int64_t points, int64_t threads) {
   const Shape shape{x.dimensions(), kernel.dimensions(), y->dimensions(), padding, groups};
   return for_groups(shape, points, x.element_type(), threads, [&](int64_t group, auto n, auto side, auto* map) {
     using T = std::remove_pointer_t<decltype(map)>;
     const auto filters = filters_of<const float>(data<float>(kernel), shape, group);
-    const int64_t first = group * filters.outputs;
-    const After<T> after{empty(bias) ? nullptr : data<float>(bias) + first,
-                         empty(residual) ? nullptr : data<T>(residual) + first, relu};
+    After<T> after{given<float>(factor), given<float>(bias), given<T>(residual), relu};
+    after.skip(group * filters.outputs);
     filter<n, side, T>(
         group_of<const T>(data<T>(x), shape.x, groups, group), shape.x[0], padding[0], padding[2],
         [&](auto... where) { transform_filters<n, side>(filters, where...); }, after,
@@ -80,7 +79,7 @@ ffi::Error InputGradient(Buffer dy, Buffer kernel, Result dx, Integers padding, 
     filter<n, side, T>(
         group_of<const T>(data<T>(dy), shape.y, groups, group), shape.y[0], side - 1 - padding[0],
         side - 1 - padding[2], [&](auto... where) { transform_turned<n, side>(filters, where...); },
-        After<T>{nullptr, nullptr, false}, group_of(data<T>(dx), shape.x, groups, group), threads);
+        After<T>{}, group_of(data<T>(dx), shape.x, groups, group), threads);
   });
 }
 
@@ -101,6 +100,7 @@ ffi::Error KernelGradient(Buffer x, Buffer dy, Result dkernel, Integers padding,
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(winograd_forward, Forward,
                               ffi::Ffi::Bind()
+                                  .Arg<Buffer>()
                                   .Arg<Buffer>()
                                   .Arg<Buffer>()
                                   .Arg<Buffer>()

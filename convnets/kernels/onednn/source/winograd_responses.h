@@ -11,12 +11,18 @@ namespace convnets {
 constexpr int64_t kNear = 768 << 10;  // bytes that stay in a core's cache beside others
 constexpr int64_t kShared = 4 << 20;  // and in the cache of all cores
 
-// What follows the convolution of one group.
+// What follows the convolution of one group, null if nothing.
 template <class T>
 struct After {
-  const float* bias;
-  const T* residual;  // as the result lies
-  bool relu;
+  const float *factor = nullptr, *bias = nullptr;
+  const T* residual = nullptr;  // as the result lies
+  bool relu = false;
+
+  void skip(int64_t features) {
+    factor = factor ? factor + features : nullptr;
+    bias = bias ? bias + features : nullptr;
+    residual = residual ? residual + features : nullptr;
+  }
 };
 
 // The responses of a tile at a corner, for `count` strips of features from `strip` on, from row `row` of the matrices.
@@ -27,12 +33,13 @@ void respond(const Matrices<n>& matrices, int64_t row, const Corner& corner, con
   const int64_t down = std::min<int64_t>(side, y.height - corner.y), right = std::min<int64_t>(side, y.width - corner.x);
   const int64_t first = strip * kLanes;
   across(std::min(count * kLanes, y.channels - first), [&](int64_t c, auto lanes) {
+    const Lanes factor = after.factor ? load(after.factor + first + c, lanes) : Lanes{} + 1;
     const Lanes bias = after.bias ? load(after.bias + first + c, lanes) : Lanes{};
     T* out = y.at(corner.image, corner.y, corner.x) + first + c;
     transform<Transform>(matrices.get(c / kLanes, row), [&](int i, int j, Lanes value) INLINE_LAMBDA {
       if (i >= down || j >= right) return;
       T* to = out + (i * y.width + j) * y.stride;
-      value += bias;
+      value = value * factor + bias;
       if (after.residual) value += load(after.residual + (to - y.data), lanes);
       if (after.relu) value = value < 0 ? Lanes{} : value;
       store(to, value, lanes);

@@ -83,7 +83,11 @@ constexpr float at_pair = static_cast<float>(
                            value<n>(product<n>(Without::kPair, which),
                                     negative ? -Points<n>::pair[which] : Points<n>::pair[which])));
 
+#ifdef __SANITIZE_ADDRESS__  // whose checks of so much code in one piece take minutes to compile
+#define INLINE_LAMBDA
+#else
 #define INLINE_LAMBDA __attribute__((always_inline))
+#endif
 #define INLINE inline INLINE_LAMBDA
 
 // Calls `work` with each of 0 ... count - 1 as a constant.
