@@ -5,6 +5,7 @@ from convnets.kernels.batch_norm import batch_norm, over_devices
 from convnets.kernels.choice import CHOICES, compiler_options, fuses_inference, implementation, select, use
 from convnets.kernels.convolution import convolution, transposed_convolution
 from convnets.kernels.fully_connected import fully_connected
+from convnets.kernels.local_response_norm import local_response_norm
 from convnets.kernels.max_pool import max_pool
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "fully_connected",
     "fuses_inference",
     "implementation",
+    "local_response_norm",
     "max_pool",
     "over_devices",
     "select",

@@ -32,3 +32,12 @@ def max_pool(x: Array, size: int, stride: int, padding: Sides) -> Array:
     """`[N, H, W, C] -> [N, (H + padding - size) // stride + 1, ..., C]`."""
     everywhere = (0, 0), *padding, (0, 0)
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, size, size, 1), (1, stride, stride, 1), everywhere)
+
+
+def local_response_norm(x: Array, size: int, bias: float, alpha: float, beta: float) -> Array:
+    """`[..., C] -> [..., C]`, computed in float32."""
+    responses = x.astype(jnp.float32)
+    reach, channels = size // 2, x.shape[-1]
+    squares = jnp.pad(jnp.square(responses), [(0, 0)] * (x.ndim - 1) + [(reach, reach)])
+    neighbours = sum(lax.slice_in_dim(squares, i, i + channels, axis=-1) for i in range(size))
+    return (responses * (bias + alpha * neighbours) ** -beta).astype(x.dtype)

@@ -1,8 +1,9 @@
 """Local response normalization (Krizhevsky, Sutskever and Hinton, NIPS 2012, section 3.3)."""
 
 import flax.linen as nn
-import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
+
+from convnets import kernels
 
 
 class LocalResponseNorm(nn.Module):
@@ -23,9 +24,4 @@ class LocalResponseNorm(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """`[N, H, W, C] -> [N, H, W, C]`, of the same type; computed in float32."""
-        responses = x.astype(jnp.float32)
-        reach = self.size // 2
-        squares = jnp.pad(jnp.square(responses), [(0, 0), (0, 0), (0, 0), (reach, reach)])
-        channels = x.shape[-1]
-        neighbours = sum(lax.slice_in_dim(squares, i, i + channels, axis=3) for i in range(self.size))
-        return (responses * (self.bias + self.alpha * neighbours) ** -self.beta).astype(x.dtype)
+        return kernels.local_response_norm(x, size=self.size, bias=self.bias, alpha=self.alpha, beta=self.beta)

@@ -83,8 +83,9 @@ def default_config() -> ConfigDict:
             "checkpoint": {"every": "", "keep": 2},
             "log": {"every": "50 steps"},
             "loader": {"threads": 2, "buffer": 8},
-            # On CPU only. kernels: "onednn" (compiled for this machine), "xla", or "auto", the former where it can be
-            # had. keep_memory: training keeps the memory that a step frees, for the next one.
+            # On CPU only. kernels: "onednn" (compiled for this machine), "direct" (the same without minimal filtering),
+            # "xla", or "auto", the first where it can be had. keep_memory: training keeps the memory that a step frees,
+            # for the next one.
             "cpu": {"kernels": "auto", "keep_memory": True},
         }
     )

@@ -32,6 +32,8 @@ KERNELS = (
     "max_pool",
     "max_pool_gradient",
     "relu_gradient",
+    "local_response_norm",
+    "local_response_norm_gradient",
 )
 
 
