@@ -44,7 +44,8 @@ dnnl::primitive_attr own_scratch() {
   return attributes;
 }
 
-// What a convolution is between, whichever of its three passes is run; and what follows the forward one, null if nothing.
+// What a convolution is between, whichever of its three passes is run; and what follows the forward one, null if
+// nothing.
 struct Operands {
   Integers x, kernel, y;
   Type type, kernel_type;
@@ -53,8 +54,8 @@ struct Operands {
   bool relu = false;
 };
 
-// Factor, bias, residual and ReLU. oneDNN's own ReLU makes a NaN zero, and a run that diverges must be seen to: its PReLU
-// with nothing below zero keeps it.
+// Factor, bias, residual and ReLU. oneDNN's own ReLU makes a NaN zero, and a run that diverges must be seen to: its
+// PReLU with nothing below zero keeps it.
 dnnl::post_ops what_follows(const Operands& operands, const Plan& plan) {
   dnnl::post_ops after;
   if (operands.factor) after.append_binary(dnnl::algorithm::binary_mul, plan.vector);
@@ -92,16 +93,16 @@ std::unique_ptr<Plan> make_plan(Pass pass, const Operands& shape, const Geometry
     plan->kernel = forward.weights_desc();
     plan->scratch = forward.scratchpad_desc();
   } else if (pass == Pass::kInputGradient) {
-    dnnl::convolution_backward_data::primitive_desc backward(
-        cpu(), dnnl::algorithm::convolution_direct, plan->x, wanted, plan->y, geometry.strides, geometry.dilation,
-        geometry.before, geometry.after, forward, attributes);
+    dnnl::convolution_backward_data::primitive_desc backward(cpu(), dnnl::algorithm::convolution_direct, plan->x,
+                                                             wanted, plan->y, geometry.strides, geometry.dilation,
+                                                             geometry.before, geometry.after, forward, attributes);
     plan->run = dnnl::convolution_backward_data(backward);
     plan->kernel = backward.weights_desc();
     plan->scratch = backward.scratchpad_desc();
   } else {
-    dnnl::convolution_backward_weights::primitive_desc backward(
-        cpu(), dnnl::algorithm::convolution_direct, plan->x, wanted, plan->y, geometry.strides, geometry.dilation,
-        geometry.before, geometry.after, forward, attributes);
+    dnnl::convolution_backward_weights::primitive_desc backward(cpu(), dnnl::algorithm::convolution_direct, plan->x,
+                                                                wanted, plan->y, geometry.strides, geometry.dilation,
+                                                                geometry.before, geometry.after, forward, attributes);
     plan->run = dnnl::convolution_backward_weights(backward);
     plan->kernel = backward.diff_weights_desc();
     plan->scratch = backward.scratchpad_desc();
@@ -227,8 +228,7 @@ ffi::Error KernelGradient(Buffer x, Buffer dy, Result dkernel, Integers strides,
 
 }  // namespace
 
-#define GEOMETRY \
-  Attr<Integers>("strides").Attr<Integers>("padding").Attr<Integers>("dilation").Attr<int64_t>("groups")
+#define GEOMETRY Attr<Integers>("strides").Attr<Integers>("padding").Attr<Integers>("dilation").Attr<int64_t>("groups")
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(convolution_forward, Forward,
                               ffi::Ffi::Bind()

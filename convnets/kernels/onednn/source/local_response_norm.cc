@@ -27,7 +27,8 @@ Lanes root(Lanes x) {
 // Numbers of one position, zeros on both sides of them.
 class Row {
  public:
-  Row(int64_t channels, int64_t reach) : numbers_(reach + channels + reach + kLanes), reach_(reach), channels_(channels) {}
+  Row(int64_t channels, int64_t reach)
+      : numbers_(reach + channels + reach + kLanes), reach_(reach), channels_(channels) {}
   void put(int64_t c, Lanes value) {
     store(numbers_.data() + reach_ + c, value, First{std::min(kLanes, channels_ - c)});
   }

@@ -23,8 +23,12 @@ const Product& product_for(const Buffer& a, const Buffer& b, const Buffer& bias,
                            bool transpose_b, int64_t threads) {
   static std::mutex mutex;
   static auto* products = new std::unordered_map<std::string, std::unique_ptr<Product>>();
-  Key key{static_cast<int64_t>(a.element_type()), static_cast<int64_t>(c->element_type()), transpose_a, transpose_b,
-          !empty(bias), threads};
+  Key key{static_cast<int64_t>(a.element_type()),
+          static_cast<int64_t>(c->element_type()),
+          transpose_a,
+          transpose_b,
+          !empty(bias),
+          threads};
   key.add(a.dimensions());
   key.add(b.dimensions());
   std::lock_guard<std::mutex> lock(mutex);

@@ -1,6 +1,7 @@
-// Convolutions of 3x3 and 5x5 filters at stride 1, and their two gradients, by Winograd's minimal filtering: maps are cut
-// into overlapping tiles, tiles and filters are transformed, and at each point the filters are one matrix product over all
-// channels. All is computed in float32, whatever the type of the maps. `points` is 6, or 9 for maps of bfloat16.
+// Convolutions of 3x3 and 5x5 filters at stride 1, and their two gradients, by Winograd's minimal filtering: maps are
+// cut into overlapping tiles, tiles and filters are transformed, and at each point the filters are one matrix product
+// over all channels. All is computed in float32, whatever the type of the maps. `points` is 6, or 9 for maps of
+// bfloat16.
 #include "winograd_gradient.h"
 #include "winograd_responses.h"
 
@@ -63,10 +64,9 @@ ffi::Error Forward(Buffer x, Buffer kernel, Buffer factor, Buffer bias, Buffer r
     const auto filters = filters_of<const float>(data<float>(kernel), shape, group);
     After<T> after{given<float>(factor), given<float>(bias), given<T>(residual), relu};
     after.skip(group * filters.outputs);
-    filter<n, side, T>(
-        group_of<const T>(data<T>(x), shape.x, groups, group), shape.x[0], padding[0], padding[2],
-        [&](auto... where) { transform_filters<n, side>(filters, where...); }, after,
-        group_of(data<T>(y), shape.y, groups, group), threads);
+    const Convolution<n, side, T> one(group_of<const T>(data<T>(x), shape.x, groups, group), shape.x[0], padding[0],
+                                      padding[2], after, group_of(data<T>(y), shape.y, groups, group), threads);
+    convolve(one, [&](auto... where) { transform_filters<n, side>(filters, where...); });
   });
 }
 
@@ -76,10 +76,10 @@ ffi::Error InputGradient(Buffer dy, Buffer kernel, Result dx, Integers padding, 
   return for_groups(shape, points, dy.element_type(), threads, [&](int64_t group, auto n, auto side, auto* map) {
     using T = std::remove_pointer_t<decltype(map)>;
     const auto filters = filters_of<const float>(data<float>(kernel), shape, group);
-    filter<n, side, T>(
-        group_of<const T>(data<T>(dy), shape.y, groups, group), shape.y[0], side - 1 - padding[0],
-        side - 1 - padding[2], [&](auto... where) { transform_turned<n, side>(filters, where...); },
-        After<T>{}, group_of(data<T>(dx), shape.x, groups, group), threads);
+    const Convolution<n, side, T> one(group_of<const T>(data<T>(dy), shape.y, groups, group), shape.y[0],
+                                      side - 1 - padding[0], side - 1 - padding[2], After<T>{},
+                                      group_of(data<T>(dx), shape.x, groups, group), threads);
+    convolve(one, [&](auto... where) { transform_turned<n, side>(filters, where...); });
   });
 }
 
@@ -88,9 +88,9 @@ ffi::Error KernelGradient(Buffer x, Buffer dy, Result dkernel, Integers padding,
   const Shape shape{x.dimensions(), dkernel->dimensions(), dy.dimensions(), padding, groups};
   return for_groups(shape, points, x.element_type(), threads, [&](int64_t group, auto n, auto side, auto* map) {
     using T = std::remove_pointer_t<decltype(map)>;
-    filter_gradient<n, side, T>(group_of<const T>(data<T>(x), shape.x, groups, group),
-                                group_of<const T>(data<T>(dy), shape.y, groups, group), shape.x[0], padding[0],
-                                padding[2], filters_of(data<float>(dkernel), shape, group), threads);
+    find_gradient(FilterGradient<n, side, T>(
+        group_of<const T>(data<T>(x), shape.x, groups, group), group_of<const T>(data<T>(dy), shape.y, groups, group),
+        shape.x[0], padding[0], padding[2], filters_of(data<float>(dkernel), shape, group), threads));
   });
 }
 

@@ -66,14 +66,12 @@ struct Matrices {
   }
   // For `transform`: takes values to a row of a strip, gives values from it.
   auto put(int64_t strip, int64_t row) const {
-    return [out = at(0, strip, row), apart = apart](int i, int j, Lanes value) INLINE_LAMBDA {
-      store(out + (i * n + j) * apart, value, All{});
-    };
+    return [out = at(0, strip, row), apart = apart](int i, int j, Lanes value)
+               INLINE_LAMBDA { store(out + (i * n + j) * apart, value, All{}); };
   }
   auto get(int64_t strip, int64_t row) const {
-    return [in = at(0, strip, row), apart = apart](int i, int j) INLINE_LAMBDA {
-      return load(in + (i * n + j) * apart, All{});
-    };
+    return [in = at(0, strip, row), apart = apart](int i, int j)
+               INLINE_LAMBDA { return load(in + (i * n + j) * apart, All{}); };
   }
 };
 
@@ -82,14 +80,12 @@ template <class Transform, int n, class T>
 void transform_tile(const Maps<const T>& maps, const Corner& corner, const Matrices<n>& matrices, int64_t row) {
   constexpr int side = Transform::from;
   const int64_t line = maps.width * maps.stride;
-  const bool whole =
-      corner.y >= 0 && corner.x >= 0 && corner.y + side <= maps.height && corner.x + side <= maps.width;
+  const bool whole = corner.y >= 0 && corner.x >= 0 && corner.y + side <= maps.height && corner.x + side <= maps.width;
   across(maps.channels, [&](int64_t c, auto lanes) {
     const T* first = maps.at(corner.image, 0, 0) + (corner.y * maps.width + corner.x) * maps.stride + c;
     if (whole)
-      transform<Transform>(
-          [&](int i, int j) INLINE_LAMBDA { return load(first + i * line + j * maps.stride, lanes); },
-          matrices.put(c / kLanes, row));
+      transform<Transform>([&](int i, int j) INLINE_LAMBDA { return load(first + i * line + j * maps.stride, lanes); },
+                           matrices.put(c / kLanes, row));
     else
       transform<Transform>(
           [&](int i, int j) INLINE_LAMBDA {
@@ -101,8 +97,8 @@ void transform_tile(const Maps<const T>& maps, const Corner& corner, const Matri
   });
 }
 
-// Transforms filters: a row for each input from `begin` to `end`, zeros beyond the last; a column for each output of some
-// strips.
+// Transforms filters: a row for each input from `begin` to `end`, zeros beyond the last; a column for each output of
+// some strips.
 template <int n, int side>
 void transform_filters(const Filters<const float>& filters, int64_t strip, int64_t count, int64_t begin, int64_t end,
                        const Matrices<n>& matrices) {
@@ -134,9 +130,9 @@ void transform_turned(const Filters<const float>& filters, int64_t strip, int64_
           for (int64_t o = 0; o < outputs; o++) turned[o][pixel][i] = from[o];
         }
       for (int64_t o = 0; o < kLanes; o++)
-        transform<Values<n, side, true>>(
-            [&](int i, int j) INLINE_LAMBDA { return load(turned[o][i * side + j], All{}); },
-            matrices.put(s, first - begin + o));
+        transform<Values<n, side, true>>([&](int i, int j)
+                                             INLINE_LAMBDA { return load(turned[o][i * side + j], All{}); },
+                                         matrices.put(s, first - begin + o));
     }
 }
 

@@ -2,9 +2,9 @@
 // Neural Networks", CVPR 2016): pixels, filter and responses are polynomials, multiplied by their values at n points.
 //
 // A line of m responses of a filter of r taps sees n = m + r - 1 pixels and costs n products instead of m r; a tile of
-// m x m costs n^2 instead of (m r)^2. Points are fractions whose powers are exact. Relative to the responses, a sum over
-// 64 channels in float32 is wrong by 3e-7 (root of the mean square), by 8e-7 with 6 points (0, +-3/4, +-3/2, infinity;
-// half of what 0, +-1, +-2 and infinity give), and by 1e-5 with 9 points, a hundredth of bfloat16's rounding.
+// m x m costs n^2 instead of (m r)^2. Points are fractions whose powers are exact. Relative to the responses, a sum
+// over 64 channels in float32 is wrong by 3e-7 (root of the mean square), by 8e-7 with 6 points (0, +-3/4, +-3/2,
+// infinity; half of what 0, +-1, +-2 and infinity give), and by 1e-5 with 9 points, a hundredth of bfloat16's rounding.
 #pragma once
 
 #include <array>
@@ -78,10 +78,10 @@ constexpr float at_zero = static_cast<float>(1 / value<n>(product<n>(Without::kZ
 template <int n>
 constexpr float at_single = static_cast<float>(1 / value<n>(product<n>(Without::kSingle), Points<n>::single));
 template <int n, int which, bool negative>
-constexpr float at_pair = static_cast<float>(
-    (negative ? -1 : 1) / (2 * Points<n>::pair[which] *
-                           value<n>(product<n>(Without::kPair, which),
-                                    negative ? -Points<n>::pair[which] : Points<n>::pair[which])));
+constexpr float at_pair =
+    static_cast<float>((negative ? -1 : 1) / (2 * Points<n>::pair[which] *
+                                              value<n>(product<n>(Without::kPair, which),
+                                                       negative ? -Points<n>::pair[which] : Points<n>::pair[which])));
 
 #ifdef __SANITIZE_ADDRESS__  // whose checks of so much code in one piece take minutes to compile
 #define INLINE_LAMBDA
