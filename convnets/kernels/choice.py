@@ -35,7 +35,7 @@ def select(choice: str) -> None:
         "auto", the compiled kernels where they can be had.
 
     Raises:
-      InvalidValue: another choice, or compiled kernels where the kernels can't be had.
+      InvalidValue: another choice, or compiled kernels where they can't be had.
     """
     check(choice, "cpu.kernels")
     _chosen.set_global(_from_environment() or choice)

@@ -142,7 +142,7 @@ def _blocking(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _compiled_with(options: dict[str, str | bool], mapped: Any) -> Callable[[Any, Any], Any]:
-    """A pmapped function compiled with options of XLA's, once for each shape of the batch and choice of kernels."""
+    """A pmapped function compiled with options of XLA's, once for each shape of the batch and implementation."""
     programs: dict[Any, Any] = {}
 
     def call(state: Any, batch: Any) -> Any:

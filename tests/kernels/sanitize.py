@@ -61,7 +61,7 @@ def run_all() -> None:
     import numpy as np
 
     from convnets.kernels.geometry import geometry
-    from convnets.kernels.onednn import batch_norm, library, matrix_product, max_pool, winograd
+    from convnets.kernels.onednn import batch_norm, library, local_response_norm, matrix_product, max_pool, winograd
     from convnets.kernels.onednn import convolution as convolutions
     from convnets.kernels.onednn.relu_gradient import relu_gradient
 
@@ -100,6 +100,8 @@ def run_all() -> None:
                 *(x, x, y, mean, *vectors, mean),
             )
         run("relu_gradient", relu_gradient, x, x)
+        run("local_response_norm", lambda x: local_response_norm.local_response_norm(x, 5, 2.0, 1e-4), x)
+        run("local_response_norm_gradient", partial(local_response_norm._gradient, size=5, bias=2.0, alpha=1e-4), x, x)
 
     def max_pools(shape: tuple[int, ...], dtype: str, size: int, stride: int, padding: Any) -> None:
         x = array(shape, dtype)

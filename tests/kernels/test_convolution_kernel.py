@@ -189,6 +189,18 @@ def test_what_is_not_a_number_stays_so_through_the_relu():
     assert np.isfinite(y[0, 2:, 2:]).all()
 
 
+@pytest.mark.parametrize("choice", ["direct", "xla"])
+def test_a_factor_scales_a_kernel_in_the_lower_type_too(choice):
+    x, kernel = jnp.ones((2, 6, 6, 4), jnp.bfloat16), jnp.ones((3, 3, 4, 8), jnp.bfloat16)
+    with kernels.use(choice):
+        slopes = jax.grad(lambda k, f: kernels.convolution(x, k, factor=f).astype(jnp.float32).sum(), (0, 1))(
+            kernel, 2 * jnp.ones(8)
+        )
+    assert [slope.dtype for slope in slopes] == [jnp.bfloat16, jnp.float32]
+    np.testing.assert_array_equal(numbers(slopes[0]), 2 * 2 * 16)
+    np.testing.assert_array_equal(numbers(slopes[1]), 2 * 16 * 36)
+
+
 @pytest.mark.parametrize("choice", ["direct", "onednn", "xla", "plain"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_factor_of_each_filter_comes_before_bias_and_residual(dtype, choice):
@@ -293,8 +305,9 @@ TRANSPOSED = [
 ]
 
 
+@pytest.mark.parametrize("choice", ["direct", "onednn"])
 @pytest.mark.parametrize(("maps", "kernel", "stride", "padding", "extra", "dilation"), TRANSPOSED)
-def test_transposed_convolutions_are_pytorchs(maps, kernel, stride, padding, extra, dilation):
+def test_transposed_convolutions_are_pytorchs(maps, kernel, stride, padding, extra, dilation, choice):
     torch = pytest.importorskip("torch", reason="PyTorch is the independent source here")
     random = np.random.default_rng(0)
     x, weights = (random.normal(size=shape).astype(np.float32) for shape in (maps, kernel))
@@ -305,12 +318,12 @@ def test_transposed_convolutions_are_pytorchs(maps, kernel, stride, padding, ext
     y = torch.nn.functional.conv_transpose2d(*tensors, **options)
     dy = torch.tensor(random.normal(size=tuple(y.shape)).astype(np.float32))
     y.backward(dy.double())
-    with kernels.use("onednn"):
+    with kernels.use(choice):
         given, back = jax.vjp(
             jax.jit(lambda x, kernel: kernels.transposed_convolution(x, kernel, **options)), x, weights
         )
         to_x, to_kernel = back(jnp.asarray(dy.permute(0, 2, 3, 1).numpy()))
-    close = {"rtol": 1e-5, "atol": 5e-5}
+    close = {"rtol": 1e-5, "atol": 2e-5 if choice == "direct" else 5e-5}
     np.testing.assert_allclose(given, y.detach().permute(0, 2, 3, 1), **close)
     np.testing.assert_allclose(to_x, tensors[0].grad.permute(0, 2, 3, 1), **close)
     np.testing.assert_allclose(to_kernel, tensors[1].grad.permute(2, 3, 1, 0), **close)

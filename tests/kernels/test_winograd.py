@@ -118,29 +118,31 @@ def test_the_same_bits_come_again_on_any_number_of_threads(monkeypatch):
         np.testing.assert_array_equal(result[0], results[0][0])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_errors_are_as_small_as_they_are_said_to_be(kind):
-    """Of 64 channels after a ReLU, relative to the responses."""
-    points, types = kind
+@pytest.mark.parametrize(("points", "types"), KINDS)
+def test_errors_are_as_small_as_they_are_said_to_be(points, types):
+    """Of 64 channels after a ReLU, relative to the responses, and to the kernel's gradient, which is float32 always."""
     random = np.random.default_rng(0)
     x = np.maximum(random.normal(size=(4, 28, 28, 64)), 0).astype(jnp.dtype(types[0]))
     kernel = (random.normal(size=(3, 3, 64, 64)) / 17).astype(np.float32)
-    rounded = kernel.astype(x.dtype).astype(np.float32)
-    with always(points), kernels.use("onednn"):
-        y = jax.jit(lambda x: kernels.convolution(x.astype(jnp.float32), rounded, padding=1))(x)
-        narrow = jax.jit(lambda x: kernels.convolution(x, kernel, padding=1))(x)
-    with always(0), kernels.use("onednn"):
-        direct = jax.jit(lambda x: kernels.convolution(x, kernel, padding=1))(x)
-    right = exact.convolution(numbers(x), numbers(rounded), Window(padding=ALL_SIDES))
+    dy = random.normal(size=x.shape).astype(x.dtype)
+    window = Window(padding=ALL_SIDES)
 
-    def error(given: Any, right: Any = right) -> float:
-        return float(np.sqrt(np.mean((numbers(given) - right) ** 2) / np.mean(right**2)))
+    def errors(points: int) -> tuple[float, float]:
+        with always(points):
+            y, gradients = value_and_gradients({"x": x, "kernel": kernel, "dy": dy}, window, False, "onednn")
+        rights = (
+            exact.convolution(numbers(x), numbers(kernel), window),
+            exact.convolution_kernel_gradient(numbers(x), numbers(dy), window, kernel.shape),
+        )
+        pairs = zip((y, gradients["kernel"]), rights, strict=True)
+        return tuple(float(np.linalg.norm(numbers(given) - right) / np.linalg.norm(right)) for given, right in pairs)
 
+    (found, of_kernel), (direct, _) = errors(points), errors(0)
     if types == NARROW:
-        unrounded = exact.convolution(numbers(x), numbers(kernel), Window(padding=ALL_SIDES))
-        assert error(narrow, unrounded) < error(direct, unrounded) * 1.01
+        assert found < direct * 1.01
     else:
-        assert error(direct) < error(y) < 1.2e-6
+        assert direct < found < 1.2e-6
+    assert of_kernel < (3e-5 if points == 9 else 1e-5)
 
 
 def test_what_is_not_a_number_is_not_lost():

@@ -85,7 +85,7 @@ def _backward(geometry: Geometry, relu: bool, kept: Any, dy: Array) -> tuple[Arr
     dfactor = None
     if factor is not None:
         dfactor = jnp.sum(dkernel * kernel, axis=(0, 1, 2), dtype=jnp.float32)
-        dkernel = dkernel * factor
+        dkernel = (dkernel * factor).astype(kernel.dtype)
     return dx, dkernel, dfactor, None if bias is None else sums, dy if has_residual else None
 
 
