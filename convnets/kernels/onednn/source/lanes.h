@@ -1,4 +1,4 @@
-// Inner loops over channels, sixteen at a time: numbers of either type are worked on as float32.
+// Inner loops over channels, as many at a time as a register holds: numbers of either type are worked on as float32.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,13 @@
 
 namespace convnets {
 
+#ifdef __AVX512VL__
 constexpr int64_t kLanes = 16;
+#elif defined __AVX__
+constexpr int64_t kLanes = 8;
+#else
+constexpr int64_t kLanes = 4;
+#endif
 using Lanes = float __attribute__((vector_size(4 * kLanes)));
 
 // Which lanes are loaded and stored: all, or so many of the first, at the end of a row. The others hold zeros.
@@ -56,8 +62,23 @@ inline void store(BFloat16* p, Lanes value, First lanes) {
 inline int64_t count(All) { return kLanes; }
 inline int64_t count(First lanes) { return lanes.count; }
 
-template <class T, class Which>
-inline Lanes load(const T* p, Which lanes) {
+using Halves = BFloat16 __attribute__((vector_size(2 * kLanes)));
+using Words = uint32_t __attribute__((vector_size(4 * kLanes)));
+
+template <class Vector>
+inline Vector copied(const void* p) {
+  Vector vector;
+  std::memcpy(&vector, p, sizeof vector);
+  return vector;
+}
+
+inline Lanes load(const float* p, All) { return copied<Lanes>(p); }
+inline Lanes load(const BFloat16* p, All) { return (Lanes)(__builtin_convertvector(copied<Halves>(p), Words) << 16); }
+
+inline void store(float* p, Lanes value, All) { std::memcpy(p, &value, sizeof value); }
+
+template <class T>
+inline Lanes load(const T* p, First lanes) {
   Lanes value{};
   for (int64_t i = 0; i < count(lanes); i++) value[i] = load(p + i);
   return value;
@@ -70,7 +91,7 @@ inline void store(T* p, Lanes value, Which lanes) {
 
 #endif
 
-// Calls `work(channel, lanes)` for each sixteen channels, and for the rest.
+// Calls `work(channel, lanes)` for each `kLanes` channels, and for the rest.
 template <class Work>
 inline void across(int64_t channels, const Work& work) {
   int64_t c = 0;

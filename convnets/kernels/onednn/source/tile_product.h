@@ -1,17 +1,17 @@
 // Small matrix products, the sums of a block kept in registers.
 //
-// Matrices are kept as strips of sixteen columns, each of rows of sixteen numbers.
+// Matrices are kept as strips of `kLanes` columns, each of rows of as many numbers.
 #pragma once
 
 #include "lanes.h"
 
 namespace convnets {
 
-// Sums of a block: rows times strips of vectors, in 32 registers or in 16 of half the width.
-#ifdef __AVX512F__
+// Sums of a block: rows times strips of vectors, in 32 registers or in 16.
+#ifdef __AVX512VL__
 constexpr int kRows = 12, kStrips = 2;
 #else
-constexpr int kRows = 4, kStrips = 1;
+constexpr int kRows = 6, kStrips = 2;
 #endif
 
 // `c (+)= a b` for a block of rows and strips of `c`.

@@ -13,7 +13,7 @@ constexpr int64_t kChunk = 4 << 20;  // bytes of transformed tiles that stay in 
 template <int strips, int n>
 void sum_products(const Matrices<n>& v, const Matrices<n>& z, int64_t strip, int64_t count, const Matrices<n>& du,
                   int64_t point, int64_t du_strip, bool add) {
-  constexpr int rows = kRows / 8 * 4 + 4;  // eight or four, which divide sixteen
+  constexpr int rows = kRows / 8 * 4 + 4;  // eight or four, which divide `kLanes`
   for (int64_t channel = 0; channel < du.rows; channel += rows)
     block_product<rows, strips, 1, kLanes>(v.at(point, channel / kLanes, 0) + channel % kLanes, 0,
                                            z.at(point, strip, 0), z.rows * kLanes, 1, count,

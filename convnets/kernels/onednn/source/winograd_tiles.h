@@ -50,7 +50,7 @@ struct Corner {
         x(tile % tiles.across * tiles.side - left) {}
 };
 
-// A matrix for each of n x n points: strips of sixteen columns, each of so many rows. Matrices are a little apart, or
+// A matrix for each of n x n points: strips of `kLanes` columns, each of so many rows. Matrices are a little apart, or
 // all would compete for the same lines of the cache.
 template <int n>
 struct Matrices {
