@@ -21,7 +21,7 @@ def augmenting(experiment: Experiment, chain: tuple[tuple[str, dict[str, Any]], 
 
     @jax.jit
     def over(epoch: Any, index: Any, batch: Any) -> Any:
-        return jax.vmap(augment)(example_keys(experiment.config.seed, epoch, index), batch)["image"]
+        return augment(example_keys(experiment.config.seed, epoch, index), batch)["image"]
 
     return lambda: over(examples["epoch"], examples["index"], batch)
 

@@ -66,14 +66,14 @@ def learning_curves_figure(records: Sequence[Mapping[str, Any]], *, metrics: Seq
         raise ValueError(f"At most {len(METRIC_STYLES)} metrics fit one panel, but {len(metrics)} were given.")
     figure = style.new_figure(12.5, 4.4)
     loss_axes, error_axes, rate_axes = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 0.8))
-    splits = {split: _lines_of(records, split) for split in COLOURS}
+    splits = {split: lines_of(records, split) for split in COLOURS}
 
-    losses = {split: _curve(lines, "loss") for split, lines in splits.items()}
+    losses = {split: curve_of(lines, "loss") for split, lines in splits.items()}
     errors = {
         (metric, split): Curve(curve.epochs, 100.0 * (1.0 - curve.values))
         for metric in metrics
         for split, lines in splits.items()
-        if len((curve := _curve(lines, metric)).epochs)
+        if len((curve := curve_of(lines, metric)).epochs)
     }
     loss_note = _best_and_last("", losses["validation"], "{:.4g}")
     error_notes = [
@@ -92,7 +92,7 @@ def learning_curves_figure(records: Sequence[Mapping[str, Any]], *, metrics: Seq
 
     _draw_panel(loss_axes, {("loss", split): curve for split, curve in losses.items()}, ["loss"])
     _draw_panel(error_axes, errors, metrics, ceiling=100.0)
-    _draw_learning_rate(rate_axes, _curve(splits["train"], "learning_rate"))
+    _draw_learning_rate(rate_axes, curve_of(splits["train"], "learning_rate"))
     last_epoch = max((float(line["epoch"]) for lines in splits.values() for line in lines), default=1.0)
     for axes in (loss_axes, error_axes, rate_axes):
         axes.set_xlim(0.0, (last_epoch if last_epoch > 0 else 1.0) * 1.02)
@@ -125,20 +125,22 @@ def moving_average(values: np.ndarray) -> np.ndarray:
     return np.where(known, means, np.nan)
 
 
-def _lines_of(records: Sequence[Mapping[str, Any]], split: str) -> list[Mapping[str, Any]]:
+def lines_of(records: Sequence[Mapping[str, Any]], split: str) -> list[Mapping[str, Any]]:
+    """The lines of "train", "validation" or "test" in the order of their steps; of two of one step the later."""
     wanted = ("train", None) if split == "train" else ("evaluation", split)
     by_step = {line["step"]: line for line in records if (line.get("kind"), line.get("split")) == wanted}
     return [by_step[step] for step in sorted(by_step)]
 
 
-def _curve(lines: Sequence[Mapping[str, Any]], name: str) -> Curve:
+def curve_of(lines: Sequence[Mapping[str, Any]], name: str) -> Curve:
+    """One figure of lines that have it."""
     kept = [line for line in lines if name in line]
     values = np.array([math.nan if line[name] is None else float(line[name]) for line in kept])
     return Curve(np.array([float(line["epoch"]) for line in kept]), np.where(np.isfinite(values), values, np.nan))
 
 
 def _not_finite(lines: Sequence[Mapping[str, Any]]) -> str:
-    loss = _curve(lines, "loss")
+    loss = curve_of(lines, "loss")
     missing = np.isnan(loss.values)
     if not missing.any():
         return ""

@@ -4,19 +4,23 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from convnets.augmentation.boxes import clipped
 from convnets.augmentation.registry import Example, augmentations
 from convnets.errors import InvalidValue
 
 
 def mirror(example: Example) -> Example:
-    """The example as seen in a mirror: `image [H, W, C]`, and `mask [H, W]` and `boxes [K, 4]` where it has them."""
-    width = example["image"].shape[1]
+    """The example as seen in a mirror: `image [H, W, C]`, and `mask [H, W]` and `boxes [K, 4]` where it has them.
+
+    An empty box stays (0, 0, 0, 0).
+    """
+    height, width, _ = example["image"].shape
     mirrored = example | {"image": example["image"][:, ::-1]}
     if "mask" in example:
         mirrored["mask"] = example["mask"][:, ::-1]
     if "boxes" in example:
         y0, x0, y1, x1 = jnp.moveaxis(example["boxes"], -1, 0)
-        mirrored["boxes"] = jnp.stack([y0, width - x1, y1, width - x0], axis=-1)
+        mirrored["boxes"] = clipped(jnp.stack([y0, width - x1, y1, width - x0], axis=-1), height, width)
     return mirrored
 
 

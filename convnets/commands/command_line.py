@@ -33,6 +33,7 @@ WORKDIR = Flag("workdir", "", "the folder of the run: config, metrics, checkpoin
 DATA_DIR = Flag("data_dir", "", "the folder of the data set's files, instead of the usual places")
 CHECKPOINT = Flag("checkpoint", "", "best (by the validation metric), last, or a step; by default what the run tested")
 JSON = Flag("json", False, "print JSON instead of a table")
+SPLIT = Flag("split", "test", "train, validation or test")
 OUT = Flag("out", "", "where to draw a picture (PNG)")
 
 
@@ -62,7 +63,40 @@ COMMANDS = {
     "evaluate": Command(
         "evaluate a run's checkpoint on a split",
         "launch.py evaluate --workdir=runs/lenet --split=test",
-        (WORKDIR, DATA_DIR, CHECKPOINT, Flag("split", "test", "train, validation or test"), JSON),
+        (
+            WORKDIR,
+            DATA_DIR,
+            CHECKPOINT,
+            SPLIT,
+            Flag("scores", False, "keep the class scores of each image (scores_SPLIT_PROTOCOL.npz), for ensembles"),
+            JSON,
+        ),
+    ),
+    "ensemble": Command(
+        "evaluate several runs as one, their scores averaged; DIR@CHECKPOINT names a checkpoint",
+        "launch.py ensemble runs/seed0 runs/seed1 runs/seed2@last --config.evaluation.protocol=ten_crop",
+        (DATA_DIR, SPLIT, Flag("out", "", "where to keep the result (JSON)"), JSON),
+    ),
+    "compare": Command(
+        "the curves of several runs in one plot, and their results in one table; runs of other seeds as one",
+        "launch.py compare runs/augmentation --out=compared.png",
+        (OUT, JSON),
+    ),
+    "augment": Command(
+        "draw what augmentation makes of training images",
+        "launch.py augment --config=experiments/augmentation_fashion_mnist.py --out=sheet.png",
+        (
+            CONFIG,
+            DATA_DIR,
+            OUT,
+            Flag("rows", 6, "training images"),
+            Flag("columns", 8, "draws of each, those of the first epochs"),
+        ),
+    ),
+    "statistics": Command(
+        "mean, deviation and principal components of the training pixels",
+        "launch.py statistics --config=experiments/lenet_fashion_mnist.py",
+        (CONFIG, DATA_DIR, JSON),
     ),
     "predict": Command(
         "say what is in image files, or in all images of a folder",

@@ -17,11 +17,13 @@ _OVERRIDE = re.compile(r"--?(?:no)?config\.([\w.]+)(?:=(.*))?", re.DOTALL)
 
 
 def load_experiment(path: str) -> ConfigDict:
-    """What the file's `get_config()` returns.
+    """What the file's `get_config()` returns; of `file.py:words`, what `get_config("words")` does.
 
     Raises:
       InvalidValue: no such file, no `get_config` in it, or a value in it that the field can't take.
     """
+    path, colon, words = path.partition(".py:")
+    path += ".py" if colon else ""
     file = Path(path)
     if not file.is_file():
         there = sorted(str(found) for found in Path("experiments").glob("*.py"))
@@ -35,7 +37,7 @@ def load_experiment(path: str) -> ConfigDict:
     if not hasattr(module, "get_config"):
         raise InvalidValue(f"the experiment {path!r} has no get_config(), which returns its config")
     try:
-        config = module.get_config()
+        config = module.get_config(*([words] if colon else []))
     except (AttributeError, KeyError, TypeError) as error:
         raise InvalidValue(f"the experiment {path!r} sets a field wrongly: {error}") from error
     if not isinstance(config, ConfigDict):

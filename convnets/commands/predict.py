@@ -14,6 +14,7 @@ from convnets.commands.experiments import override
 from convnets.commands.runtime import prepare
 from convnets.data.image_files import find_images, read_image
 from convnets.errors import InvalidValue
+from convnets.evaluation.views import centre
 from convnets.training.restore import restore_variables
 from convnets.training.setup import Model, build_model
 from convnets.training.step import unit_range
@@ -53,7 +54,10 @@ def run(arguments: Arguments) -> int:
 
 
 def predict(model: Model, variables: Any, images: jax.Array) -> dict[str, jax.Array]:
-    """What the task predicts of uint8 images `[N, H, W, C]`."""
+    """What the task predicts of uint8 images `[N, H, W, C]`, of their centre if the network takes smaller ones."""
+    size = model.image_shape[:2]
+    top, left = centre(model.info.image_shape[:2], size)
+    images = images[:, top : top + size[0], left : left + size[1]]
     batch = unit_range({"image": images})
     outputs: Any = model.network.apply(variables, model.normalize(batch["image"]), train=False)
     return model.task.predictions(outputs)

@@ -70,9 +70,10 @@ class RunReader:
             accuracy = _accuracy(workdir)
         except OSError as error:
             raise InvalidValue(f"{error.filename} can't be read: {error.strerror}") from None
-        key = json.dumps([config.task.to_dict(), config.network.to_dict(), asdict(info)])
+        key = json.dumps([config.task.to_dict(), config.network.to_dict(), config.augmentation, asdict(info)])
         if key not in self._costs:
-            self._costs[key] = cost_of(build_model(config, info).network, info.image_shape)
+            model = build_model(config, info)
+            self._costs[key] = cost_of(model.network, model.image_shape)
         return FinishedRun(name, config.network.name, info.name, accuracy, self._costs[key])
 
 

@@ -103,5 +103,5 @@ def _configured(arguments: Arguments) -> Subject:
         if arguments.overrides:
             raise InvalidValue("with --workdir the run's own network is shown: leave the --config fields out")
         config, info = override(workdir.config(), []), workdir.info()
-    network = build_model(config, info).network
-    return Subject(network, config.network.name, info.image_shape, f" of {info.name}")
+    model = build_model(config, info)
+    return Subject(model.network, config.network.name, model.image_shape, f" of {info.name}")

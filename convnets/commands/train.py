@@ -18,7 +18,7 @@ from convnets.errors import InvalidValue
 from convnets.files import write_atomically
 from convnets.training.loop import Loop, Outcome
 from convnets.training.parallel import Devices
-from convnets.training.setup import Model, build_model, check_augmentation, check_batch_size, load_splits, make_plan
+from convnets.training.setup import Model, build_model, check_batch_size, load_splits, make_plan
 from convnets.training.workdir import Workdir
 
 
@@ -35,7 +35,6 @@ def run(arguments: Arguments) -> int:
     check_batch_size(config, devices)
     splits = load_splits(config)
     model = build_model(config, splits.train.info)
-    check_augmentation(config, splits.train.info)
     plan = make_plan(config, model.task, len(splits.train))
     console = Console() if jax.process_index() == 0 else None
     if console is not None:
@@ -85,5 +84,6 @@ def finish(config: ConfigDict, workdir: Workdir, model: Model, outcome: Outcome,
     summary = result_of(test, "test", step) | {"images_per_second": speed, "seconds": asdict(seconds)}
     write_atomically(workdir.summary_file, json.dumps(summary, indent=2))
     times = {name: f"{value:.1f} s" for name, value in asdict(seconds).items()}
-    print_result(console, test, "test", step, {"training images/s": f"{speed:,.0f}"} | times)
+    title = f"test, checkpoint of step {step}"
+    print_result(console, test.metrics, test.examples, title, {"training images/s": f"{speed:,.0f}"} | times)
     build_report(workdir, config, model, console, step, outcome.variables)

@@ -34,6 +34,7 @@ class Classification:
     metrics: Mapping[str, bool] = {"loss": False, "top1": True, "top5": True}
     primary = "top1"
     progress = "top1"
+    averages_views = True
 
     def __init__(self, info: SourceInfo, label_smoothing: float = 0.0, auxiliary_weight: float = 0.3):
         self.classes = info.classes
@@ -45,8 +46,14 @@ class Classification:
         return architectures.create(name, len(self.classes), **options)
 
     def loss(self, outputs: Outputs, batch: Mapping[str, Array]) -> Array:
-        """Softmax cross-entropy of each example, in nats, float32 `[N]`; that of auxiliary logits is added weighted."""
-        truth = optax.smooth_labels(jax.nn.one_hot(batch["label"], len(self.classes)), self.label_smoothing)
+        """Softmax cross-entropy of each example, in nats, float32 `[N]`; that of auxiliary logits is added weighted.
+
+        A mixed example is of several classes: it has `labels [N, M]` and their `label_shares [N, M]`.
+        """
+        truth = jax.nn.one_hot(batch["label"], len(self.classes))
+        if "labels" in batch:
+            truth = jnp.einsum("nmc,nm->nc", jax.nn.one_hot(batch["labels"], len(self.classes)), batch["label_shares"])
+        truth = optax.smooth_labels(truth, self.label_smoothing)
         maps = outputs[1]
         auxiliary = [(logits, maps) for name, logits in maps.items() if name.startswith("auxiliary")]
         losses = [optax.softmax_cross_entropy(one_window(head), truth) for head in (outputs, *auxiliary)]

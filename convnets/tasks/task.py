@@ -24,11 +24,13 @@ class Task(Protocol):
       metrics: the names of what `summarize` returns, each with whether a higher value is better.
       primary: the metric to choose and to stop by, if the config names none.
       progress: the metric shown beside the loss while training.
+      averages_views: whether its logits are scores of classes, so that those of several views can be averaged.
     """
 
     metrics: Mapping[str, bool]
     primary: str
     progress: str
+    averages_views: bool
 
     def network(self, name: str, options: Mapping[str, Any]) -> nn.Module:
         """The network with this task's head."""

@@ -15,6 +15,8 @@ from ml_collections import ConfigDict
 from convnets import architectures, data, kernels, tasks
 from convnets.augmentation import compose
 from convnets.errors import InvalidValue, nearest
+from convnets.evaluation.protocols import protocols
+from convnets.evaluation.scores import AVERAGES
 from convnets.registry import Registry
 from convnets.training.optimizers import optimizers
 from convnets.training.schedules import schedules
@@ -78,7 +80,17 @@ def default_config() -> ConfigDict:
             },
             # every: evaluate on the validation split so often. metric: what the best checkpoint and the plateau
             # schedule go by; empty: the task's own. checkpoint: which one, "best" or "last", is tested at the end.
-            "evaluation": {"batch_size": 1000, "every": "1 epochs", "metric": "", "checkpoint": "best"},
+            # protocol: which views of an image are scored (convnets/evaluation/protocols.py). scales: theirs, relative
+            # to the training size, instead of the protocol's own. average: of "probabilities" or of "logits".
+            "evaluation": {
+                "batch_size": 1000,
+                "every": "1 epochs",
+                "metric": "",
+                "checkpoint": "best",
+                "protocol": "centre_crop",
+                "scales": (),
+                "average": "probabilities",
+            },
             # Besides one at each evaluation; empty: no others. keep: so many of the latest, and the best.
             "checkpoint": {"every": "", "keep": 2},
             "log": {"every": "50 steps"},
@@ -187,6 +199,8 @@ def check(config: ConfigDict) -> None:
             raise InvalidValue(f"{field} is {value}, and must lie in [0, 1)")
     allowed = {
         "evaluation.checkpoint": (evaluation.checkpoint, ("best", "last")),
+        "evaluation.average": (evaluation.average, AVERAGES),
+        "evaluation.protocol": (evaluation.protocol, tuple(protocols)),
         "batch_norm.scope": (config.batch_norm.scope, ("synchronized", "device")),
         "batch_norm.per": (config.batch_norm.per, ("filter", "location")),
         "cpu.kernels": (config.cpu.kernels, kernels.CHOICES),

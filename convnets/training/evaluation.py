@@ -1,5 +1,6 @@
-"""The evaluation of a split by a run: its batches, its devices, its record."""
+"""The evaluation of a split by a run: its batches, its views, its devices, its record."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -8,18 +9,44 @@ from ml_collections import ConfigDict
 
 from convnets.data.pipeline import EvaluationBatches, read_ahead
 from convnets.data.source import Source
+from convnets.errors import InvalidValue
 from convnets.evaluation.evaluate import Evaluation, evaluate
+from convnets.evaluation.protocols import views_of
+from convnets.evaluation.views import Views
 from convnets.training.parallel import Devices
 from convnets.training.progress import Bar, Screen
 from convnets.training.setup import Model, mapped_evaluation_step
+from convnets.training.views_step import ViewsStep, only_image
 
 
 class Evaluator:
-    """Evaluates states of one model; the mapped step is compiled once."""
+    """Evaluates states of one model by the config's protocol; what is mapped is compiled once.
 
-    def __init__(self, config: ConfigDict, model: Model, devices: Devices):
+    Args:
+      keep_scores: whether predictions have the `scores` of each class.
+
+    Raises:
+      InvalidValue: a protocol that does not fit the images or the task.
+    """
+
+    def __init__(self, config: ConfigDict, model: Model, devices: Devices, *, keep_scores: bool = False):
         self.config, self.model, self.devices = config, model, devices
-        self._step = mapped_evaluation_step(model, devices)
+        self.views = views_of_run(config, model)
+        # The devices share a batch equally; what is filled up weighs nothing.
+        self.batch_size = -(-config.evaluation.batch_size // devices.count) * devices.count
+        self._step: Any
+        if only_image(self.views, model.info.image_shape[:2]) and not keep_scores:
+            self._step = mapped_evaluation_step(model, devices)
+        else:
+            self._step = ViewsStep(
+                model,
+                devices,
+                self.views,
+                size=model.image_shape[:2],
+                batch_size=self.batch_size // jax.process_count(),
+                average=config.evaluation.average,
+                keep_scores=keep_scores,
+            )
 
     def __call__(
         self,
@@ -30,12 +57,13 @@ class Evaluator:
         stop: Callable[[], bool] = lambda: False,
     ) -> Evaluation | None:
         """Every example of the source once, under a bar of that title; None if `stop` said so."""
-        # The devices share a batch equally; what is filled up weighs nothing.
-        size = -(-self.config.evaluation.batch_size // self.devices.count) * self.devices.count
         batches = EvaluationBatches(
-            source, batch_size=size, process=jax.process_index(), process_count=jax.process_count()
+            source, batch_size=self.batch_size, process=jax.process_index(), process_count=jax.process_count()
         )
-        with Bar(screen, title, len(batches)) as bar:
+        with Bar(screen, title, len(batches) * len(self.views)) as bar:
+            if isinstance(self._step, ViewsStep):
+                done = itertools.count(1)
+                self._step.seen = lambda: bar.update(next(done))
             return evaluate(
                 self._step,
                 variables,
@@ -43,6 +71,22 @@ class Evaluator:
                 self.model.task.summarize,
                 self.devices.split,
                 self.devices.join,
-                progress=bar.update,
+                progress=lambda number: bar.update(number * len(self.views)),
                 stop=stop,
             )
+
+
+def views_of_run(config: ConfigDict, model: Model) -> Views:
+    """The views of the config's protocol.
+
+    Raises:
+      InvalidValue: a protocol that does not fit the images, or a task whose answers are no mean over views.
+    """
+    protocol = config.evaluation.protocol
+    views = views_of(protocol, model.info.image_shape[:2], model.image_shape[:2], config.evaluation.scales)
+    if not model.task.averages_views and not only_image(views, model.info.image_shape[:2]):
+        raise InvalidValue(
+            f"evaluation.protocol {protocol!r} averages class scores, which the task {config.task.name!r} has none of: "
+            "use 'centre_crop'"
+        )
+    return views

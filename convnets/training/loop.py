@@ -25,6 +25,7 @@ from convnets.training.figures import ADVICE, Diverged, Figures
 from convnets.training.interruption import Interruption
 from convnets.training.metrics_log import MetricsLog, best_step
 from convnets.training.parallel import Devices
+from convnets.training.pixel_statistics import chain_of
 from convnets.training.progress import Bar, Screen
 from convnets.training.setup import Model, Plan, Splits, initial_state, mapped_train_step
 from convnets.training.state import TrainState
@@ -115,7 +116,8 @@ class Loop:
 
     def _train(self) -> None:
         plan = self.plan
-        train_step = mapped_train_step(self.config, self.model, plan, self.devices)
+        chain = chain_of(self.config, self.splits.train, self.workdir.statistics_file, self.screen)
+        train_step = mapped_train_step(self.config, self.model, plan, self.devices, chain)
         self.feed = Feed(
             self.config, self.splits.train, self.devices, sizes=self._sizes(), start=self.step, steps=plan.steps
         )

@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 from convnets.errors import InvalidValue
 from convnets.training.checkpoints import Checkpoints
 from convnets.training.metrics_log import best_step, read_records
-from convnets.training.setup import Model, initial_state, make_plan
+from convnets.training.setup import Model, Plan, initial_state, make_plan
 from convnets.training.workdir import Workdir
 
 
@@ -24,20 +24,34 @@ def restore_variables(workdir: Workdir, config: ConfigDict, model: Model, which:
       InvalidValue: no such checkpoint.
       CheckpointMismatch: a checkpoint of another network.
     """
-    if not workdir.checkpoints.exists():
-        raise InvalidValue(f"{workdir.folder} has no checkpoints yet: train first")
-    plan = make_plan(config, model.task, model.info.splits["train"] - config.validation.examples)
+    step, plan = find_step(workdir, config, model, which), _plan(config, model)
     with Checkpoints(workdir.checkpoints) as checkpoints:
-        if not checkpoints.steps:
-            raise InvalidValue(f"{workdir.folder} has no checkpoints yet: train first")
-        if which == "best":
-            step = best_step(read_records(workdir.metrics_file), plan.metric, plan.higher, checkpoints.steps)
-            step = checkpoints.steps[-1] if step is None else step
-        elif which == "last":
-            step = checkpoints.steps[-1]
-        elif which.isdigit():
-            step = int(which)
-        else:
-            raise InvalidValue(f"the checkpoint {which!r} is not 'best', 'last' or a step")
         state = checkpoints.restore(step, initial_state(config, model, plan))
     return step, state.variables()
+
+
+def find_step(workdir: Workdir, config: ConfigDict, model: Model, which: str) -> int:
+    """The step of a checkpoint: "best", "last", or a step.
+
+    Raises:
+      InvalidValue: a run without checkpoints, or another word.
+    """
+    if not workdir.checkpoints.exists():
+        raise InvalidValue(f"{workdir.folder} has no checkpoints yet: train first")
+    plan = _plan(config, model)
+    with Checkpoints(workdir.checkpoints) as checkpoints:
+        steps = checkpoints.steps
+    if not steps:
+        raise InvalidValue(f"{workdir.folder} has no checkpoints yet: train first")
+    if which == "best":
+        best = best_step(read_records(workdir.metrics_file), plan.metric, plan.higher, steps)
+        return steps[-1] if best is None else best
+    if which == "last":
+        return steps[-1]
+    if not which.isdigit():
+        raise InvalidValue(f"the checkpoint {which!r} is not 'best', 'last' or a step")
+    return int(which)
+
+
+def _plan(config: ConfigDict, model: Model) -> Plan:
+    return make_plan(config, model.task, model.info.splits["train"] - config.validation.examples)

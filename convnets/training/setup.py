@@ -1,5 +1,6 @@
 """From a config to the things that it names. What depends on batch sizes and devices is computed here, last."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ import optax
 from ml_collections import ConfigDict
 
 from convnets import architectures, data, tasks
-from convnets.augmentation import compose
+from convnets.augmentation import Link, compose, with_components
 from convnets.data.source import Source, SourceInfo, carve
 from convnets.errors import InvalidValue, nearest
 from convnets.tasks import Task
@@ -24,12 +25,18 @@ from convnets.training.state import TrainState, create_state
 
 @dataclass(frozen=True)
 class Model:
-    """A network with its task, and how images come to it."""
+    """A network with its task, and how images come to it.
+
+    Attributes:
+      info: of the source; its images are evaluated.
+      image_shape: (H, W, C) of the images that the network is trained on, as augmentation leaves them.
+    """
 
     task: Task
     network: nn.Module
     normalize: step.Normalization
     info: SourceInfo
+    image_shape: tuple[int, int, int]
 
     @property
     def evaluation_step(self) -> Any:
@@ -41,7 +48,7 @@ def build_model(config: ConfigDict, info: SourceInfo) -> Model:
     """The network that the config names, for the data that `info` describes.
 
     Raises:
-      InvalidValue: what the task, the architecture or the normalization refuses.
+      InvalidValue: what the task, the architecture, the normalization or an augmentation refuses.
     """
     task = tasks.create(config.task.name, info, **options_of(config, "task"))
     options = options_of(config, "network")
@@ -55,7 +62,8 @@ def build_model(config: ConfigDict, info: SourceInfo) -> Model:
             f"{info.image_shape[-1]} channels"
         )
     network = task.network(config.network.name, options)
-    image = jnp.zeros((1, *info.image_shape))
+    shape = augmented_shape(config, info)
+    image = jnp.zeros((1, *shape))
 
     def once() -> Any:
         variables = network.init(jax.random.key(0), image, train=False)
@@ -64,7 +72,7 @@ def build_model(config: ConfigDict, info: SourceInfo) -> Model:
 
     # Traced, not computed: images that don't fit the network or the task are refused here and not after minutes.
     jax.eval_shape(once)
-    return Model(task, network, step.Normalization(mean, deviation), info)
+    return Model(task, network, step.Normalization(mean, deviation), info, shape)
 
 
 def batch_norm_options(config: ConfigDict) -> dict[str, Any]:
@@ -181,7 +189,7 @@ def initial_state(config: ConfigDict, model: Model, plan: Plan) -> TrainState:
     """The state before the first step."""
     return create_state(
         model.network,
-        model.info.image_shape,
+        model.image_shape,
         plan.optimizer,
         seed=config.seed,
         average=config.train.average_decay > 0,
@@ -189,13 +197,17 @@ def initial_state(config: ConfigDict, model: Model, plan: Plan) -> TrainState:
     )
 
 
-def check_augmentation(config: ConfigDict, info: SourceInfo) -> None:
-    """Refuses augmentations that these images can't be given.
+def augmented_shape(config: ConfigDict, info: SourceInfo) -> tuple[int, int, int]:
+    """The shape of an image after augmentation.
 
     Raises:
       InvalidValue: what an augmentation refuses.
     """
-    jax.eval_shape(compose(config.augmentation), jax.random.key(0), {"image": jnp.zeros(info.image_shape)})
+    channels = info.image_shape[-1]
+    chain = with_components(config.augmentation, tuple((0.0,) * channels for _ in range(channels)))
+    batch = {"image": jnp.zeros((2, *info.image_shape)), "label": jnp.zeros(2, jnp.int32)}
+    height, width, _ = jax.eval_shape(compose(chain), jax.random.split(jax.random.key(0)), batch)["image"].shape[1:]
+    return height, width, channels
 
 
 def check_batch_size(config: ConfigDict, devices: Devices) -> None:
@@ -215,15 +227,21 @@ def check_batch_size(config: ConfigDict, devices: Devices) -> None:
         )
 
 
-def mapped_train_step(config: ConfigDict, model: Model, plan: Plan, devices: Devices) -> Any:
-    """`(state, batches on the devices [steps, ...]) -> (state, figures [steps])`, the state's buffers donated."""
+def mapped_train_step(
+    config: ConfigDict, model: Model, plan: Plan, devices: Devices, chain: Sequence[Link] | None = None
+) -> Any:
+    """`(state, batches on the devices [steps, ...]) -> (state, figures [steps])`, the state's buffers donated.
+
+    Args:
+      chain: of augmentations, instead of the config's.
+    """
     # Inside a loop convolutions leave XLA's fast path on CPU; elsewhere a loop compiles faster.
     unroll = jax.default_backend() == "cpu"
     one = step.make_train_step(
         model.network,
         model.task,
         model.normalize,
-        compose(config.augmentation),
+        compose(config.augmentation if chain is None else chain),
         plan.optimizer,
         plan.schedule,
         seed=config.seed,

@@ -60,7 +60,7 @@ def make_train_step(
     """A training step.
 
     Args:
-      augment: of (key, example), vmapped here with a key for each example drawn from (seed, epoch, index).
+      augment: of (keys, batch), as `compose` gives it, with a key for each example drawn from (seed, epoch, index).
       optimizer: gradients to directions; the learning rate is applied here.
       schedule: learning rate of a step, before the plateau's scale.
       seed: of augmentation and dropout.
@@ -81,7 +81,7 @@ def make_train_step(
     ) -> tuple[Array, tuple[Any, Figures]]:
         example = unit_range(batch)
         weight = example.pop("weight")
-        example = jax.vmap(augment)(example_keys(seed, batch["epoch"], batch["index"]), example)
+        example = augment(example_keys(seed, batch["epoch"], batch["index"]), example)
         example["weight"] = weight
         outputs, updates = network.apply(
             {"params": params, "batch_stats": batch_stats},

@@ -31,6 +31,7 @@ class Workdir:
         self.data_file = self.folder / "data.json"
         self.environment_file = self.folder / "environment.json"
         self.metrics_file = self.folder / "metrics.jsonl"
+        self.statistics_file = self.folder / "statistics.json"
         self.summary_file = self.folder / "summary.json"
         self.report_file = self.folder / "report.html"
         self.events = self.folder / "events"

@@ -54,7 +54,14 @@ def test_it_takes_an_image_without_mask_and_boxes(name):
     given = example()
     result = augmentations[name](jax.random.key(0), {"image": given["image"]})
     assert set(result) == {"image"}
-    np.testing.assert_array_equal(result["image"], augmentations[name](jax.random.key(0), given)["image"])
+    np.testing.assert_allclose(result["image"], augmentations[name](jax.random.key(0), given)["image"], atol=2e-5)
+
+
+def alike(a: Any, b: Any) -> bool:
+    """The same but for rounding, which depends on how a function is compiled."""
+    return jax.tree.structure(a) == jax.tree.structure(b) and all(
+        np.allclose(x, y, atol=2e-5) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
 
 
 @every_augmentation
@@ -64,11 +71,11 @@ def test_it_is_a_function_of_the_key_alone_under_jit_and_vmap_too(name):
     function = jax.jit(augmentations[name])
     one_by_one = [function(key, given) for key, given in zip(keys, examples, strict=True)]
     assert same(one_by_one[0], function(keys[0], examples[0]))
-    assert same(one_by_one[0], augmentations[name](keys[0], examples[0]))
+    assert alike(one_by_one[0], augmentations[name](keys[0], examples[0]))
 
     batch = jax.tree.map(lambda *leaves: np.stack(leaves), *examples)
     together = jax.jit(jax.vmap(augmentations[name]))(keys, batch)
-    assert same(together, jax.tree.map(lambda *leaves: np.stack(leaves), *one_by_one))
+    assert alike(together, jax.tree.map(lambda *leaves: np.stack(leaves), *one_by_one))
 
 
 @every_augmentation

@@ -1,0 +1,86 @@
+"""A run's checkpoint on a split, by the config's protocol; the scores of each image are kept where asked for."""
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from convnets.errors import InvalidValue, nearest
+from convnets.evaluation.evaluate import Evaluation
+from convnets.files import write_atomically
+from convnets.training.evaluation import Evaluator, views_of_run
+from convnets.training.parallel import Devices
+from convnets.training.progress import Screen
+from convnets.training.restore import find_step, restore_variables
+from convnets.training.setup import build_model, load_splits
+from convnets.training.workdir import Workdir
+
+KEPT = ("scores", "label", "index")
+
+
+class ScoredRun:
+    """A checkpoint of a run, and the split to be evaluated.
+
+    Args:
+      config: the run's, with the evaluation that is asked for.
+      split: "train", "validation" or "test".
+      checkpoint: "best", "last", a step, or empty for what the run tested.
+
+    Raises:
+      InvalidValue: a split that there is not, or a protocol that does not fit.
+    """
+
+    def __init__(self, workdir: Workdir, config: ConfigDict, split: str, checkpoint: str):
+        self.workdir, self.config, self.split = workdir, config, split
+        splits = vars(load_splits(config))
+        if split not in splits:
+            raise InvalidValue(f"unknown split {split!r}: {nearest(split, splits)}")
+        if splits[split] is None:
+            raise InvalidValue(f"the run in {workdir.folder} holds out no validation split: use --split=test or train")
+        self.source = splits[split]
+        self.model = build_model(config, splits["train"].info)
+        self.views = views_of_run(config, self.model)
+        self.step = find_step(workdir, config, self.model, checkpoint or config.evaluation.checkpoint)
+
+    def evaluate(self, screen: Screen, *, keep_scores: bool) -> Evaluation:
+        """Every example of the split once; `keep_scores` writes the class scores of each into the workdir."""
+        devices = Devices(self.config.train.wrapper)
+        _, variables = restore_variables(self.workdir, self.config, self.model, str(self.step))
+        evaluator = Evaluator(self.config, self.model, devices, keep_scores=keep_scores)
+        title = f"{self.workdir.folder.name} {self.split}"
+        evaluation = evaluator(devices.replicate(variables), self.source, title, screen)
+        assert evaluation is not None
+        if keep_scores:
+            content = io.BytesIO()
+            kept = {name: evaluation.predictions[name] for name in KEPT}
+            np.savez_compressed(content, facts=json.dumps(self._facts()), **kept)  # type: ignore[arg-type]
+            write_atomically(self.scores_file, content.getvalue())
+        return evaluation
+
+    @property
+    def scores_file(self) -> Any:
+        """Where the scores of this split and protocol are kept."""
+        return self.workdir.folder / f"scores_{self.split}_{self.config.evaluation.protocol}.npz"
+
+    def scores(self, screen: Screen) -> dict[str, np.ndarray]:
+        """`scores [N, classes]`, `label [N]` and `index [N]`: those kept, if of this checkpoint, or new ones."""
+        if self.scores_file.exists():
+            with np.load(self.scores_file) as saved:
+                if json.loads(str(saved["facts"])) == self._facts():
+                    return {name: saved[name] for name in KEPT}
+        return {name: self.evaluate(screen, keep_scores=True).predictions[name] for name in KEPT}
+
+    def _facts(self) -> dict[str, Any]:
+        """What scores depend on."""
+        evaluation = self.config.evaluation
+        return {
+            "checkpoint": self.step,
+            "split": self.split,
+            "examples": len(self.source),
+            "protocol": evaluation.protocol,
+            "scales": list(evaluation.scales),
+            "average": evaluation.average,
+            "classes": list(self.model.info.classes),
+        }

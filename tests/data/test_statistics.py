@@ -1,0 +1,143 @@
+"""Statistics of pixels, against NumPy on all pixels at once and against fractions."""
+
+import json
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convnets.data import statistics
+from convnets.data.source import InMemorySource, SourceInfo, Subset
+from convnets.data.statistics import PixelStatistics, pixel_statistics
+from convnets.errors import InvalidValue
+
+
+def source_of(images: Any) -> InMemorySource:
+    images = np.asarray(images, np.uint8)
+    info = SourceInfo("pixels", ("a",), images.shape[1:], {"train": len(images)})
+    return InMemorySource({"image": images, "label": np.zeros(len(images), np.int32)}, info)
+
+
+def colourful(seed: int, channels: int = 3, length: int = 11) -> InMemorySource:
+    """Channels that go together in part, as those of photographs do."""
+    random = np.random.default_rng(seed)
+    weights = random.uniform(-1, 1, (channels, channels))
+    images = 120 + 40 * random.normal(size=(length, 6, 5, channels)) @ weights
+    return source_of(np.clip(images, 0, 255))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([1, 2, 3, 4]), st.integers(1, 12))
+def test_they_are_numpys_mean_covariance_and_singular_vectors(seed, channels, batch_size):
+    source = colourful(seed, channels)
+    pixels = source.batch(np.arange(11))["image"].reshape(-1, channels) / 255
+    found = pixel_statistics(source, batch_size=batch_size)
+    covariance = np.cov(pixels.T, bias=True).reshape(channels, channels)
+    np.testing.assert_allclose(found.mean, pixels.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(found.deviation, pixels.std(0), rtol=1e-12)
+    components = np.array(found.components)
+    np.testing.assert_allclose(components.T @ components, covariance, atol=1e-13)
+    _, singular, directions = np.linalg.svd(pixels - pixels.mean(0), full_matrices=False)
+    lengths = singular / np.sqrt(len(pixels))
+    np.testing.assert_allclose(np.linalg.norm(components, axis=1), lengths, atol=1e-10)
+    for component, length, direction in zip(components, lengths, directions, strict=True):
+        sign = np.sign(direction[np.argmax(np.abs(direction))])
+        np.testing.assert_allclose(component, sign * length * direction, atol=1e-8)
+    assert (found.images, found.pixels) == (11, 330)
+
+
+def test_black_and_white_alternating_have_mean_and_deviation_a_half():
+    found = pixel_statistics(source_of([[[[0], [255]]], [[[255], [0]]]]))
+    assert found == PixelStatistics((0.5,), (0.5,), ((0.5,),), images=2, pixels=4)
+
+
+def test_two_colours_have_one_component_along_their_difference():
+    """(255, 0) and (0, 51) are 1 and 1/5 apart; half of that is the deviation, and the longer entry is positive."""
+    found = pixel_statistics(source_of([[[[255, 0], [0, 51]]]]))
+    np.testing.assert_allclose(found.mean, (0.5, 0.1), rtol=1e-15)
+    np.testing.assert_allclose(found.deviation, (0.5, 0.1), rtol=1e-15)
+    np.testing.assert_allclose(found.components, [(0.5, -0.1), (0, 0)], atol=1e-8)
+
+
+def test_equal_entries_of_opposite_signs_start_with_the_positive_one():
+    found = pixel_statistics(source_of([[[[200, 100], [100, 200]]]]))
+    np.testing.assert_allclose(found.components[0], (50 / 255, -50 / 255), rtol=1e-12)
+
+
+def test_one_colour_has_no_deviation():
+    found = pixel_statistics(source_of(np.full((3, 2, 2, 3), (7, 8, 9))))
+    assert found.mean == (7 / 255, 8 / 255, 9 / 255) and found.deviation == (0, 0, 0)
+    np.testing.assert_array_equal(found.components, np.zeros((3, 3)))
+
+
+def test_small_deviations_of_bright_pixels_are_exact(monkeypatch):
+    monkeypatch.setattr(statistics, "PIXELS_AT_ONCE", 1000)
+    levels = np.full((5, 100, 101, 1), 255)
+    levels[2, 3, 4] = 254
+    count, total = levels.size, int(levels.sum())
+    found = pixel_statistics(source_of(levels), batch_size=2)
+    assert found.mean == (float(Fraction(total, 255 * count)),)
+    variance = Fraction(count - 1, (255 * count) ** 2)
+    assert found.deviation[0] == pytest.approx(float(variance) ** 0.5, rel=1e-15)
+
+
+def test_the_order_of_examples_and_the_size_of_batches_change_no_bit():
+    source = colourful(5)
+    found = pixel_statistics(source)
+    shuffled = Subset(source, np.random.default_rng(0).permutation(11))
+    assert all(pixel_statistics(shuffled, batch_size=size) == found for size in (1, 2, 3, 11, 12))
+
+
+def test_a_source_that_gives_single_examples_will_do():
+    class Single:
+        info = colourful(1).info
+
+        def __len__(self) -> int:
+            return 11
+
+        def __getitem__(self, i: int, /) -> dict[str, Any]:
+            return colourful(1)[i]
+
+    assert pixel_statistics(Single(), batch_size=4) == pixel_statistics(colourful(1))
+
+
+def test_progress_is_told_after_each_batch():
+    told: list[tuple[int, int]] = []
+    pixel_statistics(colourful(0), batch_size=4, progress=lambda done, of: told.append((done, of)))
+    assert told == [(4, 11), (8, 11), (11, 11)]
+
+
+def test_they_come_back_from_json_to_the_last_bit():
+    found = pixel_statistics(colourful(2))
+    assert PixelStatistics.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pixel": 3}, "have the fields"),
+        ({"mean": [0.5, "grey", 0.5]}, "are numbers and lists of numbers"),
+        ({"components": 3}, "are numbers and lists of numbers"),
+        ({"mean": [0.5]}, "as many numbers as channels"),
+        ({"components": [[1, 2, 3], [1, 2, 3]]}, "as many numbers as channels"),
+    ],
+)
+def test_other_json_is_refused(change, message):
+    with pytest.raises(InvalidValue, match=message):
+        PixelStatistics.from_json(pixel_statistics(colourful(2)).to_json() | change)
+
+
+def test_nothing_to_count_is_refused():
+    with pytest.raises(InvalidValue, match=r"at least one pixel, and 'pixels' has 0 images of \(2, 2, 1\)"):
+        pixel_statistics(source_of(np.zeros((0, 2, 2, 1))))
+    with pytest.raises(InvalidValue, match="batch size of statistics must be 1 or more, and is 0"):
+        pixel_statistics(colourful(0), batch_size=0)
+
+
+def test_images_that_are_not_bytes_are_refused():
+    info = SourceInfo("floats", (), (1, 1, 1), {})
+    with pytest.raises(ValueError, match="uint8 images, but 'floats' serves float32"):
+        pixel_statistics(InMemorySource({"image": np.zeros((2, 1, 1, 1), np.float32)}, info))
