@@ -15,7 +15,9 @@ from convnets.analysis import style
 IGNORE = 255
 """The mask value of pixels that have no label."""
 MASK_OPACITY = 0.45
-CELL = 1.35  # inches
+# Inches.
+CELL = 1.35
+CAPTION = 0.28
 HEADER = 0.75
 
 
@@ -43,10 +45,12 @@ def contact_sheet_figure(
       title: above the sheet.
     """
     rows, columns = len(originals["image"]), len(draws) + 1
-    width, height = CELL * columns + 0.2, CELL * 1.18 * rows + HEADER
+    tallest = max(batch["image"].shape[1] / batch["image"].shape[2] for batch in (originals, *draws))
+    width, height = CELL * columns + 0.2, (CELL * tallest + CAPTION) * rows + HEADER
     figure = style.new_figure(width, height, constrained=False)
     top = 1 - HEADER / height
-    figure.subplots_adjust(left=0.1 / width, right=1 - 0.1 / width, bottom=0.02, top=top, wspace=0.06, hspace=0.22)
+    figure.subplots_adjust(left=0.1 / width, right=1 - 0.1 / width, bottom=0.02, top=top, wspace=0.06)
+    figure.subplots_adjust(hspace=CAPTION / (CELL * tallest))
     figure.text(
         0.1 / width,
         1 - 0.3 / height,

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from convnets.augmentation.boxes import corners
-from convnets.augmentation.draws import check_interval, check_strength, log_uniform
+from convnets.augmentation.draws import check_interval, check_strength, log_between
 from convnets.augmentation.lens import Lens
 from convnets.augmentation.motions import (
     about_centre,
@@ -76,23 +76,26 @@ def affine(
     check_border(border)
 
     height, width, _ = example["image"].shape
-    keys = jax.random.split(key, 7)
     sides = jnp.array([height, width], jnp.float32)
-    zoom, ratio = log_uniform(keys[0], scale), log_uniform(keys[1], (1 / stretch, stretch))
-    down, right = _symmetric(keys[2], translate, (2,)) * sides
+    # All draws at once: each call of the generator costs compilation time.
+    draws = jax.random.uniform(key, (15,))
+    lean, turn, down, right, bend = 2 * draws[:5] - 1
+    zoom, ratio = log_between(draws[5], scale), log_between(draws[6], (1 / stretch, stretch))
     motions = [
-        shearing(_symmetric(keys[3], shear)),
+        shearing(shear * lean),
         scaling(zoom * jnp.sqrt(ratio), zoom / jnp.sqrt(ratio)),
-        rotation(_symmetric(keys[4], rotate)),
+        rotation(rotate * turn),
     ]
     if perspective:
-        square = jnp.stack(corners(height, width), axis=-1) - sides / 2
-        motions.append(homography(square, square + _symmetric(keys[5], perspective, (4, 2)) * sides))
-    matrix = about_centre(chain(*motions, translation(down, right)), height, width)
+        picture = jnp.stack(corners(height, width), axis=-1) - sides / 2
+        shifts = perspective * (2 * draws[7:].reshape(4, 2) - 1)
+        motions.append(homography(picture, picture + shifts * sides))
+    motions.append(translation(translate * height * down, translate * width * right))
+    matrix = about_centre(chain(*motions), height, width)
     if not distortion:
         return warp_by(example, matrix, border=border)
 
-    lens = Lens(_symmetric(keys[6], distortion), 0.0, height, width)
+    lens = Lens(distortion * bend, 0.0, height, width)
     back = inverse(matrix)
     return warp(
         example,
@@ -100,8 +103,3 @@ def affine(
         target_of=lambda y, x: lens.distorted(*moved(matrix, y, x)),
         border=border,
     )
-
-
-def _symmetric(key: Array, limit: float, shape: tuple[int, ...] = ()) -> Array:
-    """Uniform in [-limit, limit]."""
-    return jax.random.uniform(key, shape, minval=-limit, maxval=limit)

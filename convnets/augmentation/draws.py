@@ -3,17 +3,21 @@
 import math
 from collections.abc import Sequence
 
-import jax
-import jax.numpy as jnp
 from jax import Array
 
 from convnets.errors import InvalidValue
 
 
-def log_uniform(key: Array, interval: Sequence[float], shape: tuple[int, ...] = ()) -> Array:
-    """Factors whose logarithm is uniform: doubling is as likely as halving. float32 `shape`; `interval` is positive."""
+def between(share: Array, interval: Sequence[float]) -> Array:
+    """From `share`, uniform in [0, 1), to uniform in the interval (low, high)."""
     low, high = interval
-    return jnp.exp(jax.random.uniform(key, shape, minval=math.log(low), maxval=math.log(high)))
+    return low + share * (high - low)
+
+
+def log_between(share: Array, interval: Sequence[float]) -> Array:
+    """From `share`, uniform in [0, 1), to log-uniform in the positive interval: doubling is as likely as halving."""
+    low, high = interval
+    return low * (high / low) ** share
 
 
 def check_interval(what: str, interval: Sequence[float], least: float = 0.0, most: float = math.inf) -> None:

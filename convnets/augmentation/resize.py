@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 
 from convnets.augmentation.boxes import clipped
 from convnets.augmentation.crop import check_size
-from convnets.augmentation.draws import check_interval, log_uniform
+from convnets.augmentation.draws import between, check_interval, log_between
 from convnets.augmentation.registry import Example, augmentations
 from convnets.errors import InvalidValue
 
@@ -101,14 +101,14 @@ def random_resized_crop(
     check_interval("the area of a crop", area, most=1.0)
     check_interval("the aspect of a crop", aspect)
     rows, columns = example["image"].shape[:2]
-    area_key, aspect_key, place_key = jax.random.split(key, 3)
-    share = jax.random.uniform(area_key, (ATTEMPTS,), minval=area[0], maxval=area[1])
-    ratio = log_uniform(aspect_key, aspect, (ATTEMPTS,))
-    heights, widths = jnp.sqrt(rows * columns * share / ratio), jnp.sqrt(rows * columns * share * ratio)
+    draws = jax.random.uniform(key, (ATTEMPTS + 1, 2))
+    pixels = rows * columns * between(draws[:ATTEMPTS, 0], area)
+    ratio = log_between(draws[:ATTEMPTS, 1], aspect)
+    heights, widths = jnp.sqrt(pixels / ratio), jnp.sqrt(pixels * ratio)
     fits = (heights <= rows) & (widths <= columns)
     chosen = jnp.where(fits.any(), jnp.argmax(fits), ATTEMPTS - 1)
     height, width = jnp.minimum(heights[chosen], rows), jnp.minimum(widths[chosen], columns)
-    return _somewhere(place_key, example, height, width, _own_where_zero(size, rows, columns))
+    return _somewhere(draws[ATTEMPTS], example, height, width, _own_where_zero(size, rows, columns))
 
 
 @augmentations.register
@@ -132,16 +132,16 @@ def scale_and_crop(
     check_interval("the scale of an image before a crop", scale, least=1.0)
     rows, columns = example["image"].shape[:2]
     size = _own_where_zero(size, rows, columns)
-    scale_key, place_key = jax.random.split(key)
+    draws = jax.random.uniform(key, (3,))
     covering = max(size[0] / rows, size[1] / columns)
-    drawn = jax.random.uniform(scale_key, (), minval=scale[0], maxval=scale[1])
-    return _somewhere(place_key, example, size[0] / covering / drawn, size[1] / covering / drawn, size)
+    drawn = between(draws[0], scale)
+    return _somewhere(draws[1:], example, size[0] / covering / drawn, size[1] / covering / drawn, size)
 
 
-def _somewhere(key: Array, example: Example, height: Array, width: Array, size: tuple[int, int]) -> Example:
-    """A part of that height and width at a random place, each as likely, between pixels too."""
+def _somewhere(share: Array, example: Example, height: Array, width: Array, size: tuple[int, int]) -> Example:
+    """A part of that height and width, `share [2]` of the way from the first place where it fits to the last."""
     rows, columns = example["image"].shape[:2]
-    top, left = jax.random.uniform(key, (2,)) * jnp.stack([rows - height, columns - width])
+    top, left = share * jnp.stack([rows - height, columns - width])
     return resized_crop(example, top, left, height, width, size)
 
 

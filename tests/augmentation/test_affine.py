@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from painted_boxes import check_agreement, painted
 from scipy.stats import kstest
 
 from convnets.augmentation.affine import affine
-from convnets.augmentation.motions import about_centre, rotation
-from convnets.augmentation.warp import warp_by
 from convnets.errors import InvalidValue
-from tests.augmentation.painted import check_agreement, painted
 
 STILL: dict[str, Any] = {
     "rotate": 0.0,
@@ -29,16 +27,17 @@ STILL: dict[str, Any] = {
 COUNT = 1500
 
 
-def moved_box(**options: Any) -> tuple[np.ndarray, np.ndarray]:
+def moved_box(shrunk: float = 1, **options: Any) -> tuple[np.ndarray, np.ndarray]:
     """Under 1,500 keys: the centre [N, 2] and the sides [N, 2] of what was a box of 8 x 4 about (30, 50).
 
     The picture is 40 x 80 with its centre at (20, 40). The centre of the tight box of a parallelogram is that of the
     parallelogram, so it goes where the motion takes it.
     """
-    example = {"image": np.zeros((40, 80, 1), np.float32), "boxes": np.float32([[26, 48, 34, 52]])}
-    results = jax.jit(
-        jax.vmap(lambda seed: affine(jax.random.key(seed), example, **STILL | options)["boxes"][0])
-    )(np.arange(COUNT))
+    boxes = np.float32([30, 50, 30, 50]) + np.float32([-4, -2, 4, 2]) * np.float32(shrunk)
+    example = {"image": np.zeros((40, 80, 1), np.float32), "boxes": boxes[None]}
+    results = jax.jit(jax.vmap(lambda seed: affine(jax.random.key(seed), example, **STILL | options)["boxes"][0]))(
+        np.arange(COUNT)
+    )
     low, high = np.asarray(results)[:, :2], np.asarray(results)[:, 2:]
     return (low + high) / 2, high - low
 
@@ -66,8 +65,8 @@ def test_translations_are_uniform_shares_of_each_side_and_independent():
 
 
 def test_scales_are_log_uniform():
-    centre, sides = moved_box(scale=(0.5, 1.5))
-    assert is_uniform(np.log(sides[:, 0] / 8), np.log(0.5), np.log(1.5))
+    centre, sides = moved_box(scale=(0.5, 1.3))
+    assert is_uniform(np.log(sides[:, 0] / 8), np.log(0.5), np.log(1.3))
     np.testing.assert_allclose(sides[:, 0], 2 * sides[:, 1], rtol=1e-4)
     np.testing.assert_allclose((centre - [20, 40]) / 10, sides / [8, 4], atol=1e-3)
 
@@ -94,14 +93,13 @@ def test_perspective_moves_lines_that_were_parallel_apart():
 
 
 def test_distortion_moves_points_along_their_radius():
-    centre, _ = moved_box(distortion=0.2)
+    centre, _ = moved_box(shrunk=0.01, distortion=0.2)
     down, right = (centre - [20, 40]).T
-    np.testing.assert_allclose(down, right, atol=0.1)
-    # The radius before is r (1 + k1 r^2) with r in half diagonals.
+    np.testing.assert_allclose(down, right, atol=1e-3)
+    # The radius before is r (1 + k1 r^2), with r in half diagonals.
     half = np.hypot(40, 80) / 2
     radius = np.hypot(down, right) / half
-    assert is_uniform((200**0.5 / half / radius - 1) / radius**2, -0.25, 0.25)
-    assert (radius > 200**0.5 / half).any() and (radius < 200**0.5 / half).any()
+    assert is_uniform((200**0.5 / half / radius - 1) / radius**2, -0.2, 0.2)
 
 
 OPTIONS = {
@@ -126,11 +124,7 @@ def test_image_mask_and_boxes_move_together(name):
     def check(seed):
         nonlocal left
         result = jax.tree.map(np.asarray, jitted(name)(seed, painted()))
-        # Where the border goes on, so does the mask; boxes do not.
-        if OPTIONS[name].get("border") == "edge":
-            framed = painted()["mask"][[0, -1], :].any() or painted()["mask"][:, [0, -1]].any()
-            assert not framed
-        left += check_agreement(result, slack=2.1)
+        left += check_agreement(result, slack=2.1, turned=True)
         assert result["image"].min() >= 0 and result["image"].max() <= 1
 
     check()
@@ -139,10 +133,9 @@ def test_image_mask_and_boxes_move_together(name):
 
 def test_at_no_strength_nothing_moves():
     example = painted()
-    for options in (STILL, STILL | {"border": "reflect"}):
-        result = jax.jit(lambda key, options=options: affine(key, painted(), **options))(jax.random.key(3))
-        for field, value in example.items():
-            np.testing.assert_array_equal(result[field], value)
+    result = jax.jit(lambda key: affine(key, painted(), **STILL))(jax.random.key(3))
+    for field, value in example.items():
+        np.testing.assert_array_equal(result[field], value)
 
 
 def test_all_motions_together_are_one_resampling():
@@ -152,23 +145,6 @@ def test_all_motions_together_are_one_resampling():
     result = np.asarray(jitted("strong")(5, {"image": image, "mask": (image[..., 0] > 0.5).astype(np.int32)})["image"])
     grey = ((result > 0.02) & (result < 0.98)).sum()
     assert 0 < grey < 3 * 48
-
-
-def test_a_draw_is_a_warp_by_a_matrix():
-    example = painted()
-    options = STILL | {"rotate": 30.0}
-    result = jax.jit(lambda key: affine(key, painted(), **options))(jax.random.key(8))
-    corner = np.asarray(result["boxes"])
-    fits = [
-        np.abs(corner - jitted_turn(example, degrees)["boxes"]).max() for degrees in np.linspace(-30, 30, 601)
-    ]
-    degrees = np.linspace(-30, 30, 601)[np.argmin(fits)]
-    np.testing.assert_allclose(result["image"], jitted_turn(example, degrees)["image"], atol=0.05)
-
-
-@jax.jit
-def jitted_turn(example: dict[str, jax.Array], degrees: float) -> dict[str, jax.Array]:
-    return warp_by(example, about_centre(rotation(degrees), 48, 40))
 
 
 def test_the_key_decides():

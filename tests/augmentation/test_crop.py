@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from convnets.augmentation import augmentations
-from convnets.augmentation.crop import IGNORE, crop_at, pad_and_crop
+from convnets.augmentation.crop import IGNORE, crop_at, pad_and_crop, random_crop
+from convnets.errors import InvalidValue
 
 HEIGHT, WIDTH = 6, 8
 
@@ -43,7 +44,7 @@ def test_image_mask_and_boxes_are_cut_at_the_same_place(top, left):
         if rows.size:
             assert (y0, x0, y1, x1) == (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1)
         else:
-            assert (y1 - y0) * (x1 - x0) == 0, "a box that is cut off has no area"
+            assert (y0, x0, y1, x1) == (0, 0, 0, 0), "a box that is cut off is marked"
 
 
 def test_boxes_may_lie_between_pixels():
@@ -75,8 +76,9 @@ def test_a_crop_is_a_window_of_the_image_among_zeros_its_mask_ignored_there_and_
         np.testing.assert_array_equal(results["mask"][number], mask[top : top + HEIGHT, left : left + WIDTH])
         down, right = padding - top, padding - left
         moved = whole["boxes"] + [down, right, down, right]
-        limits = [HEIGHT, WIDTH, HEIGHT, WIDTH]
-        np.testing.assert_array_equal(results["boxes"][number], np.minimum(np.maximum(moved, 0), limits))
+        left_of_them = np.minimum(np.maximum(moved, 0), [HEIGHT, WIDTH, HEIGHT, WIDTH])
+        left_of_them[(left_of_them[:, 2:] <= left_of_them[:, :2]).any(1)] = 0
+        np.testing.assert_array_equal(results["boxes"][number], left_of_them)
 
 
 def test_every_place_is_equally_likely():
@@ -100,3 +102,62 @@ def test_by_default_it_pads_four_pixels_as_on_cifar_10():
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_the_type_of_the_image_stays(dtype):
     assert pad_and_crop(jax.random.key(0), {"image": jnp.ones((4, 4, 3), dtype)}, padding=1)["image"].dtype == dtype
+
+
+def random_crops(count: int, **options: Any) -> dict[str, Any]:
+    """Of the scene, under `count` keys."""
+    crop = jax.jit(jax.vmap(lambda seed: random_crop(jax.random.key(seed), scene(), **options)))
+    return jax.tree.map(np.asarray, crop(np.arange(count)))
+
+
+def test_a_random_crop_is_one_of_the_windows_each_as_likely():
+    results = random_crops(3000, size=(4, 6))
+    firsts, times = np.unique(results["image"][:, 0, 0, 0], return_counts=True)
+    assert len(firsts) == 3 * 3
+    assert chisquare(times).pvalue > 1e-3
+    whole = scene()
+    for number in range(50):
+        top, left = (int(place[0]) for place in np.nonzero(whole["image"][..., 0] == results["image"][number, 0, 0, 0]))
+        part = jitted_crop(whole, top, left, 4, 6)
+        for field in ("image", "mask", "boxes"):
+            np.testing.assert_array_equal(results[field][number], part[field])
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        # Seven eighths of 6 are 5.25, of 8 are 7.
+        ({}, (5, 7)),
+        ({"size": 3}, (3, 3)),
+        ({"size": (0, 2)}, (5, 2)),
+        ({"size": [6, 8]}, (6, 8)),
+        ({"share": 0.5}, (3, 4)),
+        ({"share": 0.01}, (1, 1)),
+    ],
+)
+def test_a_random_crop_has_the_size_that_is_asked_for(options, shape):
+    result = jax.eval_shape(lambda: random_crop(jax.random.key(0), scene(), **options))
+    assert result["image"].shape == (*shape, 2) and result["mask"].shape == shape
+
+
+def test_a_crop_of_all_is_all():
+    whole = scene()
+    for field, value in random_crop(jax.random.key(0), whole, share=1.0).items():
+        np.testing.assert_array_equal(value, whole[field])
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"size": (7, 8)}, "a crop of 7 x 8 pixels does not fit into an image of 6 x 8"),
+        ({"size": 7}, "a crop of 7 x 7 pixels does not fit"),
+        ({"size": -1}, "the size of a crop is .* and is -1"),
+        ({"size": "8"}, "the size of a crop is"),
+        ({"size": True}, "the size of a crop is"),
+        ({"share": 0.0}, r"the share of a crop must lie in \(0, 1\], and is 0.0"),
+        ({"share": 1.5}, "the share of a crop must lie in"),
+    ],
+)
+def test_a_crop_that_is_none_is_refused(options, sentence):
+    with pytest.raises(InvalidValue, match=sentence):
+        random_crop(jax.random.key(0), scene(), **options)

@@ -69,8 +69,9 @@ def noise(channels: int = 3) -> np.ndarray:
     return np.random.default_rng(0).uniform(0.25, 0.75, (16, 10, channels)).astype(np.float32)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-@pytest.mark.parametrize("fill", ["mean", "noise", "zero"])
+@pytest.mark.parametrize(
+    ("fill", "dtype"), [("mean", jnp.float32), ("mean", jnp.bfloat16), ("noise", jnp.bfloat16), ("zero", jnp.float32)]
+)
 def test_outside_the_rectangle_the_image_stays_and_inside_it_is_filled(fill, dtype):
     image = jnp.asarray(noise(), dtype)
     images = results(image, 30, probability=1.0, fill=fill, area=(0.1, 0.3), aspect=(0.5, 2.0))

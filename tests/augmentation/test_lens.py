@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from painted_boxes import HEIGHT, WIDTH, check_agreement, painted
 from scipy import ndimage
 from scipy.stats import kstest
 
 from convnets.augmentation import augmentations
 from convnets.augmentation.lens import Lens, distort, lens_distortion
 from convnets.errors import InvalidValue
-from tests.augmentation.painted import HEIGHT, WIDTH, check_agreement, painted
 
 jitted_distort = jax.jit(distort, static_argnames="border")
 
@@ -71,7 +71,7 @@ def test_positive_coefficients_are_a_barrel_and_negative_ones_a_pincushion():
 @given(st.floats(-0.3, 0.3), st.floats(-0.01, 0.01))
 def test_image_mask_and_boxes_move_together(k1, k2):
     result = jax.tree.map(np.asarray, jitted_distort(painted(), (k1, k2)))
-    assert check_agreement(result) == 4
+    assert check_agreement(result, slack=1.6, turned=True) == 4
     assert result["image"].min() >= 0 and result["image"].max() <= 1
 
 
@@ -82,24 +82,29 @@ def test_a_bent_box_is_wider_than_its_corners():
     result = jitted_distort(example | {"mask": mask}, (0.3, 0.0))
     rows, columns = np.nonzero(np.asarray(result["mask"]) == 1)
     tight = [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
-    np.testing.assert_allclose(result["boxes"][0], tight, atol=1)
+    np.testing.assert_allclose(result["boxes"][0], tight, atol=0.51)
     corner, _ = Lens(0.3, 0.0, HEIGHT, WIDTH).distorted(np.float32(4), np.float32(4))
-    assert result["boxes"][0, 0] < corner - 1
+    assert result["boxes"][0, 0] < corner - 0.5
 
 
 def test_without_distortion_every_bit_stays():
-    for options in ({"k1": 0.0, "k2": 0.0}, {"k1": 0.0, "k2": 0.0, "border": "edge"}):
-        result = jax.jit(lambda key, options=options: lens_distortion(key, painted(), **options))(jax.random.key(0))
-        for field, value in painted().items():
-            np.testing.assert_array_equal(result[field], value)
+    result = jax.jit(lambda key: lens_distortion(key, painted(), k1=0.0))(jax.random.key(0))
+    for field, value in painted().items():
+        np.testing.assert_array_equal(result[field], value)
+
+
+def test_the_key_decides():
+    draw = jax.jit(lambda seed: lens_distortion(jax.random.key(seed), painted())["image"])
+    np.testing.assert_array_equal(draw(1), draw(1))
+    assert (np.asarray(draw(1)) != draw(2)).any()
 
 
 def test_coefficients_are_uniform_both_ways():
     """Read back from where the corner of a box goes."""
     example = {"image": np.zeros((HEIGHT, WIDTH, 1), np.float32), "boxes": np.float32([[10, 10, 24, 20]])}
-    boxes = jax.jit(
-        jax.vmap(lambda seed: lens_distortion(jax.random.key(seed), example, k1=0.2)["boxes"][0])
-    )(np.arange(1500))
+    boxes = jax.jit(jax.vmap(lambda seed: lens_distortion(jax.random.key(seed), example, k1=0.2)["boxes"][0]))(
+        np.arange(1500)
+    )
     down, right = np.asarray(boxes)[:, :2].T.astype(float) - np.array([[HEIGHT / 2], [WIDTH / 2]])
     half = np.hypot(HEIGHT, WIDTH) / 2
     # The extreme of a side may lie beside its corner; not so for the rows of an off-centre box under a pincushion.

@@ -79,7 +79,8 @@ def test_evaluate_agrees_with_the_end_of_training_under_another_batch_size(workd
     for name in ("top1", "top5"):
         assert result[name] == summary[name]
     assert result["loss"] == pytest.approx(summary["loss"], rel=1e-5)
-    assert json.loads((workdir / "evaluation_test.json").read_text()) == result
+    assert (result["protocol"], result["views"]) == ("centre_crop", 1)
+    assert json.loads((workdir / "evaluation_test_centre_crop.json").read_text()) == result
 
 
 def test_evaluate_takes_the_validation_split_and_a_step(workdir, capsys):

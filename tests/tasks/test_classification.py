@@ -47,6 +47,20 @@ def test_the_loss_of_each_example_is_the_cross_entropy_with_the_smoothed_label(s
     np.testing.assert_allclose(loss, -(truth * log_softmax(logits)).sum(-1), rtol=1e-5)
 
 
+def test_a_mixed_example_loses_by_the_shares_of_its_classes():
+    task = tasks.create("classification", info(), label_smoothing=0.1)
+    logits = np.random.default_rng(3).normal(size=(2, 7))
+    labels, shares = np.array([[0, 3], [5, 5]]), np.array([[0.75, 0.25], [0.4, 0.6]])
+    truth = np.full((2, 7), 0.1 / 7)
+    for row in range(2):
+        for label, share in zip(labels[row], shares[row], strict=True):
+            truth[row, label] += 0.9 * share
+    batch = {"label": jnp.array([0, 5]), "labels": jnp.asarray(labels), "label_shares": jnp.asarray(shares, jnp.float32)}
+    np.testing.assert_allclose(
+        jax.jit(task.loss)(outputs(logits), batch), -(truth * log_softmax(logits)).sum(-1), rtol=1e-5
+    )
+
+
 def test_a_network_that_says_nothing_loses_the_logarithm_of_the_number_of_classes():
     task = tasks.create("classification", info())
     np.testing.assert_allclose(

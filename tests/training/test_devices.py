@@ -38,6 +38,12 @@ def test_one_device_under_shard_map_gives_the_same_as_under_pmap(one_device):
     np.testing.assert_allclose(figures["objective"], one_device[1]["objective"][:10], rtol=1e-5)
 
 
+def test_examples_are_mixed_with_the_same_partners_on_any_number_of_devices():
+    config = config_of({"augmentation": (("affine", {}), ("mixup", {"alpha": 1.0}), ("cutmix", {}))})
+    one, eight = (run_steps(config, 5, jax.devices()[:count])[1]["objective"] for count in (1, 8))
+    np.testing.assert_allclose(eight, one, rtol=1e-5)
+
+
 def test_the_state_is_one_logical_copy_on_all_devices(one_device):
     one, eight = (run_steps(config_of(), 1, jax.devices()[:count])[0] for count in (1, 8))
     shapes = [jax.tree.map(np.shape, state) for state in (one, eight)]
