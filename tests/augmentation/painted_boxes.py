@@ -41,7 +41,7 @@ def check_agreement(moved: dict[str, np.ndarray], *, slack: float, blur: int = 1
         tight = np.array([rows.min(), columns.min(), rows.max() + 1, columns.max() + 1])
         assert (box[:2] <= tight[:2] + 0.51).all() and (box[2:] >= tight[2:] - 0.51).all(), (box, tight)
         assert (box >= 0).all() and (box[2:] <= [height, width]).all()
-        if not turned or ((box[:2] > 0).all() and (box[2:] < [height, width]).all()):
+        if not turned or ((box[:2] > 0.01).all() and (box[2:] < np.array([height, width]) - 0.01).all()):
             np.testing.assert_allclose(box, tight, atol=slack)
         inner = binary_erosion(mask == number, np.ones((3, 3)), iterations=blur)
         assert np.abs(moved["image"][inner] - [number / 4, 1]).max(initial=0) < 1e-5

@@ -22,6 +22,7 @@ HEIGHT, WIDTH = 12, 18
 
 jitted_clip = jax.jit(clipped, static_argnums=(1, 2))
 coordinate = st.floats(-30, 30, width=32, allow_subnormal=False)
+side = st.floats(1, 18)
 
 
 @settings(max_examples=50, deadline=None)
