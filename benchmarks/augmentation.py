@@ -1,4 +1,4 @@
-"""Each augmentation alone, on the device, and a usual chain beside the training step of ResNet-20 that it would be in."""
+"""Each augmentation alone, on the device, and a usual chain beside a training step of ResNet-20."""
 
 from collections.abc import Callable
 from functools import cache

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from convnets.data import fashion_mnist as _fashion_mnist
+from convnets.data import scenes as _scenes
 from convnets.data.source import Source, SourceInfo
 from convnets.registry import Registry
 
@@ -42,6 +43,30 @@ def describe(name: str, **options: Any) -> SourceInfo:
 def fashion_mnist(split: str, *, data_dir: str = "", padding: int = 2) -> Source:
     """Fashion-MNIST, padded from 28 x 28 to LeNet-5's 32 x 32."""
     return _fashion_mnist.load(split, data_dir=data_dir, padding=padding)
+
+
+@sources.register
+def scenes(
+    split: str,
+    *,
+    data_dir: str = "",
+    size: int = 128,
+    objects: tuple[int, int] = (1, 4),
+    scale: tuple[float, float] = (0.25, 0.5),
+    clutter: int = 12,
+    examples: int = 10_000,
+    seed: int = 0,
+) -> Source:
+    """Garments on textured grounds, with boxes and masks, composed on the fly."""
+    recipe = _scenes.Recipe(size, objects, scale, clutter, seed)
+    return _scenes.Scenes(split, recipe, examples=examples, data_dir=data_dir)
+
+
+def _describe_scenes(*, data_dir: str = "", examples: int = 10_000, **recipe: Any) -> SourceInfo:
+    return _scenes.describe(_scenes.Recipe(**recipe), examples)
+
+
+descriptions["scenes"] = _describe_scenes
 
 
 def _describe_fashion_mnist(*, data_dir: str = "", padding: int = 2) -> SourceInfo:

@@ -15,7 +15,14 @@ def records(offset: float, epochs: int = 4) -> list[dict[str, Any]]:
         value = offset + epoch / 100
         lines.append({"kind": "train", "step": epoch, "epoch": epoch, "loss": 2 - value, "top1": value + 0.1})
         lines.append(
-            {"kind": "evaluation", "split": "validation", "step": epoch, "epoch": epoch, "loss": 3 - value, "top1": value}
+            {
+                "kind": "evaluation",
+                "split": "validation",
+                "step": epoch,
+                "epoch": epoch,
+                "loss": 3 - value,
+                "top1": value,
+            }
         )
     return lines
 

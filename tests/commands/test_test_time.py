@@ -113,7 +113,10 @@ def test_compare_draws_seeds_together_and_experiments_apart(runs, capsys, tmp_pa
         (("ensemble", "{run}@zzz"), "'zzz' is not 'best', 'last' or a step"),
         (("ensemble", "{run}", "--out=both.txt"), "let it end in .json"),
         (("ensemble", "{run}", "--split=dev"), "unknown split 'dev'"),
-        (("evaluate", "--workdir={run}", "--config.evaluation.protocol=ten_crops"), "evaluation.protocol is 'ten_crops'"),
+        (
+            ("evaluate", "--workdir={run}", "--config.evaluation.protocol=ten_crops"),
+            "evaluation.protocol is 'ten_crops'",
+        ),
         (("evaluate", "--workdir={run}", "--config.evaluation.average=votes"), "one of probabilities, logits"),
         (
             ("evaluate", "--workdir={run}", "--config.evaluation.protocol=dense", "--config.evaluation.scales=(0.5,)"),

@@ -55,7 +55,11 @@ def test_a_mixed_example_loses_by_the_shares_of_its_classes():
     for row in range(2):
         for label, share in zip(labels[row], shares[row], strict=True):
             truth[row, label] += 0.9 * share
-    batch = {"label": jnp.array([0, 5]), "labels": jnp.asarray(labels), "label_shares": jnp.asarray(shares, jnp.float32)}
+    batch = {
+        "label": jnp.array([0, 5]),
+        "labels": jnp.asarray(labels),
+        "label_shares": jnp.asarray(shares, jnp.float32),
+    }
     np.testing.assert_allclose(
         jax.jit(task.loss)(outputs(logits), batch), -(truth * log_softmax(logits)).sum(-1), rtol=1e-5
     )
