@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ COLOURS = (style.INK, *style.PALETTE)
 MOST = len(COLOURS)
 TRAINING = (0, (1.2, 1.2))
 PARTS = 2
-"""Validation starts high: the vertical axis ends at so many times the median of what is drawn."""
+"""Curves start high: the vertical axis ends at so many times the median of all, or above where the highest ends."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ def compared_runs_figure(experiments: Sequence[Compared], metric: str) -> Figure
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_xlim(left=0)
         drawn = [np.asarray(line.get_ydata(), float) for line in axes.lines]
-        values = np.concatenate([*drawn, np.zeros(0)])
-        values = values[np.isfinite(values)]
-        if len(values):
-            axes.set_ylim(0, PARTS * float(np.median(values)))
+        drawn = [values[np.isfinite(values)] for values in drawn if np.isfinite(values).any()]
+        if drawn:
+            ends = max(float(values[-1]) for values in drawn)
+            axes.set_ylim(0, max(PARTS * float(np.median(np.concatenate(drawn))), 1.1 * ends))
     style.legend_below(
         figure,
         [
@@ -83,9 +84,9 @@ def compared_runs_figure(experiments: Sequence[Compared], metric: str) -> Figure
 def _draw(axes: Axes, curves: Sequence[Curve], split: str, colour: str) -> None:
     if not curves:
         return
-    length = min(len(curve.epochs) for curve in curves)
-    epochs = curves[0].epochs[:length]
-    values = np.stack([curve.values[:length] for curve in curves])
+    # Seeds that were resumed have lines at other epochs too.
+    epochs = reduce(np.intersect1d, [curve.epochs for curve in curves])
+    values = np.stack([curve.values[np.isin(curve.epochs, epochs)] for curve in curves])
     axes.plot(epochs, values.mean(0), color=colour, linewidth=1.7, linestyle=TRAINING if split == "train" else "-")
     if len(curves) > 1:
         axes.fill_between(epochs, values.min(0), values.max(0), color=colour, alpha=0.13, linewidth=0)

@@ -18,6 +18,7 @@ MASK_OPACITY = 0.45
 # Inches.
 CELL = 1.35
 CAPTION = 0.28
+MIXED_CAPTION = 0.45
 HEADER = 0.75
 
 
@@ -46,11 +47,12 @@ def contact_sheet_figure(
     """
     rows, columns = len(originals["image"]), len(draws) + 1
     tallest = max(batch["image"].shape[1] / batch["image"].shape[2] for batch in (originals, *draws))
-    width, height = CELL * columns + 0.2, (CELL * tallest + CAPTION) * rows + HEADER
+    caption = MIXED_CAPTION if any("labels" in batch for batch in draws) else CAPTION
+    width, height = CELL * columns + 0.2, (CELL * tallest + caption) * rows + HEADER
     figure = style.new_figure(width, height, constrained=False)
     top = 1 - HEADER / height
     figure.subplots_adjust(left=0.1 / width, right=1 - 0.1 / width, bottom=0.02, top=top, wspace=0.06)
-    figure.subplots_adjust(hspace=CAPTION / (CELL * tallest))
+    figure.subplots_adjust(hspace=caption / (CELL * tallest))
     figure.text(
         0.1 / width,
         1 - 0.3 / height,
@@ -65,8 +67,8 @@ def contact_sheet_figure(
             axes = grid[row, column]
             example = {name: np.asarray(values[row]) for name, values in batch.items()}
             _draw(axes, example)
-            caption = _label(example, classes) if column == 0 or "labels" in example else ""
-            axes.set_xlabel(style.literal(caption), fontsize=7.5, color=style.MUTED, labelpad=2)
+            label = _label(example, classes) if column == 0 or "labels" in example else ""
+            axes.set_xlabel(style.literal(label), fontsize=7.5, color=style.MUTED, labelpad=2)
     for column in range(columns):
         head = "original" if column == 0 else f"epoch {column - 1}"
         grid[0, column].set_title(head, fontsize=style.SMALL_SIZE, color=style.MUTED, pad=4)
@@ -105,5 +107,6 @@ def _label(example: Mapping[str, Any], classes: Sequence[str]) -> str:
         for label, share in zip(example["labels"], example["label_shares"], strict=True):
             shares[int(label)] = shares.get(int(label), 0.0) + float(share)
         named = sorted(shares.items(), key=lambda item: -item[1])
-        return ", ".join(f"{share:.0%} {style.shorten(classes[label], 10)}" for label, share in named if share >= 0.005)
+        lines = [f"{share:.0%} {style.shorten(classes[label], 12)}" for label, share in named if share >= 0.005]
+        return "\n".join(lines[:2])
     return style.shorten(classes[int(example["label"])], 16) if "label" in example else ""

@@ -12,7 +12,8 @@ from convnets.augmentation import compose, example_keys
 from convnets.commands.command_line import Arguments
 from convnets.commands.experiments import load_experiment, override, refuse_rest, with_data_dir
 from convnets.commands.pictures import picture_path
-from convnets.data.pipeline import TrainingBatches
+from convnets.data.pipeline import EpochOrder
+from convnets.data.source import load_batch
 from convnets.errors import InvalidValue
 from convnets.training.pixel_statistics import chain_of
 from convnets.training.progress import Screen
@@ -37,16 +38,38 @@ def run(arguments: Arguments) -> int:
     console = Console(file=sys.stderr)
     with Screen(console) as screen:
         chain = chain_of(config, source, None, screen)
-    batch = TrainingBatches(source, batch_size=rows, seed=config.seed, steps=1)[0]
-    example = unit_range({name: jnp.asarray(value) for name, value in batch.items() if name not in ("weight", "epoch")})
+    order = EpochOrder(len(source), config.seed)
+    _, places = order(0, rows)
+    originals = unit_range({name: jnp.asarray(value) for name, value in load_batch(source, places).items()})
 
     @jax.jit
-    def draw(epoch: jax.Array) -> dict[str, jax.Array]:
-        return compose(chain)(example_keys(config.seed, epoch, example["index"]), example)
+    def draw(epochs: jax.Array, pairs: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        return compose(chain)(example_keys(config.seed, epochs, pairs["index"]), unit_range(pairs))
 
-    draws = [jax.device_get(draw(np.full(rows, epoch, np.int32))) for epoch in range(columns)]
+    draws = []
+    for epoch in range(columns):
+        positions = _positions(order, len(source), epoch, places)
+        epochs, neighbours = _at(order, np.stack([positions & ~1, positions | 1], axis=1).ravel())
+        drawn = jax.device_get(draw(epochs.astype(np.int32), load_batch(source, neighbours)))
+        draws.append({name: value[2 * np.arange(rows) + (positions & 1)] for name, value in drawn.items()})
     names = ", ".join(name for name, _ in chain) or "no augmentation"
     title = f"{source.info.name}: {names}"
-    plot_contact_sheet(jax.device_get(example), draws, source.info.classes, title, out)
+    plot_contact_sheet(jax.device_get(originals), draws, source.info.classes, title, out)
     console.print(f"drawn: {out}", highlight=False, soft_wrap=True)
     return 0
+
+
+def _positions(order: EpochOrder, length: int, epoch: int, places: np.ndarray) -> np.ndarray:
+    """Where in the endless training stream the examples at `places` stand in an epoch.
+
+    There each has a neighbour, the other of two, which a mixture mixes it with.
+    """
+    _, whole = order(epoch * length, (epoch + 1) * length)
+    return epoch * length + np.argsort(whole)[places]
+
+
+def _at(order: EpochOrder, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The epochs of positions in the stream, and the places in the source."""
+    parts = [order(int(position), int(position) + 1) for position in positions]
+    epochs, places = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return epochs, places

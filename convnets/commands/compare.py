@@ -16,6 +16,7 @@ from convnets.commands.experiments import override
 from convnets.commands.pictures import picture_path
 from convnets.commands.runs import ACCURACY, find_workdirs
 from convnets.errors import InvalidValue
+from convnets.training.config import PLACES, flatten
 from convnets.training.metrics_log import Record, read_records
 from convnets.training.workdir import Workdir
 
@@ -25,7 +26,7 @@ LAST = 1.0
 Row = dict[str, Any]
 
 _SEED = re.compile(r"[-_. ]?(seed)?[-_. ]?\d+$")
-"""What a folder's name ends in, and an experiment's does not."""
+"""What the folder of one of several seeds ends in, and the experiment's name does not."""
 
 
 def run(arguments: Arguments) -> int:
@@ -33,7 +34,7 @@ def run(arguments: Arguments) -> int:
     if not arguments.rest:
         raise InvalidValue("name workdirs, or folders of them: launch.py compare runs/augmentation --out=compared.png")
     out = picture_path(arguments["out"])
-    workdirs = [workdir for folder in arguments.rest for workdir in find_workdirs(Path(folder))]
+    workdirs = [workdir for folder in arguments.rest for workdir in find_workdirs(Path(folder), "the folder of runs")]
     groups = _groups(workdirs)
     if not groups:
         raise InvalidValue(f"there are no runs in {' '.join(arguments.rest)}")
@@ -54,15 +55,15 @@ def run(arguments: Arguments) -> int:
 def _groups(workdirs: list[Path]) -> dict[str, list[Path]]:
     """Runs that differ in the seed alone are one experiment, named as their folders but for the seed."""
     groups: dict[str, list[Path]] = {}
-    for place in workdirs:
-        fields = override(Workdir(place).config(), []).to_dict()
-        fields.pop("seed")
-        groups.setdefault(json.dumps(fields, sort_keys=True), []).append(place)
+    for place in dict.fromkeys(place.resolve() for place in workdirs):
+        fields = dict(flatten(override(Workdir(place).config(), []).to_dict()))
+        key = {field: value for field, value in fields.items() if field != "seed" and field not in PLACES}
+        groups.setdefault(json.dumps(key, sort_keys=True), []).append(place)
     named: dict[str, list[Path]] = {}
     for places in groups.values():
-        name = _SEED.sub("", places[0].name) or places[0].parent.name
-        while name in named:
-            name += "'"
+        name = places[0].name if len(places) == 1 else _SEED.sub("", places[0].name) or places[0].parent.name
+        if name in named:
+            name = str(places[0])
         named[name] = places
     return named
 

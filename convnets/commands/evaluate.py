@@ -24,16 +24,13 @@ def run(arguments: Arguments) -> int:
     console = Console(stderr=arguments["json"])
     with Screen(console) as screen:
         evaluation = scored.evaluate(screen, keep_scores=arguments["scores"])
-    views = {"protocol": config.evaluation.protocol, "views": len(scored.views)}
-    result = result_of(evaluation, scored.split, scored.step) | views | {"seconds": evaluation.seconds}
-    name = f"evaluation_{scored.split}_{config.evaluation.protocol}.json"
-    write_atomically(workdir.folder / name, json.dumps(result, indent=2))
+    result = result_of(evaluation, scored.split, scored.step) | scored.protocol() | {"seconds": evaluation.seconds}
+    write_atomically(workdir.folder / f"evaluation_{scored.name}.json", json.dumps(result, indent=2))
     if arguments["json"]:
         print(json.dumps(result))
     else:
-        count = "1 view" if len(scored.views) == 1 else f"{len(scored.views)} views"
         more = {
-            "protocol": f"{config.evaluation.protocol}, {count} an image",
+            "protocol": scored.in_words(),
             "images/s": f"{evaluation.examples / evaluation.seconds:,.0f}",
         }
         title = f"{scored.split}, checkpoint of step {scored.step}"

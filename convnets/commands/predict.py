@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -14,7 +15,8 @@ from convnets.commands.experiments import override
 from convnets.commands.runtime import prepare
 from convnets.data.image_files import find_images, read_image
 from convnets.errors import InvalidValue
-from convnets.evaluation.views import centre
+from convnets.evaluation.protocols import views_of
+from convnets.evaluation.scores import take_crop
 from convnets.training.restore import restore_variables
 from convnets.training.setup import Model, build_model
 from convnets.training.step import unit_range
@@ -54,12 +56,13 @@ def run(arguments: Arguments) -> int:
 
 
 def predict(model: Model, variables: Any, images: jax.Array) -> dict[str, jax.Array]:
-    """What the task predicts of uint8 images `[N, H, W, C]`, of their centre if the network takes smaller ones."""
-    size = model.image_shape[:2]
-    top, left = centre(model.info.image_shape[:2], size)
-    images = images[:, top : top + size[0], left : left + size[1]]
-    batch = unit_range({"image": images})
-    outputs: Any = model.network.apply(variables, model.normalize(batch["image"]), train=False)
+    """What the task predicts of uint8 images `[N, H, W, C]`, of their centre if the network takes others."""
+    image, size = model.info.image_shape[:2], model.image_shape[:2]
+    values = unit_range({"image": images})["image"]
+    [crop] = views_of("centre_crop", image, size).crops
+    if image != size:
+        values = take_crop(values, jnp.array(crop, jnp.float32), size)
+    outputs: Any = model.network.apply(variables, model.normalize(values), train=False)
     return model.task.predictions(outputs)
 
 

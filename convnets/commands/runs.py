@@ -34,14 +34,17 @@ class FinishedRun:
     cost: NetworkCost
 
 
-def find_workdirs(folder: Path) -> list[Path]:
+def find_workdirs(folder: Path, what: str = "--runs") -> list[Path]:
     """The workdirs in a folder, however deep, in the order of their names.
+
+    Args:
+      what: the name of what was given, for the error.
 
     Raises:
       InvalidValue: no such folder.
     """
     if not folder.is_dir():
-        raise InvalidValue(f"--runs is {str(folder)!r}, and there is no such folder")
+        raise InvalidValue(f"{what} is {str(folder)!r}, and there is no such folder")
     found = []
     for place, folders, files in os.walk(folder):
         if {"config.json", "data.json", "summary.json"} & set(files):

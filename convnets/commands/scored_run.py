@@ -1,7 +1,10 @@
 """A run's checkpoint on a split, by the config's protocol; the scores of each image are kept where asked for."""
 
+import contextlib
 import io
 import json
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +47,30 @@ class ScoredRun:
         self.views = views_of_run(config, self.model)
         self.step = find_step(workdir, config, self.model, checkpoint or config.evaluation.checkpoint)
 
+    @property
+    def name(self) -> str:
+        """Of the files of its results: the split, the protocol, and what of it is not the default."""
+        evaluation = self.config.evaluation
+        special = [f"{scale:g}" for scale in evaluation.scales] + ["logits"] * (evaluation.average == "logits")
+        return "_".join([self.split, evaluation.protocol, *special])
+
+    def protocol(self) -> dict[str, Any]:
+        """What was scored, ready for JSON."""
+        evaluation = self.config.evaluation
+        return {
+            "protocol": evaluation.protocol,
+            "scales": list(evaluation.scales),
+            "average": evaluation.average,
+            "views": len(self.views),
+        }
+
+    def in_words(self) -> str:
+        """The same for a table."""
+        evaluation = self.config.evaluation
+        count = "1 view" if len(self.views) == 1 else f"{len(self.views)} views"
+        scales = f" at {', '.join(f'{scale:g}' for scale in evaluation.scales)}" if evaluation.scales else ""
+        return f"{evaluation.protocol}{scales}, {count} an image, mean of {evaluation.average}"
+
     def evaluate(self, screen: Screen, *, keep_scores: bool) -> Evaluation:
         """Every example of the split once; `keep_scores` writes the class scores of each into the workdir."""
         devices = Devices(self.config.train.wrapper)
@@ -60,27 +87,28 @@ class ScoredRun:
         return evaluation
 
     @property
-    def scores_file(self) -> Any:
-        """Where the scores of this split and protocol are kept."""
-        return self.workdir.folder / f"scores_{self.split}_{self.config.evaluation.protocol}.npz"
+    def scores_file(self) -> Path:
+        """Where the scores are kept."""
+        return self.workdir.folder / f"scores_{self.name}_step{self.step}.npz"
 
     def scores(self, screen: Screen) -> dict[str, np.ndarray]:
         """`scores [N, classes]`, `label [N]` and `index [N]`: those kept, if of this checkpoint, or new ones."""
-        if self.scores_file.exists():
-            with np.load(self.scores_file) as saved:
-                if json.loads(str(saved["facts"])) == self._facts():
-                    return {name: saved[name] for name in KEPT}
+        # A damaged file is made anew, as one of another checkpoint is.
+        with (
+            contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile),
+            open(self.scores_file, "rb") as stream,
+            np.load(stream) as saved,
+        ):
+            if json.loads(str(saved["facts"])) == self._facts():
+                return {name: saved[name] for name in KEPT}
         return {name: self.evaluate(screen, keep_scores=True).predictions[name] for name in KEPT}
 
     def _facts(self) -> dict[str, Any]:
-        """What scores depend on."""
-        evaluation = self.config.evaluation
-        return {
+        """What scores depend on; a checkpoint that was written again is another one."""
+        return self.protocol() | {
             "checkpoint": self.step,
+            "written": (self.workdir.checkpoints / str(self.step)).stat().st_mtime_ns,
             "split": self.split,
             "examples": len(self.source),
-            "protocol": evaluation.protocol,
-            "scales": list(evaluation.scales),
-            "average": evaluation.average,
             "classes": list(self.model.info.classes),
         }

@@ -16,6 +16,7 @@ from convnets.commands.results import print_result, result_of
 from convnets.commands.runtime import prepare
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
+from convnets.training.evaluation import views_of_run
 from convnets.training.loop import Loop, Outcome
 from convnets.training.parallel import Devices
 from convnets.training.setup import Model, build_model, check_batch_size, load_splits, make_plan
@@ -35,6 +36,7 @@ def run(arguments: Arguments) -> int:
     check_batch_size(config, devices)
     splits = load_splits(config)
     model = build_model(config, splits.train.info)
+    views_of_run(config, model)
     plan = make_plan(config, model.task, len(splits.train))
     console = Console() if jax.process_index() == 0 else None
     if console is not None:

@@ -17,8 +17,8 @@ from convnets.evaluation.views import (
     corners_and_centre,
     crops_at,
     grid,
+    largest_windows,
     scaled,
-    squares,
 )
 from convnets.registry import Registry
 
@@ -45,15 +45,20 @@ def views_of(protocol: str, image: Size, size: Size, scales: Scales = ()) -> Vie
     Raises:
       InvalidValue: an unknown protocol, or scales at which there is nothing to be cropped.
     """
-    if not all(1 <= scale <= LARGEST for scale in scales):
+    numbers = all(isinstance(scale, int | float) and not isinstance(scale, bool) for scale in scales)
+    if not numbers or not all(1 <= scale <= LARGEST for scale in scales):
         raise InvalidValue(f"evaluation.scales must lie in [1, {LARGEST:g}], and are {tuple(scales)}")
     return protocols[protocol](image, size, tuple(scales))
 
 
 @protocols.register
 def centre_crop(image: Size, size: Size, scales: Scales) -> Views:
-    """One crop, of the image as it is served if no scale is given. An image of the network's size is left as it is."""
-    sizes = _sizes(image, size, scales) if scales else [image]
+    """One crop, of the image as it is served if no scale is given (and it is not smaller than the crop).
+
+    So an image of the network's size is left as it is.
+    """
+    covers = image[0] >= size[0] and image[1] >= size[1]
+    sizes = [image] if covers and not scales else _sizes(image, size, scales or (1.0,))
     return Views(tuple(next(crops_at(image, scale, size, [centre(scale, size)])) for scale in sizes))
 
 
@@ -82,11 +87,11 @@ def googlenet_144(image: Size, size: Size, scales: Scales) -> Views:
     """
     crops: list[Crop] = []
     for scale in _sizes(image, size, scales or GOOGLENET):
-        side = min(scale)
-        for top, left in squares(scale):
-            inside = corners_and_centre((side, side), size)
+        square, places = largest_windows(scale, size)
+        for top, left in places:
+            inside = corners_and_centre(square, size)
             crops += crops_at(image, scale, size, [(top + y, left + x) for y, x in inside])
-            crops += crops_at(image, scale, (side, side), [(top, left)])
+            crops += crops_at(image, scale, square, [(top, left)])
     return Views(tuple(crops))
 
 
@@ -126,4 +131,4 @@ def _ten_crops(image: Size, size: Size, scales: Sequence[Size]) -> Views:
 
 
 def _sizes(image: Size, size: Size, scales: Scales) -> list[Size]:
-    return [scaled(image, round(scale * min(size))) for scale in scales]
+    return [scaled(image, size, scale) for scale in scales]

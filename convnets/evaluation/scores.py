@@ -1,9 +1,12 @@
 """Scores of views of images, and what they are averaged to."""
 
+import math
+from collections.abc import Sequence
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from convnets.evaluation.views import Size
@@ -11,9 +14,6 @@ from convnets.evaluation.views import Size
 Average = Literal["probabilities", "logits"]
 AVERAGES: tuple[Average, ...] = ("probabilities", "logits")
 """What is averaged over views and networks: softmax probabilities (Krizhevsky et al. 2012), or logits."""
-
-TINY = 1e-37
-"""What a smaller probability counts as, so that its logarithm is a number; float32 goes down to 1.2e-38."""
 
 
 def take_crop(images: Array, region: Array, size: Size) -> Array:
@@ -39,13 +39,35 @@ def take_map(images: Array, size: Size, mirrored: Array) -> Array:
 
 
 def score(logits: Array, average: Average) -> Array:
-    """`[N, classes]`, or a map `[N, h, w, classes]` that is averaged over its positions, -> float32 `[N, classes]`."""
+    """The scores of a view: log-probabilities or logits, float32 `[N, classes]`; their softmax is the prediction.
+
+    Args:
+      logits: `[N, classes]`, or a map `[N, h, w, classes]` that is averaged over its positions.
+    """
     scores = logits.astype(jnp.float32)
-    if average == "probabilities":
-        scores = jax.nn.softmax(scores)
-    return jnp.mean(scores, axis=tuple(range(1, scores.ndim - 1)))
+    positions = tuple(range(1, scores.ndim - 1))
+    if average == "logits":
+        return jnp.mean(scores, axis=positions)
+    scores = jax.nn.log_softmax(scores)
+    count = math.prod(scores.shape[axis] for axis in positions)
+    return jax.nn.logsumexp(scores, axis=positions) - math.log(count) if positions else scores
 
 
-def as_logits(scores: Array, average: Average) -> Array:
-    """Logits whose softmax is the averaged probabilities; averaged logits as they are."""
-    return jnp.log(jnp.maximum(scores, TINY)) if average == "probabilities" else scores
+def nothing(average: Average) -> float:
+    """What scores are added to first."""
+    return 0.0 if average == "logits" else -math.inf
+
+
+def add(total: Array, scores: Array, share: Array, average: Average) -> Array:
+    """The total with a share of some scores: of probabilities by their logarithms, which keep the order of all."""
+    return total + share * scores if average == "logits" else jnp.logaddexp(total, jnp.log(share) + scores)
+
+
+def mean(scores: Sequence[np.ndarray], average: Average) -> np.ndarray:
+    """The mean of arrays of scores `[N, classes]`, float32; of one, itself."""
+    if len(scores) == 1:
+        return scores[0]
+    stacked = np.stack(scores).astype(np.float64)
+    if average == "logits":
+        return stacked.mean(axis=0).astype(np.float32)
+    return (np.logaddexp.reduce(stacked, axis=0) - math.log(len(scores))).astype(np.float32)

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from convnets.errors import InvalidValue
-
 Size = tuple[int, int]
 """Height and width, in pixels."""
 
@@ -52,10 +50,14 @@ class Views:
         return 1 / (kinds * max(len(self.crops), 1)), 1 / (kinds * max(len(self.maps), 1))
 
 
-def scaled(image: Size, short_side: int) -> Size:
-    """The size of an image once its short side has so many pixels, its shape kept to the pixel."""
-    short = min(image)
-    height, width = (max(short_side, round(side * short_side / short)) for side in image)
+def scaled(image: Size, size: Size, scale: float) -> Size:
+    """The size of an image that is scaled so that it just covers crops of `scale` times `size`.
+
+    For square crops its short side then has `scale` times as many pixels as they have. Its shape is kept to the pixel.
+    """
+    bound = 0 if size[0] * image[1] >= size[1] * image[0] else 1
+    pixels = round(scale * size[bound])
+    height, width = (max(part, round(side * pixels / image[bound])) for part, side in zip(size, image, strict=True))
     return height, width
 
 
@@ -78,24 +80,19 @@ def grid(image: Size, size: Size, count: int) -> tuple[Place, ...]:
     return tuple((top, left) for top in rows for left in columns)
 
 
-def squares(image: Size) -> tuple[Place, ...]:
-    """Of the largest square at the left or top, in the middle, and at the right or bottom."""
-    side = min(image)
-    last = image[0] - side, image[1] - side
-    return (0, 0), (last[0] // 2, last[1] // 2), last
+def largest_windows(image: Size, size: Size) -> tuple[Size, tuple[Place, ...]]:
+    """The largest part of the shape of `size`, a square if that is one: its own size, and three places for it.
+
+    They are at the left or top, in the middle, and at the right or bottom.
+    """
+    times = min(image[0] / size[0], image[1] / size[1])
+    window = round(size[0] * times), round(size[1] * times)
+    last = image[0] - window[0], image[1] - window[1]
+    return window, ((0, 0), (last[0] // 2, last[1] // 2), last)
 
 
 def crops_at(image: Size, scale: Size, size: Size, places: Sequence[Place]) -> Iterator[Crop]:
-    """Crops of `size` at those places of the image scaled to `scale`, and their mirror images behind them.
-
-    Raises:
-      InvalidValue: a scaled image that is smaller than the crops.
-    """
-    if min(scale[0] - size[0], scale[1] - size[1]) < 0:
-        raise InvalidValue(
-            f"crops of {size[0]} x {size[1]} don't fit an image scaled to {scale[0]} x {scale[1]}: "
-            "evaluation.scales are relative to the training size, and must be at least 1"
-        )
+    """Crops of `size` at those places of the image scaled to `scale`, and their mirror images behind them."""
     down, across = image[0] / scale[0], image[1] / scale[1]
     for mirrored in (False, True):
         for top, left in places:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+from flax.errors import FlaxError
 from ml_collections import ConfigDict
 
 from convnets.data.pipeline import EvaluationBatches, read_ahead
@@ -12,7 +14,7 @@ from convnets.data.source import Source
 from convnets.errors import InvalidValue
 from convnets.evaluation.evaluate import Evaluation, evaluate
 from convnets.evaluation.protocols import views_of
-from convnets.evaluation.views import Views
+from convnets.evaluation.views import Size, Views
 from convnets.training.parallel import Devices
 from convnets.training.progress import Bar, Screen
 from convnets.training.setup import Model, mapped_evaluation_step
@@ -86,7 +88,30 @@ def views_of_run(config: ConfigDict, model: Model) -> Views:
     views = views_of(protocol, model.info.image_shape[:2], model.image_shape[:2], config.evaluation.scales)
     if not model.task.averages_views and not only_image(views, model.info.image_shape[:2]):
         raise InvalidValue(
-            f"evaluation.protocol {protocol!r} averages class scores, which the task {config.task.name!r} has none of: "
-            "use 'centre_crop'"
+            f"evaluation.protocol {protocol!r} scores crops, and the task {config.task.name!r} answers for whole "
+            "images: leave augmentation that changes their size out, and use 'centre_crop'"
         )
+    for view in {(view.height, view.width) for view in views.maps}:
+        _check_map(model, view)
     return views
+
+
+def _check_map(model: Model, size: Size) -> None:
+    """Traces the network on images of another size than it was made for.
+
+    Raises:
+      InvalidValue: it has none of the answers.
+    """
+    images = (jnp.zeros((1, *shape, model.image_shape[-1])) for shape in (model.image_shape[:2], size))
+
+    def apply(own: Any, larger: Any) -> Any:
+        variables = model.network.init(jax.random.key(0), own, train=False)
+        return model.network.apply(variables, larger, train=False)
+
+    try:
+        jax.eval_shape(apply, *images)
+    except (FlaxError, InvalidValue, TypeError, ValueError) as error:
+        raise InvalidValue(
+            f"evaluation.protocol asks for a map of scores of {size[0]} x {size[1]} images, and this network has none "
+            f"({str(error).splitlines()[0].rstrip('.')}): use a protocol of crops"
+        ) from error

@@ -48,8 +48,11 @@ def find_step(workdir: Workdir, config: ConfigDict, model: Model, which: str) ->
         return steps[-1] if best is None else best
     if which == "last":
         return steps[-1]
-    if not which.isdigit():
+    if not (which.isascii() and which.isdigit()):
         raise InvalidValue(f"the checkpoint {which!r} is not 'best', 'last' or a step")
+    if int(which) not in steps:
+        there = ", ".join(map(str, steps))
+        raise InvalidValue(f"{workdir.folder} has no checkpoint of step {which}: there are {there}")
     return int(which)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jax import Array
 
-from convnets.evaluation.scores import Average, as_logits, score, take_crop, take_map
+from convnets.evaluation.scores import Average, add, nothing, score, take_crop, take_map
 from convnets.evaluation.views import Crop, Map, Size, Views
 from convnets.tasks.task import Outputs
 from convnets.training.parallel import REPLICATED, SPLIT, Devices, sum_over_devices
@@ -27,7 +27,8 @@ class ViewsStep:
       size: of the crops.
       batch_size: examples of a batch in this process.
       average: what is averaged.
-      keep_scores: whether the predictions have the `scores`, float32 `[n, classes]`.
+      keep_scores: whether the predictions have the `scores`, float32 `[n, classes]`: logarithms of the averaged
+        probabilities, or averaged logits.
     """
 
     def __init__(
@@ -44,7 +45,8 @@ class ViewsStep:
         self.model, self.devices = model, devices
         self.average, self.keep_scores = average, keep_scores
         self.seen: Callable[[], None] = lambda: None  # called after each view
-        self._nothing = devices.split(np.zeros((batch_size, len(model.info.classes)), np.float32))
+        classes = len(model.info.classes)
+        self._nothing = devices.split(np.full((batch_size, classes), nothing(average), np.float32))
         of_crop, of_map = views.shares()
         crop = self._mapped(lambda images, view: take_crop(images, view, size))
         maps = {
@@ -71,17 +73,17 @@ class ViewsStep:
         """`(variables, images, view and total so far) -> (nothing, total)` over the devices."""
         model = self.model
 
-        def add(variables: Any, batch: Batch) -> tuple[dict[str, Array], Array]:
+        def add_view(variables: Any, batch: Batch) -> tuple[dict[str, Array], Array]:
             *_, share = view = batch["view"][0]
             images = take(unit_range({"image": batch["image"]})["image"], view[:-1])
             outputs: Any = model.network.apply(variables, model.normalize(images), train=False)
-            return {}, batch["total"] + share * score(outputs[0], self.average)
+            return {}, add(batch["total"], score(outputs[0], self.average), share, self.average)
 
-        return self.devices.wrap(add, (REPLICATED, SPLIT))
+        return self.devices.wrap(add_view, (REPLICATED, SPLIT))
 
     def _measure(self, variables: Any, batch: Batch) -> tuple[Any, Any]:
         task = self.model.task
-        outputs: Outputs = as_logits(batch["total"], self.average), {}
+        outputs: Outputs = batch["total"], {}
         predictions = task.predictions(outputs) | ({"scores": batch["total"]} if self.keep_scores else {})
         return sum_over_devices(task.measure(outputs, batch)), predictions
 

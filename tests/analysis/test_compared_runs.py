@@ -48,9 +48,20 @@ def test_seeds_are_drawn_as_their_mean_and_range():
     assert (low, high) == (pytest.approx(100 * (1 - 0.74)), pytest.approx(100 * (1 - 0.51)))
 
 
-def test_seeds_of_another_length_are_compared_as_far_as_all_go():
-    figure = compared_runs_figure([Compared("one", [records(0.5, 4), records(0.5, 2)])], "top1")
-    assert len(figure.axes[1].lines[1].get_xdata()) == 2
+def test_seeds_are_compared_at_the_epochs_that_all_have():
+    """One was resumed in mid-epoch, and has more lines; one is at its beginning."""
+    more = {"kind": "train", "step": 1.5, "epoch": 1.5, "loss": 9, "top1": 0.9}
+    resumed = sorted([*records(0.5), more], key=lambda line: line["epoch"])
+    figure = compared_runs_figure([Compared("one", [records(0.5), resumed, records(0.5, 3)])], "top1")
+    training, validation = figure.axes[1].lines
+    assert training.get_xdata().tolist() == validation.get_xdata().tolist() == [1, 2, 3]
+    np.testing.assert_allclose(training.get_ydata(), 100 * (1 - 0.6 - np.arange(1, 4) / 100))
+
+
+def test_no_experiment_ends_above_the_plot():
+    good, bad = Compared("good", [records(0.9, 30)]), Compared("bad", [records(0.2)])
+    figure = compared_runs_figure([good, Compared("good too", good.seeds), bad], "top1")
+    assert figure.axes[1].get_ylim()[1] > 100 * (1 - 0.24)
 
 
 def test_runs_without_records_leave_an_empty_plot():

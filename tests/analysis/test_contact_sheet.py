@@ -58,7 +58,7 @@ def test_a_mask_tints_labels_and_leaves_the_background(originals):
 def test_mixed_images_say_what_they_are_mixed_of(originals):
     shares = {"labels": np.array([[0, 1, 0], [1, 1, 1]]), "label_shares": np.array([[0.5, 0.3, 0.2], [0.2, 0.3, 0.5]])}
     figure = contact_sheet_figure(originals, [originals | shares], CLASSES, "")
-    assert [drawn(figure, row, 1, 2).get_xlabel() for row in (0, 1)] == ["70% shirt, 30% shoe", "100% shoe"]
+    assert [drawn(figure, row, 1, 2).get_xlabel() for row in (0, 1)] == ["70% shirt\n30% shoe", "100% shoe"]
 
 
 def test_images_of_one_channel_and_of_another_size_are_drawn(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from scipy.special import softmax
 
-from convnets.evaluation.scores import as_logits, score, take_crop, take_map
+from convnets.evaluation.scores import add, mean, nothing, score, take_crop, take_map
 from convnets.evaluation.views import Crop, crops_at
 
 
@@ -48,14 +48,31 @@ def test_a_map_is_the_image_that_pillow_scales(images, size):
 
 def test_a_map_of_logits_is_averaged_over_its_positions_after_the_softmax():
     logits = np.random.default_rng(1).normal(size=(2, 3, 4, 5)).astype(np.float32)
-    np.testing.assert_allclose(score(logits, "probabilities"), softmax(logits, -1).mean((1, 2)), rtol=1e-5)
+    probabilities = np.exp(score(logits, "probabilities"))
+    np.testing.assert_allclose(probabilities, softmax(logits, -1).mean((1, 2)), rtol=1e-5)
     np.testing.assert_allclose(score(logits, "logits"), logits.mean((1, 2)), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(score(logits[:, 0, 0], "probabilities"), softmax(logits[:, 0, 0], -1), rtol=1e-5)
+    one = np.exp(score(logits[:, 0, 0], "probabilities"))
+    np.testing.assert_allclose(one, softmax(logits[:, 0, 0], -1), rtol=1e-5)
 
 
-def test_logits_of_averaged_probabilities_give_them_back():
-    probabilities = np.array([[0.0, 0.25, 0.75]], np.float32)
-    logits = np.asarray(as_logits(jnp.asarray(probabilities), "probabilities"))
-    assert np.isfinite(logits).all()
-    np.testing.assert_allclose(softmax(logits, -1), probabilities, atol=1e-7)
-    np.testing.assert_array_equal(as_logits(jnp.asarray(logits), "logits"), logits)
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+def test_shares_add_up_to_the_mean_and_one_alone_is_itself(average):
+    logits = np.random.default_rng(2).normal(size=(3, 2, 5)).astype(np.float32)
+    total = jnp.full((2, 5), nothing(average))
+    for view, share in zip(logits, (0.5, 0.25, 0.25), strict=True):
+        total = add(total, score(view, average), jnp.float32(share), average)
+    found, of_view = (np.exp(total), softmax(logits, -1)) if average == "probabilities" else (total, logits)
+    np.testing.assert_allclose(found, np.average(of_view, axis=0, weights=(0.5, 0.25, 0.25)), rtol=1e-5, atol=1e-7)
+    parts = [np.asarray(score(view, average)) for view in logits]
+    found = np.exp(mean(parts, average)) if average == "probabilities" else mean(parts, average)
+    np.testing.assert_allclose(found, of_view.mean(0), rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(mean(parts[:1], average), parts[0])
+
+
+def test_classes_far_behind_keep_their_order():
+    """Probabilities below 1e-45 are zero in float32, and their logarithms are not."""
+    logits = np.array([[500.0, 0, 1, 2, 3, 4, 5]], np.float32)
+    total = add(
+        jnp.full((1, 7), nothing("probabilities")), score(logits, "probabilities"), jnp.float32(1), "probabilities"
+    )
+    assert np.argsort(total[0]).tolist() == np.argsort(logits[0]).tolist()

@@ -6,15 +6,21 @@ import pytest
 
 from convnets.errors import InvalidValue
 from convnets.evaluation.protocols import protocols, views_of
-from convnets.evaluation.views import Crop, Map, Views, corners_and_centre, crops_at, grid, scaled, squares
+from convnets.evaluation.views import Crop, Map, Views, corners_and_centre, crops_at, grid, largest_windows, scaled
 
 
 def test_the_short_side_gets_its_pixels_and_the_shape_stays():
-    assert scaled((375, 500), 256) == (256, 341)
-    assert scaled((500, 375), 256) == (341, 256)
-    assert scaled((300, 300), 224) == (224, 224)
-    assert scaled((28, 28), 37) == (37, 37)
-    assert scaled((1000, 3), 1) == (333, 1)
+    assert scaled((375, 500), (224, 224), 256 / 224) == (256, 341)
+    assert scaled((500, 375), (224, 224), 256 / 224) == (341, 256)
+    assert scaled((300, 300), (224, 224), 1.0) == (224, 224)
+    assert scaled((28, 28), (32, 32), 8 / 7) == (37, 37)
+    assert scaled((1000, 3), (1, 1), 1.0) == (333, 1)
+
+
+def test_crops_that_are_not_square_are_just_covered():
+    assert scaled((100, 100), (24, 32), 1.0) == (32, 32)
+    assert scaled((50, 200), (24, 32), 1.5) == (36, 144)
+    assert scaled((32, 24), (24, 32), 1.0) == (43, 32)
 
 
 def test_corners_and_centre():
@@ -29,8 +35,9 @@ def test_a_grid_reaches_from_edge_to_edge():
 
 
 def test_squares_lie_along_the_long_side():
-    assert squares((256, 340)) == ((0, 0), (0, 42), (0, 84))
-    assert squares((340, 256)) == ((0, 0), (42, 0), (84, 0))
+    assert largest_windows((256, 340), (224, 224)) == ((256, 256), ((0, 0), (0, 42), (0, 84)))
+    assert largest_windows((340, 256), (224, 224)) == ((256, 256), ((0, 0), (42, 0), (84, 0)))
+    assert largest_windows((60, 40), (24, 32)) == ((30, 40), ((0, 0), (15, 0), (30, 0)))
 
 
 def test_a_crop_of_a_scaled_image_is_a_region_of_the_image_itself():
@@ -58,9 +65,18 @@ def test_ten_crops_of_an_image_of_the_networks_size_are_taken_at_8_7():
 COUNTS = {"centre_crop": 1, "ten_crop": 10, "multi_scale": 50, "googlenet_144": 144, "multi_crop": 150}
 
 
-@pytest.mark.parametrize(("image", "protocol"), list(itertools.product([(256, 256), (375, 500), (32, 32)], COUNTS)))
-def test_crops_are_as_many_as_the_papers_count_and_lie_inside(image, protocol):
-    size = (32, 32) if image == (32, 32) else (224, 224)
+SIZES = [
+    ((256, 256), (224, 224)),
+    ((375, 500), (224, 224)),
+    ((32, 32), (32, 32)),
+    ((41, 60), (24, 36)),
+    ((24, 32),) * 2,
+]
+
+
+@pytest.mark.parametrize(("sizes", "protocol"), list(itertools.product(SIZES, COUNTS)))
+def test_crops_are_as_many_as_the_papers_count_and_lie_inside(sizes, protocol):
+    image, size = sizes
     views = views_of(protocol, image, size)
     assert len(views) == len(views.crops) == COUNTS[protocol]
     for crop in views.crops:
@@ -100,6 +116,10 @@ def test_two_kinds_of_views_count_half_each():
     assert views_of("ten_crop", (256, 256), (224, 224)).shares()[0] == pytest.approx(0.1)
 
 
+def test_an_image_smaller_than_the_crop_is_enlarged_to_cover_it():
+    assert views_of("centre_crop", (20, 16), (32, 32)) == Views((Crop(2, 0, 16, 16),))
+
+
 @pytest.mark.parametrize("protocol", list(protocols))
 def test_scales_replace_the_protocols_own(protocol):
     one, two = (views_of(protocol, (64, 64), (32, 32), scales) for scales in ((1.5,), (1.5, 2.0)))
@@ -112,7 +132,8 @@ def test_scales_replace_the_protocols_own(protocol):
         (("ten_crops", (32, 32), (32, 32)), "did you mean 'ten_crop'"),
         (("ten_crop", (32, 32), (32, 32), (0.5,)), r"must lie in \[1, 16\]"),
         (("ten_crop", (32, 32), (32, 32), (float("nan"),)), r"must lie in \[1, 16\]"),
-        (("centre_crop", (20, 32), (32, 32)), "don't fit an image scaled to 20 x 32"),
+        (("ten_crop", (32, 32), (32, 32), ("a",)), r"must lie in \[1, 16\]"),
+        (("ten_crop", (32, 32), (32, 32), (True,)), r"must lie in \[1, 16\]"),
     ],
 )
 def test_what_cant_be_is_refused(arguments, sentence):

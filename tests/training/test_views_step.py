@@ -21,8 +21,6 @@ from convnets.training.progress import Screen
 from convnets.training.setup import Model, build_model
 from convnets.training.views_step import ViewsStep
 
-DEVICES = [1, 4]
-
 
 class Constant(nn.Module):
     """Says the same of every image."""
@@ -50,9 +48,9 @@ def model_of(network: nn.Module) -> Model:
     return replace(model, network=network, normalize=normalize)
 
 
-def evaluated(network: nn.Module, devices: int = 1, count: int = 24, **fields: Any) -> Any:
+def evaluated(network: nn.Module, devices: int = 1, wrapper: str = "pmap", count: int = 24, **fields: Any) -> Any:
     config = config_of({"evaluation.batch_size": 8, **{f"evaluation.{name}": value for name, value in fields.items()}})
-    evaluator = Evaluator(config, model_of(network), Devices("pmap", jax.devices()[:devices]), keep_scores=True)
+    evaluator = Evaluator(config, model_of(network), Devices(wrapper, jax.devices()[:devices]), keep_scores=True)
     evaluation = evaluator({}, striped(count), "test", Screen(None))
     assert evaluation is not None
     return evaluation
@@ -67,17 +65,18 @@ def images(count: int = 24) -> np.ndarray:
 def test_views_of_a_constant_network_change_nothing(protocol, average):
     evaluation = evaluated(Constant(), protocol=protocol, average=average)
     logits = np.arange(10) / 3
-    expected = softmax(logits) if average == "probabilities" else logits
+    expected = np.log(softmax(logits)) if average == "probabilities" else logits
     np.testing.assert_allclose(evaluation.predictions["scores"], np.tile(expected, (24, 1)), rtol=1e-5)
     assert evaluation.predictions["classes"][:, 0].tolist() == [9] * 24
     assert evaluation.metrics["top1"] == np.mean(striped(24).batch(np.arange(24))["label"] == 9)
 
 
-@pytest.mark.parametrize("devices", DEVICES)
+@pytest.mark.parametrize(("devices", "wrapper"), [(1, "pmap"), (4, "pmap"), (4, "shard_map")])
 @pytest.mark.parametrize("average", ["probabilities", "logits"])
-def test_scores_of_a_linear_network_are_the_mean_that_numpy_takes(devices, average):
-    """At twice the size a view between pixels is a mean of neighbours; at the size itself it is the image."""
-    found = evaluated(Linear(), devices, protocol="ten_crop", average=average, scales=(1.0,)).predictions["scores"]
+def test_scores_of_a_linear_network_are_the_mean_that_numpy_takes(devices, wrapper, average):
+    """At the size of the crops all ten are the image or its mirror image."""
+    found = evaluated(Linear(), devices, wrapper, protocol="ten_crop", average=average, scales=(1.0,))
+    found = found.predictions["scores"] if average == "logits" else np.exp(found.predictions["scores"])
     plain, mirrored = (x[:, :, :10, 0].sum(1) / 10 for x in (images(), images()[:, :, ::-1]))
     of_view = softmax if average == "probabilities" else lambda x, axis: x
     expected = (of_view(plain, axis=-1) + of_view(mirrored, axis=-1)) / 2
@@ -87,7 +86,7 @@ def test_scores_of_a_linear_network_are_the_mean_that_numpy_takes(devices, avera
 def test_one_crop_is_the_network_itself():
     evaluation = evaluated(Linear(), protocol="centre_crop")
     logits = images()[:, :, :10, 0].sum(1) / 10
-    np.testing.assert_allclose(evaluation.predictions["scores"], softmax(logits, -1), rtol=2e-5)
+    np.testing.assert_allclose(np.exp(evaluation.predictions["scores"]), softmax(logits, -1), rtol=2e-5)
     assert evaluation.predictions["classes"][:, 0].tolist() == logits.argmax(-1).tolist()
 
 
@@ -114,15 +113,15 @@ def test_a_dense_map_is_the_mean_over_its_windows():
     np.testing.assert_allclose(found, np.mean(of_both, 0), rtol=2e-5)
 
 
-@pytest.mark.parametrize("devices", DEVICES)
-def test_every_example_is_seen_once(devices):
-    evaluation = evaluated(Linear(), devices, count=21, protocol="ten_crop")
+@pytest.mark.parametrize(("devices", "wrapper"), [(1, "pmap"), (4, "pmap"), (4, "shard_map")])
+def test_every_example_is_seen_once(devices, wrapper):
+    evaluation = evaluated(Linear(), devices, wrapper, count=21, protocol="multi_crop_and_dense", scales=(1.0,))
     assert evaluation.examples == 21
     assert evaluation.predictions["index"].tolist() == list(range(21))
 
 
-def test_images_larger_than_the_crops_are_cropped_in_the_middle():
-    """Trained on 32 x 32 crops of 40 x 40 images: the centre by default, and all ten corners without resampling."""
+def test_images_larger_than_the_crops_are_cropped_without_resampling():
+    """Trained on 32 x 32 crops of 40 x 40 images: the centre by default, and the ten crops that NumPy slices."""
     random = np.random.default_rng(0)
     info = replace(striped(8).info, image_shape=(40, 40, 1))
     pictures = random.integers(0, 256, (8, 40, 40, 1)).astype(np.uint8)
@@ -132,11 +131,30 @@ def test_images_larger_than_the_crops_are_cropped_in_the_middle():
     model = build_model(config, info)
     assert model.image_shape == (32, 32, 1)
     model = replace(model, network=Linear(), normalize=replace(model.normalize, mean=(0.0,), deviation=(1.0,)))
-    evaluator = Evaluator(config, model, Devices("pmap", jax.devices()[:1]), keep_scores=True)
-    evaluation = evaluator({}, source, "test", Screen(Console(quiet=True)))
-    assert evaluation is not None
-    expected = (pictures / 255)[:, 4:36, 4:14, 0].sum(1) / 10
-    np.testing.assert_allclose(evaluation.predictions["scores"], expected, rtol=2e-5)
+
+    def scores(protocol: str) -> Any:
+        config.evaluation.protocol = protocol
+        evaluator = Evaluator(config, model, Devices("pmap", jax.devices()[:1]), keep_scores=True)
+        evaluation = evaluator({}, source, "test", Screen(Console(quiet=True)))
+        assert evaluation is not None
+        return evaluation.predictions["scores"]
+
+    def answer(top: int, left: int, mirrored: bool = False) -> np.ndarray:
+        crop = (pictures / 255)[:, top : top + 32, left : left + 32, 0]
+        return (crop[:, :, ::-1] if mirrored else crop)[:, :, :10].sum(1) / 10
+
+    np.testing.assert_allclose(scores("centre_crop"), answer(4, 4), rtol=2e-5)
+    places = [(0, 0), (0, 8), (8, 0), (8, 8), (4, 4)]
+    expected = np.mean([answer(*place, mirrored) for place in places for mirrored in (False, True)], 0)
+    np.testing.assert_allclose(scores("ten_crop"), expected, rtol=2e-5)
+
+
+def test_a_network_without_maps_of_scores_is_refused_before_any_image():
+    """Batch norm per location has a mean for each place of the map that it was made for."""
+    config = config_of({"batch_norm.per": "location", "evaluation.protocol": "dense"}, network="lenet5_bn")
+    model = build_model(config, striped(8).info)
+    with pytest.raises(InvalidValue, match="asks for a map of scores of 37 x 37 images, and this network has none"):
+        Evaluator(config, model, Devices("pmap", jax.devices()[:1]))
 
 
 def test_a_task_without_class_scores_has_no_views_to_average():
