@@ -51,7 +51,7 @@ def contact_sheet_figure(
     width, height = CELL * columns + 0.2, (CELL * tallest + caption) * rows + HEADER
     figure = style.new_figure(width, height, constrained=False)
     top = 1 - HEADER / height
-    figure.subplots_adjust(left=0.1 / width, right=1 - 0.1 / width, bottom=0.02, top=top, wspace=0.06)
+    figure.subplots_adjust(left=0.1 / width, right=1 - 0.1 / width, bottom=caption / height, top=top, wspace=0.06)
     figure.subplots_adjust(hspace=caption / (CELL * tallest))
     figure.text(
         0.1 / width,
