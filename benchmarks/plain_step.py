@@ -33,7 +33,7 @@ def make_plain_step(config: ConfigDict, num_classes: int, plan: Plan) -> Any:
 
     def loss_of(params: Any, batch_stats: Any, batch: Any) -> Any:
         example = {"image": batch["image"].astype(jnp.float32) / 255}
-        example = jax.vmap(augment)(example_keys(config.seed, batch["epoch"], batch["index"]), example)
+        example = augment(example_keys(config.seed, batch["epoch"], batch["index"]), example)
         (logits, _), updates = network.apply(
             {"params": params, "batch_stats": batch_stats},
             (example["image"] - mean) / deviation,
