@@ -1,4 +1,4 @@
-"""Training batches on the devices, a transfer ahead of the step that takes them."""
+"""Training batches for the devices, a transfer ahead of the step that takes them."""
 
 import time
 from collections import deque
@@ -58,7 +58,7 @@ class Feed:
                 stacked = {name: value[None] for name, value in batches[0].items()}
             else:
                 stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
-            self._ahead.append((count, self._devices.split(stacked, batch_axis=1)))
+            self._ahead.append((count, self._devices.feed(stacked, batch_axis=1)))
         if not self._ahead:
             raise StopIteration
         return self._ahead.popleft()

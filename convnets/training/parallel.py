@@ -99,14 +99,24 @@ class Devices:
         if self.wrapper == "shard_map":
             sharding = NamedSharding(self._mesh, PartitionSpec(*([None] * batch_axis), AXIS))
             return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch)
+        # The whole tree in one call: each call costs more than copying a small array.
+        return jax.device_put(self._stack(batch, batch_axis), self._local_split)
+
+    def feed(self, batch: Any, batch_axis: int = 0) -> Any:
+        """As `split`, for a batch that is used once: on CPU a pmapped function takes it from the host by itself."""
+        if self.wrapper == "pmap" and self.local[0].platform == "cpu":
+            return self._stack(batch, batch_axis)
+        return self.split(batch, batch_axis)
+
+    def _stack(self, batch: Any, batch_axis: int) -> Any:
+        """With the local devices as the first axis."""
         count = len(self.local)
 
         def stack(x: np.ndarray) -> np.ndarray:
             shape = (*x.shape[:batch_axis], count, x.shape[batch_axis] // count, *x.shape[batch_axis + 1 :])
             return np.moveaxis(x.reshape(shape), batch_axis, 0)
 
-        # The whole tree in one call: each call costs more than copying a small array.
-        return jax.device_put(jax.tree.map(stack, batch), self._local_split)
+        return jax.tree.map(stack, batch)
 
     def join(self, outputs: Any) -> Any:
         """A "split" output of batch axis 0 -> NumPy arrays `[n, ...]` over this process's examples, in their order."""
