@@ -6,7 +6,7 @@
     done; done
     python launch.py compare runs/augmentation --out=compared.png
 
-Hardware: 2 CPU cores. Time: about 2 minutes a run. The figures are in docs/results.md.
+Hardware: 2 CPU cores. Time: 4 to 6 minutes a run, beside other work. The figures are in docs/results.md.
 """
 
 from ml_collections import ConfigDict
