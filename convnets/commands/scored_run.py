@@ -101,7 +101,8 @@ class ScoredRun:
         ):
             if json.loads(str(saved["facts"])) == self._facts():
                 return {name: saved[name] for name in KEPT}
-        return {name: self.evaluate(screen, keep_scores=True).predictions[name] for name in KEPT}
+        predictions = self.evaluate(screen, keep_scores=True).predictions
+        return {name: predictions[name] for name in KEPT}
 
     def _facts(self) -> dict[str, Any]:
         """What scores depend on; a checkpoint that was written again is another one."""

@@ -12,6 +12,7 @@ from launching import EXPERIMENT, ROOT, needs_data
 from PIL import Image
 
 from convnets.commands.command_line import main
+from convnets.commands.scored_run import ScoredRun
 
 pytestmark = needs_data()
 FIELDS = (
@@ -103,6 +104,23 @@ def test_an_ensemble_averages_its_members_and_computes_no_scores_twice(runs, cap
     assert top1(15) < 0.95
     assert top1(30, "--config.evaluation.average=logits") < 0.95
     assert len(list(runs[1].glob("scores_*.npz"))) == 2
+
+
+def test_a_member_without_kept_scores_is_evaluated_once(runs, capsys, monkeypatch):
+    evaluated = []
+    evaluate = ScoredRun.evaluate
+
+    def counted(self: ScoredRun, *arguments: Any, **options: Any) -> Any:
+        evaluated.append(self.workdir.folder)
+        return evaluate(self, *arguments, **options)
+
+    monkeypatch.setattr(ScoredRun, "evaluate", counted)
+    for member in runs[:2]:
+        for kept in member.glob("scores_*"):
+            kept.unlink()
+    for _ in range(2):
+        said(capsys, "ensemble", str(runs[0]), str(runs[1]), *VALIDATION)
+        assert evaluated == runs[:2]
 
 
 def test_scores_of_two_kinds_are_not_averaged(runs, capsys, tmp_path):
