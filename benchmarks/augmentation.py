@@ -16,7 +16,8 @@ from convnets.augmentation.composition import Link
 from convnets.data.source import InMemorySource, SourceInfo
 from convnets.training.config import complete, default_config
 from convnets.training.parallel import Devices
-from convnets.training.setup import Splits, build_model, make_plan
+from convnets.training.plan import make_plan
+from convnets.training.setup import Splits, build_model
 
 SHAPE = (32, 32, 3)
 STEP = "training step of ResNet-20"

@@ -16,7 +16,8 @@ from convnets.commands.experiments import load_experiment, override
 from convnets.data.pipeline import TrainingBatches
 from convnets.training import step
 from convnets.training.parallel import REPLICATED, Devices
-from convnets.training.setup import Model, Plan, Splits, build_model, initial_state, load_splits, make_plan
+from convnets.training.plan import Plan, make_plan
+from convnets.training.setup import Model, Splits, build_model, initial_state, load_splits
 
 EXPERIMENT = Path(__file__).parent.parent / "experiments" / "lenet_fashion_mnist.py"
 

@@ -19,7 +19,9 @@ from convnets.files import write_atomically
 from convnets.training.evaluation import views_of_run
 from convnets.training.loop import Loop, Outcome
 from convnets.training.parallel import Devices
-from convnets.training.setup import Model, build_model, check_batch_size, load_splits, make_plan
+from convnets.training.plan import make_plan
+from convnets.training.rehearsal import rehearse
+from convnets.training.setup import Model, build_model, check_batch_size, load_splits
 from convnets.training.workdir import Workdir
 
 
@@ -34,11 +36,12 @@ def run(arguments: Arguments) -> int:
     prepare(config, training=True)
     devices = Devices(config.train.wrapper)
     check_batch_size(config, devices)
-    splits = load_splits(config)
+    console = Console() if jax.process_index() == 0 else None
+    splits = load_splits(config, console)
     model = build_model(config, splits.train.info)
     views_of_run(config, model)
     plan = make_plan(config, model.task, len(splits.train))
-    console = Console() if jax.process_index() == 0 else None
+    rehearse(config, model, splits.train, [side for _, side in plan.resolutions] or [None])
     if console is not None:
         derived = {"steps": plan.steps, "learning_rate": plan.learning_rate, "training_examples": len(splits.train)}
         workdir.claim(config, splits.train.info, derived)

@@ -5,15 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
+from convnets.data.decoding import Picture
+from convnets.data.parts import central_part
+from convnets.data.resampling import resized_exactly
 from convnets.errors import InvalidValue
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
-
-
-class UnreadableImage(InvalidValue):
-    """A file that can't be opened, or is no picture that can be decoded."""
 
 
 def find_images(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
@@ -66,10 +64,10 @@ def read_image(path: str | os.PathLike[str], shape: tuple[int, int, int], paddin
         raise InvalidValue(f"images have 1 channel (grey) or 3 (RGB), not {channels}")
     if padding < 0 or min(inner_height, inner_width) < 1:
         raise InvalidValue(f"a padding of {padding} leaves no picture in {height} x {width}")
-    image = _decode(path).convert("L" if channels == 1 else "RGB")
-    inner = np.asarray(_resize_and_crop(image, inner_height, inner_width))
-    frame = ((padding, padding), (padding, padding), (0, 0))
-    return np.pad(inner.reshape(inner_height, inner_width, channels), frame)
+    picture = Picture(Path(path), os.fspath(path), channels)
+    part = central_part(picture.height, picture.width, inner_height, inner_width)
+    inner = resized_exactly(picture.pixels(), part, (inner_height, inner_width))
+    return np.pad(inner, ((padding, padding), (padding, padding), (0, 0)))
 
 
 def _images_below(folder: Path) -> list[Path]:
@@ -82,48 +80,3 @@ def _images_below(folder: Path) -> list[Path]:
         for name in names
         if not name.startswith(".") and name.lower().endswith(SUFFIXES)
     )
-
-
-def _decode(path: str | os.PathLike[str]) -> Image.Image:
-    """The upright picture, in mode L or RGB."""
-    try:
-        with open(path, "rb") as stream, Image.open(stream) as image:
-            return _flatten(ImageOps.exif_transpose(image))
-    # Pillow's decoders answer broken files with OSError, SyntaxError, ValueError, struct.error and more.
-    except Exception as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        if isinstance(error, UnidentifiedImageError):
-            reason = "its content is in no known format"
-        raise UnreadableImage(f"{os.fspath(path)} can't be read as an image: {reason.rstrip('.')}") from error
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    """One opaque 8-bit picture: deep pixels scaled, transparency composited on white."""
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        # Pillow's own conversion clips at 255 instead of scaling. 65535 / 257 = 255.
-        deep = np.asarray(image).astype(np.int64).clip(0, 65535)
-        grey = ((deep + 128) // 257).astype(np.uint8)
-        if "transparency" in image.info:
-            grey[deep == image.info["transparency"]] = 255
-        return Image.fromarray(grey)
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no agreed range")
-    if image.has_transparency_data:
-        if image.mode == "La":
-            image = image.convert("LA")
-        opaque = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
-    return image if image.mode == "L" else image.convert("RGB")
-
-
-def _resize_and_crop(image: Image.Image, height: int, width: int) -> Image.Image:
-    """Resized to cover `height` x `width`, centre kept."""
-    scale = max(width / image.width, height / image.height)
-    covering_width = max(width, round(image.width * scale))
-    covering_height = max(height, round(image.height * scale))
-    left, top = (covering_width - width) // 2, (covering_height - height) // 2
-    # Only the crop is computed: all of a 1 x 10000 strip, enlarged, would not fit into memory.
-    to_x, to_y = image.width / covering_width, image.height / covering_height
-    right, bottom = min((left + width) * to_x, image.width), min((top + height) * to_y, image.height)
-    box = (left * to_x, top * to_y, right, bottom)
-    return image.resize((width, height), Image.Resampling.BILINEAR, box=box)

@@ -5,13 +5,14 @@ Training is one endless stream of examples: epoch after epoch, each in an order 
 the ends of epochs, every example is seen exactly once an epoch, and a step number is all there is to a position.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import grain
 import numpy as np
+from absl import flags
 
-from convnets.data.source import Source, load_batch
+from convnets.data.source import Source, load_batch, load_training_batch
 
 Batch = dict[str, np.ndarray]
 
@@ -57,12 +58,22 @@ class TrainingBatches:
     Args:
       batch_size: examples in a batch over all processes; each process reads `batch_size / process_count` of them.
       steps: number of batches.
+      resolutions: pairs of a step, ascending from 0, and the side of the images from it on; none: the source's own.
     """
 
     def __init__(
-        self, source: Source, *, batch_size: int, seed: int, steps: int, process: int = 0, process_count: int = 1
+        self,
+        source: Source,
+        *,
+        batch_size: int,
+        seed: int,
+        steps: int,
+        process: int = 0,
+        process_count: int = 1,
+        resolutions: Sequence[tuple[int, int]] = (),
     ):
-        self.source, self.batch_size, self.steps = source, batch_size, steps
+        self.source, self.batch_size, self.seed, self.steps = source, batch_size, seed, steps
+        self.resolutions = tuple(resolutions)
         self.order = EpochOrder(len(source), seed)
         self.slice = _share(batch_size, process, process_count)
 
@@ -72,7 +83,8 @@ class TrainingBatches:
     def __getitem__(self, step: Any) -> Batch:
         start = int(step) * self.batch_size
         epochs, places = self.order(start + self.slice.start, start + self.slice.stop)
-        batch = load_batch(self.source, places)
+        size = next((side for first, side in reversed(self.resolutions) if first <= int(step)), None)
+        batch = load_training_batch(self.source, places, epochs, self.seed, size)
         return batch | {"epoch": epochs.astype(np.int32), "weight": np.ones(len(places), np.float32)}
 
 
@@ -96,7 +108,8 @@ class EvaluationBatches:
         real = places < len(self.source)
         # A place filled up repeats the last example, whose weight is then 0.
         batch = load_batch(self.source, np.minimum(places, len(self.source) - 1))
-        return batch | {"weight": real.astype(np.float32)}
+        # A source may weigh an example 0 itself: a picture that can't be decoded.
+        return batch | {"weight": real * batch.get("weight", np.float32(1))}
 
 
 def _share(batch_size: int, process: int, process_count: int) -> slice:
@@ -108,11 +121,26 @@ def _share(batch_size: int, process: int, process_count: int) -> slice:
 
 
 def read_ahead(
-    batches: TrainingBatches | EvaluationBatches, *, start: int = 0, threads: int = 2, buffer: int = 8
+    batches: TrainingBatches | EvaluationBatches,
+    *,
+    start: int = 0,
+    threads: int = 2,
+    buffer: int = 8,
+    workers: int = 0,
 ) -> Iterator[Batch]:
-    """The batches from number `start` on, read by `threads` while the device works, at most `buffer` ahead."""
+    """The batches from number `start` on, read while the device works; the same for any number of readers.
+
+    Args:
+      threads: readers in this process, or in each worker.
+      buffer: batches read ahead at most, by this process or by each worker.
+      workers: processes that read and hand batches over in shared memory; 0: this process reads.
+    """
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=buffer)
-    iterator = iter(grain.MapDataset.source(batches).to_iter_dataset(options))
-    if start:
-        grain.experimental.set_next_index(iterator, start)
-    return iterator
+    # Whole batches are the elements, so that their order and content do not depend on who reads them.
+    ahead = grain.MapDataset.source(batches).slice(slice(start, None)).to_iter_dataset(options)
+    if not workers:
+        return iter(ahead)
+    if not flags.FLAGS.is_parsed():
+        # Grain hands absl's flags on to its workers.
+        flags.FLAGS.mark_as_parsed()
+    return iter(ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)))

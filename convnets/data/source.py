@@ -27,6 +27,8 @@ class SourceInfo:
       image_shape: (H, W, C) of the images as the source serves them.
       splits: examples in each split of the data set as it was published.
       padding: zeros that the source puts on each side of its images, counted in `image_shape`; so are a user's.
+      training_shape: (H, W, C) of the images as they are served for training, before augmentation; () stands for
+        `image_shape`, and becomes that.
     """
 
     name: str
@@ -34,6 +36,10 @@ class SourceInfo:
     image_shape: tuple[int, int, int]
     splits: dict[str, int]
     padding: int = 0
+    training_shape: tuple[int, int, int] | tuple[()] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "training_shape", self.training_shape or self.image_shape)
 
 
 class Source(Protocol):
@@ -52,6 +58,19 @@ class BatchSource(Protocol):
     """A source that gathers many examples at once."""
 
     def batch(self, indices: np.ndarray, /) -> dict[str, np.ndarray]: ...  # indices [n] -> arrays [n, ...]
+
+
+@runtime_checkable
+class TrainingSource(Protocol):
+    """A source that serves examples for training otherwise than for evaluation: a random part of a picture, say.
+
+    `training_batch(indices [n], epochs [n], seed, size)` gives arrays `[n, ...]`, drawn from (seed, epoch, index)
+    alone; `size` is the side of the images if it is not to be `info.training_shape`'s.
+    """
+
+    def training_batch(
+        self, indices: np.ndarray, epochs: np.ndarray, seed: int, size: int | None = None
+    ) -> dict[str, np.ndarray]: ...
 
 
 class InMemorySource:
@@ -176,6 +195,24 @@ def load_batch(source: Source, indices: np.ndarray | Sequence[int]) -> dict[str,
             raise ValueError(f"{name!r} can't be batched: {had}")
         batch[name] = np.stack(values)
     return batch
+
+
+def load_training_batch(
+    source: Source, indices: np.ndarray, epochs: np.ndarray, seed: int, size: int | None = None
+) -> dict[str, np.ndarray]:
+    """The examples at `indices [n]` as they are trained on in `epochs [n]`; of most sources, as they are.
+
+    Raises:
+      IndexError: an index outside the source.
+      InvalidValue: a size for a source whose images have one size.
+    """
+    if isinstance(source, Subset):
+        return load_training_batch(source.source, source.indices[indices], epochs, seed, size)
+    if isinstance(source, TrainingSource):
+        return source.training_batch(indices, epochs, seed, size)
+    if size is not None:
+        raise InvalidValue(f"train.resolutions is for pictures that are resized, not those of {source.info.name!r}")
+    return load_batch(source, indices)
 
 
 def carve(source: Source, held_out: int, seed: int) -> tuple[Subset, Subset]:

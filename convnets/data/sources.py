@@ -1,10 +1,17 @@
 """The table of data sets."""
 
+import functools
+import inspect
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from convnets.data import fashion_mnist as _fashion_mnist
 from convnets.data import scenes as _scenes
+from convnets.data.image_folder import open_folder
+from convnets.data.pictures import Serving
+from convnets.data.records import Records
+from convnets.data.reporting import bar
 from convnets.data.source import Source, SourceInfo
 from convnets.registry import Registry
 
@@ -37,6 +44,33 @@ def describe(name: str, **options: Any) -> SourceInfo:
     if name in descriptions:
         return descriptions[name](**options)
     return create(name, "train", **options).info
+
+
+def pictures(open_records: Callable[..., Records]) -> Callable[..., Source]:
+    """Decorator: from a function that opens records to one that serves them, with the options of `Serving` besides."""
+    signature = inspect.signature(open_records)
+    options = [
+        inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
+        for field in fields(Serving)
+    ]
+
+    @functools.wraps(open_records)
+    def source(split: str, **given: Any) -> Source:
+        serving = Serving(**{option.name: given.pop(option.name) for option in options if option.name in given})
+        serving.check()
+        return serving.serve(open_records(split, **given))
+
+    parameters = [*signature.parameters.values(), *options]
+    source.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return source
+
+
+@sources.register
+@pictures
+def image_folder(split: str, *, data_dir: str = "", train: str = "", test: str = "", labels: str = "") -> Records:
+    """A user's own pictures, in folders of classes or in lists."""
+    with bar(f"files of {data_dir}") as update:
+        return open_folder(split, data_dir=data_dir, train=train, test=test, labels=labels, progress=update)
 
 
 @sources.register

@@ -68,7 +68,7 @@ class PixelStatistics:
 def pixel_statistics(
     source: Source, *, batch_size: int = 1000, progress: Callable[[int, int], None] | None = None
 ) -> PixelStatistics:
-    """The statistics of every pixel of every image that the source serves, what it pads them with included.
+    """The statistics of every pixel of every image that the source serves for evaluation, its padding included.
 
     Sums and sums of products are exact, so the result depends neither on the order nor on `batch_size`.
 
@@ -93,9 +93,14 @@ def pixel_statistics(
     # Python's own integers, which do not overflow.
     sums = np.zeros(channels, object)
     products = np.zeros((channels, channels), object)
+    seen = 0
     for start in range(0, images, batch_size):
         stop = min(start + batch_size, images)
-        batch = load_batch(source, np.arange(start, stop))["image"]
+        examples = load_batch(source, np.arange(start, stop))
+        batch = examples["image"]
+        if "weight" in examples:
+            batch = batch[examples["weight"] > 0]
+        seen += len(batch)
         if batch.dtype != np.uint8:
             raise ValueError(f"statistics are of uint8 images, but {source.info.name!r} serves {batch.dtype}")
         values = batch.reshape(-1, channels)
@@ -105,7 +110,7 @@ def pixel_statistics(
             products += _integers(part.T @ part)
         if progress is not None:
             progress(stop, images)
-    return _from_sums(sums, products, images, pixels)
+    return _from_sums(sums, products, seen, pixels // images * seen)
 
 
 def _integers(values: np.ndarray) -> np.ndarray:

@@ -75,6 +75,9 @@ def default_config() -> ConfigDict:
                 "average_decay": 0.0,
                 # Steps in one call of the device.
                 "steps_per_dispatch": 1,
+                # Pairs of a duration, the first "0 steps", and the side of the training images from then on; the last
+                # is data.size. Empty: data.size from the start.
+                "resolutions": (),
                 # "pmap" or "shard_map".
                 "wrapper": "pmap",
             },
@@ -94,7 +97,9 @@ def default_config() -> ConfigDict:
             # Besides one at each evaluation; empty: no others. keep: so many of the latest, and the best.
             "checkpoint": {"every": "", "keep": 2},
             "log": {"every": "50 steps"},
-            "loader": {"threads": 2, "buffer": 8},
+            # threads: that read, in this process (workers 0) or in each of so many worker processes. buffer: batches
+            # read ahead.
+            "loader": {"threads": 2, "buffer": 8, "workers": 0},
             # On CPU only. kernels: "onednn" (compiled for this machine), "direct" (the same without minimal filtering),
             # "xla", or "auto", the first where it can be had. keep_memory: training keeps the memory that a step frees,
             # for the next one.
@@ -189,6 +194,7 @@ def check(config: ConfigDict) -> None:
     not_negative = {
         "optimizer.reference_batch_size": config.optimizer.reference_batch_size,
         "batch_norm.epsilon": config.batch_norm.epsilon,
+        "loader.workers": config.loader.workers,
     }
     for field, value in not_negative.items():
         if not 0 <= value < math.inf:
@@ -245,7 +251,7 @@ def from_json(path: Path) -> ConfigDict:
     return ConfigDict(_tuples(fields)).lock()
 
 
-PLACES = ("data.data_dir", "loader.threads", "loader.buffer")
+PLACES = ("data.data_dir", "data.cache", "loader.threads", "loader.buffer", "loader.workers")
 """Fields that say where and how fast a run happens, not what it is: they may differ when it is resumed."""
 
 

@@ -69,7 +69,7 @@ class Evaluator:
             return evaluate(
                 self._step,
                 variables,
-                read_ahead(batches, threads=self.config.loader.threads, buffer=self.config.loader.buffer),
+                read_ahead(batches, **self.config.loader),
                 self.model.task.summarize,
                 self.devices.split,
                 self.devices.join,

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -21,13 +21,22 @@ class Feed:
       sizes: steps in each call, from `start` on.
       start: steps done before.
       steps: of the whole training.
+      resolutions: as `TrainingBatches` takes them.
 
     Attributes:
       waited: seconds spent waiting for the readers so far.
     """
 
     def __init__(
-        self, config: ConfigDict, source: Source, devices: Devices, *, sizes: Iterable[int], start: int, steps: int
+        self,
+        config: ConfigDict,
+        source: Source,
+        devices: Devices,
+        *,
+        sizes: Iterable[int],
+        start: int,
+        steps: int,
+        resolutions: Sequence[tuple[int, int]] = (),
     ):
         self.waited = 0.0
         self._devices, self._sizes = devices, iter(sizes)
@@ -39,10 +48,10 @@ class Feed:
                 steps=steps,
                 process=jax.process_index(),
                 process_count=jax.process_count(),
+                resolutions=resolutions,
             ),
             start=start,
-            threads=config.loader.threads,
-            buffer=config.loader.buffer,
+            **config.loader,
         )
         self._ahead: deque[tuple[int, Any]] = deque()
 

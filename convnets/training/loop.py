@@ -26,8 +26,9 @@ from convnets.training.interruption import Interruption
 from convnets.training.metrics_log import MetricsLog, best_step
 from convnets.training.parallel import Devices
 from convnets.training.pixel_statistics import chain_of
+from convnets.training.plan import Plan
 from convnets.training.progress import Bar, Screen
-from convnets.training.setup import Model, Plan, Splits, initial_state, mapped_train_step
+from convnets.training.setup import Model, Splits, initial_state, mapped_train_step
 from convnets.training.state import TrainState
 from convnets.training.workdir import Workdir
 
@@ -119,9 +120,15 @@ class Loop:
         chain = chain_of(self.config, self.splits.train, self.workdir.statistics_file, self.screen)
         train_step = mapped_train_step(self.config, self.model, plan, self.devices, chain)
         self.feed = Feed(
-            self.config, self.splits.train, self.devices, sizes=self._sizes(), start=self.step, steps=plan.steps
+            self.config,
+            self.splits.train,
+            self.devices,
+            sizes=self._sizes(),
+            start=self.step,
+            steps=plan.steps,
+            resolutions=plan.resolutions,
         )
-        compiled: set[int] = set()
+        compiled: set[tuple[int, ...]] = set()
         self._begin_interval()
         while True:
             finished = self.step == plan.steps
@@ -143,8 +150,9 @@ class Loop:
             count, batches = next(self.feed)
             began = time.monotonic()
             self.state, figures = train_step(self.state, batches)
-            if count not in compiled:
-                compiled.add(count)
+            shape = batches["image"].shape
+            if shape not in compiled:
+                compiled.add(shape)
                 jax.block_until_ready(figures)
                 self.seconds.compiling += time.monotonic() - began
                 self.began += time.monotonic() - began
@@ -167,6 +175,7 @@ class Loop:
         step, plan = self.step, self.plan
         while step < plan.steps:
             ends = [plan.steps, plan.evaluate_every.next_end(step), plan.checkpoint_every.next_end(step)]
+            ends += [first for first, _ in plan.resolutions if first > step]
             room = min(end for end in ends if end is not None) - step
             count = min(self.config.train.steps_per_dispatch, room)
             yield count

@@ -55,10 +55,10 @@ class Bar:
     """Work done of `total`, the figures of the moment, and the time that remains. A context manager.
 
     Args:
-      total: units of the whole job, `done` of which were done before.
+      total: units of the whole job, `done` of which were done before; None if nobody knows.
     """
 
-    def __init__(self, screen: Screen, title: str, total: int, done: int = 0):
+    def __init__(self, screen: Screen, title: str, total: int | None, done: int = 0):
         self.screen, self.title, self.total = screen, title, total
         self._first, self._done, self._start = done, done, time.monotonic()
         self._spoken = self._start
@@ -82,14 +82,17 @@ class Bar:
             self.screen.rich.update(self._task, completed=done, figures=figures)
         elif time.monotonic() - self._spoken >= LINE_EVERY:
             self._spoken = time.monotonic()
-            parts = [f"{self.title} {done}/{self.total}", figures, f"ETA {self._remaining()}"]
+            if self.total is None:
+                parts = [f"{self.title} {done}", figures]
+            else:
+                parts = [f"{self.title} {done}/{self.total}", figures, f"ETA {self._remaining(self.total)}"]
             self.screen.say("  ".join(part for part in parts if part))
 
-    def _remaining(self) -> str:
+    def _remaining(self, total: int) -> str:
         worked = self._done - self._first
         if worked <= 0:
             return "unknown"
-        seconds = (time.monotonic() - self._start) / worked * (self.total - self._done)
+        seconds = (time.monotonic() - self._start) / worked * (total - self._done)
         minutes, seconds = divmod(round(seconds), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{seconds:02}"

@@ -7,7 +7,8 @@ from ml_collections import ConfigDict
 from convnets.errors import InvalidValue
 from convnets.training.checkpoints import Checkpoints
 from convnets.training.metrics_log import best_step, read_records
-from convnets.training.setup import Model, Plan, initial_state, make_plan
+from convnets.training.plan import Plan, make_plan
+from convnets.training.setup import Model, initial_state
 from convnets.training.workdir import Workdir
 
 

@@ -8,18 +8,20 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
+from rich.console import Console
 
 from convnets import architectures, data, tasks
 from convnets.augmentation import Link, compose, with_components
+from convnets.data.reporting import drawn_by
 from convnets.data.source import Source, SourceInfo, carve
-from convnets.errors import InvalidValue, nearest
+from convnets.errors import InvalidValue
 from convnets.tasks import Task
-from convnets.training import optimizers, schedules, step
+from convnets.training import step
 from convnets.training.config import options_of
-from convnets.training.duration import Clock, Duration
 from convnets.training.parallel import AXIS, REPLICATED, SPLIT, Devices
+from convnets.training.plan import Plan
+from convnets.training.progress import Bar, Screen
 from convnets.training.state import TrainState, create_state
 
 
@@ -29,7 +31,8 @@ class Model:
 
     Attributes:
       info: of the source; its images are evaluated.
-      image_shape: (H, W, C) of the images that the network is trained on, as augmentation leaves them.
+      image_shape: (H, W, C) of the images that the network is trained on, as augmentation leaves them; the last of
+        them, where their size grows.
     """
 
     task: Task
@@ -92,97 +95,22 @@ class Splits:
     test: Source
 
 
-def load_splits(config: ConfigDict) -> Splits:
-    """The data that the config names.
+def load_splits(config: ConfigDict, console: Console | None = None) -> Splits:
+    """The data that the config names; long work, as making a cache, is shown on the console.
 
     Raises:
       ConvnetsError: data that is missing, corrupt, or too little for the validation split.
     """
     options = options_of(config, "data")
-    whole = data.create(config.data.name, "train", **options)
+    with Screen(console) as screen, drawn_by(partial(Bar, screen)):
+        whole, test = (data.create(config.data.name, split, **options) for split in ("train", "test"))
     held_out = config.validation.examples
     if not 0 <= held_out < len(whole):
         raise InvalidValue(
             f"validation.examples is {held_out}, and must lie in [0, {len(whole)}), the training examples"
         )
     train, validation = carve(whole, held_out, config.validation.seed)
-    return Splits(train, validation if len(validation) else None, data.create(config.data.name, "test", **options))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What follows from the config once the size of an epoch is known.
-
-    Attributes:
-      steps: of the whole training.
-      learning_rate: the peak, after scaling by the batch size.
-      metric, higher: what the best checkpoint goes by, and whether more of it is better.
-    """
-
-    clock: Clock
-    steps: int
-    learning_rate: float
-    schedule: optax.Schedule
-    optimizer: optax.GradientTransformation
-    plateau: optax.GradientTransformationExtraArgs | None
-    metric: str
-    higher: bool
-    evaluate_every: Duration
-    checkpoint_every: Duration
-    log_every: Duration
-
-
-def make_plan(config: ConfigDict, task: Task, epoch_size: int) -> Plan:
-    """Durations in steps, the learning rate for the batch size, the schedule and the optimizer.
-
-    Raises:
-      InvalidValue: a field that says what can't be.
-    """
-    clock = Clock(config.train.batch_size, epoch_size)
-    steps = clock.duration(config.train.duration).steps
-    rate = config.optimizer.learning_rate
-    if config.optimizer.reference_batch_size:
-        rate *= config.train.batch_size / config.optimizer.reference_batch_size
-    metric = config.evaluation.metric or task.primary
-    if metric not in task.metrics:
-        raise InvalidValue(f"unknown evaluation.metric {metric!r}: {nearest(metric, task.metrics)}")
-    plateau = None
-    if config.schedule.name == "plateau":
-        if not config.validation.examples:
-            raise InvalidValue("the plateau schedule goes by the validation split: set validation.examples above 0")
-        plateau = optax.contrib.reduce_on_plateau(
-            factor=config.schedule.factor,
-            patience=config.schedule.patience,
-            rtol=0.0,
-            # Optax wants one of the two above zero; below the smallest float32 it counts as none.
-            atol=max(config.schedule.tolerance, 1e-45),
-        )
-    return Plan(
-        clock=clock,
-        steps=steps,
-        learning_rate=rate,
-        schedule=schedules.create(
-            config.schedule.name,
-            rate,
-            steps,
-            lambda text: clock.duration(text).steps,
-            warmup=config.schedule.warmup,
-            **options_of(config, "schedule"),
-        ),
-        optimizer=optimizers.create(
-            config.optimizer.name,
-            weight_decay=config.optimizer.weight_decay,
-            decay_bias_and_norm=config.optimizer.decay_bias_and_norm,
-            gradient_clip=config.optimizer.gradient_clip,
-            **options_of(config, "optimizer"),
-        ),
-        plateau=plateau,
-        metric=metric,
-        higher=task.metrics[metric],
-        evaluate_every=clock.duration(config.evaluation.every),
-        checkpoint_every=clock.duration(config.checkpoint.every or "0 steps"),
-        log_every=clock.duration(config.log.every),
-    )
+    return Splits(train, validation if len(validation) else None, test)
 
 
 def initial_state(config: ConfigDict, model: Model, plan: Plan) -> TrainState:
@@ -205,7 +133,7 @@ def augmented_shape(config: ConfigDict, info: SourceInfo) -> tuple[int, int, int
     """
     channels = info.image_shape[-1]
     chain = with_components(config.augmentation, tuple((0.0,) * channels for _ in range(channels)))
-    batch = {"image": jnp.zeros((2, *info.image_shape)), "label": jnp.zeros(2, jnp.int32)}
+    batch = {"image": jnp.zeros((2, *info.training_shape)), "label": jnp.zeros(2, jnp.int32)}
     height, width, _ = jax.eval_shape(compose(chain), jax.random.split(jax.random.key(0)), batch)["image"].shape[1:]
     return height, width, channels
 

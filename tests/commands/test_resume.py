@@ -11,7 +11,8 @@ import pytest
 from launching import SHORT, evaluations, launch, losses, needs_data, start
 
 from convnets.training.checkpoints import Checkpoints
-from convnets.training.setup import build_model, initial_state, make_plan
+from convnets.training.plan import make_plan
+from convnets.training.setup import build_model, initial_state
 from convnets.training.workdir import Workdir
 
 pytestmark = needs_data()

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convnets.data.image_files import UnreadableImage, find_images, read_image
+from convnets.data.decoding import UnreadableImage
+from convnets.data.image_files import find_images, read_image
 from convnets.errors import InvalidValue
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)

@@ -18,7 +18,8 @@ from convnets import kernels
 from convnets.data.pipeline import TrainingBatches
 from convnets.data.source import InMemorySource
 from convnets.training.parallel import Devices
-from convnets.training.setup import build_model, initial_state, make_plan, mapped_train_step
+from convnets.training.plan import make_plan
+from convnets.training.setup import build_model, initial_state, mapped_train_step
 
 pytestmark = pytest.mark.usefixtures("onednn")
 

@@ -7,7 +7,8 @@ from stripes import config_of, striped
 
 from convnets.errors import InvalidValue
 from convnets.training.config import complete, default_config, differences, from_json, to_json
-from convnets.training.setup import build_model, make_plan
+from convnets.training.plan import make_plan
+from convnets.training.setup import build_model
 from convnets.training.workdir import Workdir
 
 

@@ -6,7 +6,8 @@ import optax
 import pytest
 from stripes import config_of, largest_difference, run_steps, striped
 
-from convnets.training.setup import build_model, initial_state, make_plan
+from convnets.training.plan import make_plan
+from convnets.training.setup import build_model, initial_state
 
 ONE = slice(0, 1)
 

@@ -1,0 +1,197 @@
+"""From the content of an image file to its pixels, as a viewer would show them.
+
+JPEGs of the usual kind go through libjpeg-turbo by simplejpeg, the fastest of the decoders that were measured
+(docs/data.md), which gives the very pixels that Pillow does. All else goes through Pillow: other formats, JPEGs that
+are turned by their EXIF orientation or in CMYK, and those that libjpeg-turbo finds fault with.
+"""
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from convnets.data.records import Content
+from convnets.errors import InvalidValue
+
+JPEG_BEGINS = b"\xff\xd8\xff"
+EXIF = b"Exif\0\0"
+HEADERS = 2**16
+"""Bytes in which EXIF data is looked for: it comes first, in one segment of at most so many."""
+UPRIGHT = 1
+LEVELS = 255
+ORIENTATION = 0x0112
+
+
+class UnreadableImage(InvalidValue):
+    """A file that can't be opened, or is no picture that can be decoded."""
+
+
+class Picture:
+    """A picture whose size is known and whose pixels may still have to be decoded.
+
+    Args:
+      content: an image file, its content, or pixels uint8 `[H, W, C]`.
+      name: what an error calls it.
+      channels: 1 (grey, ITU-R 601 luma) or 3 (RGB), of the pixels wanted.
+
+    Attributes:
+      height, width: of the upright picture, in pixels.
+
+    Raises:
+      UnreadableImage: the content can't be read or decoded.
+    """
+
+    def __init__(self, content: Content, name: str, channels: int = 3):
+        self._channels, self._name = channels, name
+        self._pixels: np.ndarray | None = None
+        if isinstance(content, np.ndarray):
+            pixels = content if content.shape[-1] == channels else _converted(_from_pixels(content), channels)
+            self._keep(pixels)
+            return
+        self._content = _read(content, name)
+        usual = _usual_jpeg(self._content)
+        if usual is None:
+            self._keep(decode_with_pillow(self._content, name, channels))
+        else:
+            self.height, self.width, self._colours = usual
+
+    def pixels(self, shrink: float = 1.0) -> np.ndarray:
+        """Uint8 `[h, w, C]`, of the picture's own size or smaller.
+
+        Args:
+          shrink: by how much the picture will be shrunk afterwards. From 2 on a JPEG is decoded at 1/2, 1/4 or 1/8 of
+            its size (the largest that leaves no enlarging to do), where each pixel is the mean of those it stands for.
+
+        Raises:
+          UnreadableImage: the content can't be decoded.
+        """
+        if self._pixels is not None:
+            return self._pixels
+        # Powers of two alone: libjpeg-turbo has no fast transform for the others.
+        part = 2 ** min(int(math.log2(shrink)), 3) if shrink >= 2 else 1
+        grey = self._channels == 1 and self._colours == "Gray"
+        try:
+            pixels = simplejpeg.decode_jpeg(
+                self._content,
+                "GRAY" if grey else "RGB",
+                min_height=-(-self.height // part),
+                min_width=-(-self.width // part),
+                min_factor=part,
+            )
+        except ValueError:
+            # What libjpeg-turbo warns of is an error to simplejpeg; Pillow tells the harmless from the truncated.
+            self._keep(decode_with_pillow(self._content, self._name, self._channels))
+            return self.pixels()
+        return pixels if grey or self._channels == 3 else _converted(_from_pixels(pixels), 1)
+
+    def _keep(self, pixels: np.ndarray) -> None:
+        self._pixels = pixels
+        self.height, self.width = pixels.shape[:2]
+
+
+def decode_with_pillow(content: bytes, name: str, channels: int) -> np.ndarray:
+    """The upright picture as uint8 `[H, W, channels]`.
+
+    As a viewer shows it: turned as its EXIF orientation says, transparency on white, the first frame of an animation,
+    16 bits scaled to 8.
+
+    Raises:
+      UnreadableImage: the content can't be decoded.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return _converted(_flatten(ImageOps.exif_transpose(image)), channels)
+    except Exception as error:
+        raise _unreadable(name, error) from error
+
+
+def decode_mask(content: Content, name: str) -> np.ndarray:
+    """The classes of a picture's pixels, int32 `[H, W]`: grey levels, or places in a palette, as they are stored.
+
+    Raises:
+      UnreadableImage: the content can't be decoded, or has colours.
+    """
+    if isinstance(content, np.ndarray):
+        return content.reshape(content.shape[:2]).astype(np.int32)
+    try:
+        with Image.open(io.BytesIO(_read(content, name))) as image:
+            mask = np.asarray(image)
+    except Exception as error:
+        raise _unreadable(name, error) from error
+    if mask.ndim != 2:
+        raise UnreadableImage(f"{name} has {mask.shape[2]} channels, and a mask has one: grey levels or a palette")
+    if mask.max(initial=0) > LEVELS:
+        raise UnreadableImage(f"{name} has the level {mask.max()}, and those of a mask lie in [0, {LEVELS}]")
+    return mask.astype(np.int32)
+
+
+def _unreadable(name: str, error: Exception) -> UnreadableImage:
+    """One sentence of what Pillow's decoders answer broken files with: OSError, SyntaxError, ValueError and more."""
+    if isinstance(error, UnreadableImage):
+        return error
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, UnidentifiedImageError):
+        reason = "its content is in no known format"
+    return UnreadableImage(f"{name} can't be read as an image: {reason.rstrip('.')}")
+
+
+def _read(content: bytes | Path, name: str) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    try:
+        with open(content, "rb") as stream:
+            return stream.read()
+    except OSError as error:
+        raise UnreadableImage(f"{name} can't be read as an image: {error.strerror}") from error
+
+
+def _usual_jpeg(content: bytes) -> tuple[int, int, str] | None:
+    """Height, width and colours of a JPEG in grey or YCbCr that is stored upright; None for all else."""
+    if not content.startswith(JPEG_BEGINS) or not _upright(content):
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+    except ValueError:
+        return None
+    return (int(height), int(width), colours) if colours in ("Gray", "YCbCr") else None
+
+
+def _upright(content: bytes) -> bool:
+    """Whether a JPEG's EXIF data, if it has any, leaves the picture as it is stored."""
+    if content.find(EXIF, 0, HEADERS) < 0:
+        return True
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT
+    except Exception:
+        return False
+
+
+def _from_pixels(pixels: np.ndarray) -> Image.Image:
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def _converted(image: Image.Image, channels: int) -> np.ndarray:
+    return np.asarray(image.convert("L" if channels == 1 else "RGB")).reshape(image.height, image.width, channels)
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """One opaque 8-bit picture: deep pixels scaled, transparency composited on white."""
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        # Pillow's own conversion clips at 255 instead of scaling. 65535 / 257 = 255.
+        deep = np.asarray(image).astype(np.int64).clip(0, 65535)
+        grey = ((deep + 128) // 257).astype(np.uint8)
+        if "transparency" in image.info:
+            grey[deep == image.info["transparency"]] = 255
+        return Image.fromarray(grey)
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no agreed range")
+    if image.has_transparency_data:
+        if image.mode == "La":
+            image = image.convert("LA")
+        opaque = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
+    return image if image.mode == "L" else image.convert("RGB")

@@ -1,0 +1,159 @@
+"""The images below a folder, listed once and remembered for as long as no directory below it has changed."""
+
+import hashlib
+import io
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from convnets.data.image_files import SUFFIXES
+from convnets.errors import InvalidValue
+from convnets.files import cache_folder, write_atomically
+
+# A directory that changes twice within one tick of the file system's clock shows the second change by nothing.
+# The coarsest clock in use, FAT's, ticks every two seconds.
+CLOCK_TICK = 2_000_000_000  # ns
+
+
+class Paths:
+    """Many paths in one piece of memory: less than half of what a list of them takes, and quick to pickle.
+
+    Args:
+      text: the paths as the file system has them, each followed by NUL, which no path has in it.
+    """
+
+    def __init__(self, text: bytes):
+        self.text = text
+        self._ends = np.flatnonzero(np.frombuffer(text, np.uint8) == 0)
+
+    @classmethod
+    def pack(cls, paths: Iterable[str]) -> "Paths":
+        return cls(b"".join(os.fsencode(path) + b"\0" for path in paths))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, i: int, /) -> str:
+        """The path at place `i`, `0 <= i < len`."""
+        start = int(self._ends[i - 1]) + 1 if i else 0
+        return os.fsdecode(self.text[start : self._ends[i]])
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[i] for i in range(len(self)))
+
+
+@dataclass(frozen=True)
+class FolderScan:
+    """What is below a folder, without hidden files and folders (`.name`).
+
+    Attributes:
+      folder: the folder itself.
+      images: its images, relative to it: files with one of `SUFFIXES`, in upper or lower case. They are sorted as
+        paths are, part by part, so that the images of one folder lie side by side.
+      folders: the folders below it, relative to it, with and without images, in the same order.
+    """
+
+    folder: Path
+    images: Paths
+    folders: Paths
+
+
+def scan_folder(folder: Path, progress: Callable[[int], None] | None = None) -> FolderScan:
+    """Lists the images below a folder; links to files are followed, links to folders are not.
+
+    The listing is kept in the user's cache with the time of every directory's last change. It is used again if none
+    of them has another time now: a file that is added, removed or renamed changes its directory's. Files whose
+    content alone has changed are not noticed, and need not be.
+
+    Args:
+      progress: is told the number of images found so far, once for each directory that is listed.
+
+    Raises:
+      InvalidValue: a directory can't be listed, or a link to an image leads nowhere.
+    """
+    kept = _cache_file(folder)
+    if scan := _remembered(folder, kept):
+        return scan
+    began = time.time_ns()
+    images, folders, times = _walk(folder, progress)
+    scan = FolderScan(folder, Paths.pack(images), Paths.pack(folders))
+    if max(times) < began - CLOCK_TICK:
+        _remember(scan, times, kept)
+    return scan
+
+
+def _walk(top: Path, progress: Callable[[int], None] | None) -> tuple[list[str], list[str], list[int]]:
+    """Relative paths of the images and folders, and the times of `top` and the folders."""
+    images: list[str] = []
+    folders: list[str] = []
+    times: list[int] = []
+    found = 0
+    waiting = [("", True)]  # the next one last
+    while waiting:
+        path, is_folder = waiting.pop()
+        if not is_folder:
+            images.append(path)
+            continue
+        if path:
+            folders.append(path)
+        try:
+            # Before the listing: what changes meanwhile then has a later time than the one kept.
+            times.append(os.stat(top / path).st_mtime_ns)
+            with os.scandir(top / path) as entries:
+                listed = sorted((entry.name, _is_folder(entry)) for entry in entries if _counts(entry))
+        except OSError as error:
+            raise InvalidValue(f"{top / path} can't be listed ({error.strerror}): check its permissions") from error
+        found += sum(not is_folder for _, is_folder in listed)
+        waiting += [(f"{path}/{name}" if path else name, is_folder) for name, is_folder in reversed(listed)]
+        if progress is not None:
+            progress(found)
+    return images, folders, times
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
+
+
+def _counts(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a file that is an image."""
+    if entry.name.startswith("."):
+        return False
+    if _is_folder(entry):
+        return True
+    if not entry.name.lower().endswith(SUFFIXES):
+        return False
+    if entry.is_symlink() and not os.path.exists(entry.path):
+        raise InvalidValue(f"{entry.path} is a link to a file that is not there: fetch the file or remove the link")
+    return entry.is_file()
+
+
+def _cache_file(folder: Path) -> Path:
+    # The suffixes are part of it, so that a version that knows more of them scans anew.
+    key = "\0".join((os.path.realpath(folder), *SUFFIXES))
+    return cache_folder("folders") / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.npz"
+
+
+def _remember(scan: FolderScan, times: list[int], kept: Path) -> None:
+    content = io.BytesIO()
+    images, folders = (np.frombuffer(paths.text, np.uint8) for paths in (scan.images, scan.folders))
+    np.savez_compressed(content, images=images, folders=folders, times=np.array(times, np.int64))
+    # A scan that can't be kept is only slower next time.
+    with suppress(OSError):
+        write_atomically(kept, content.getvalue())
+
+
+def _remembered(folder: Path, kept: Path) -> FolderScan | None:
+    try:
+        with np.load(io.BytesIO(kept.read_bytes()), allow_pickle=False) as arrays:
+            images, folders = (Paths(arrays[name].tobytes()) for name in ("images", "folders"))
+            times = arrays["times"].tolist()
+        now = [os.stat(folder / path).st_mtime_ns for path in ("", *folders)]
+    # NumPy and zipfile answer damaged files with many kinds of errors, and a scan does without the file.
+    except Exception:
+        return None
+    return FolderScan(folder, images, folders) if now == times else None

@@ -1,0 +1,103 @@
+"""Image files with their answers, kept small enough for millions of them, as records."""
+
+import hashlib
+import operator
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from convnets.data.folder_scan import Paths
+from convnets.data.records import Record, RecordsInfo
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The boxes of n images, one image after the other.
+
+    Attributes:
+      edges: float32 `[total, 4]` (y0, x0, y1, x1) in pixels of the upright pictures.
+      ends: int64 `[n]`, the boxes of an image and of all before it.
+      labels: int32 `[total]`, the class of each box, if boxes have one.
+    """
+
+    edges: np.ndarray
+    ends: np.ndarray
+    labels: np.ndarray | None = None
+
+    def of(self, i: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Edges `[k, 4]` and labels `[k]` of the image at place `i`."""
+        rows = slice(self.ends[i - 1] if i else 0, self.ends[i])
+        return self.edges[rows].copy(), None if self.labels is None else self.labels[rows].copy()
+
+
+@dataclass(frozen=True)
+class LabelledFiles:
+    """The n images of a split and what is known of them; what is None, no image has.
+
+    Attributes:
+      origin: the folder or list that they were found in.
+      folder: what the paths are relative to, if they are not absolute.
+      images: n paths.
+      labels: int32 `[n]`.
+      boxes: n times some boxes.
+      masks: n paths.
+    """
+
+    origin: Path
+    folder: Path
+    images: Paths
+    labels: np.ndarray | None = None
+    boxes: Boxes | None = None
+    masks: Paths | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Which of `label`, `boxes` and `mask` the images have."""
+        answers = {"label": self.labels, "boxes": self.boxes, "mask": self.masks}
+        return tuple(name for name, answer in answers.items() if answer is not None)
+
+    @property
+    def state(self) -> dict[str, str | int]:
+        """Where they are, how many, and a SHA-256 of their relative paths and answers in their order."""
+        sha256 = hashlib.sha256(self.images.text)
+        arrays = {"label": self.labels}
+        if self.boxes is not None:
+            arrays |= {"edges": self.boxes.edges, "ends": self.boxes.ends, "box label": self.boxes.labels}
+        for name, array in arrays.items():
+            if array is not None:
+                # Little-endian on every machine.
+                sha256.update(name.encode() + array.astype(array.dtype.newbyteorder("<")).tobytes())
+        if self.masks is not None:
+            sha256.update(b"mask" + self.masks.text)
+        return {"path": os.path.abspath(self.origin), "files": len(self), "sha256": sha256.hexdigest()}
+
+
+class FileRecords:
+    """The files of a split as records."""
+
+    def __init__(self, files: LabelledFiles, info: RecordsInfo):
+        self.files = files
+        self.info = info
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, i: int, /) -> Record:
+        """The record at place `i`; its picture is the path of a file that is not opened.
+
+        Raises:
+          IndexError: `i` outside `0 <= i < len`.
+        """
+        i, files = operator.index(i), self.files
+        if not 0 <= i < len(files):
+            raise IndexError(f"index {i} is outside the {len(files)} records (0 <= index < {len(files)})")
+        image = files.folder / files.images[i]
+        label = None if files.labels is None else int(files.labels[i])
+        boxes, box_labels = (None, None) if files.boxes is None else files.boxes.of(i)
+        mask = None if files.masks is None else files.folder / files.masks[i]
+        return Record(image, str(image), label, boxes, box_labels, mask)

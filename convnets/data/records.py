@@ -1,0 +1,63 @@
+"""What a data set holds before its pictures are decoded: files or their bytes, with the answers that belong to them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+Content = bytes | Path | np.ndarray
+"""A picture: the content of an image file, the file itself, or decoded pixels uint8 `[H, W, C]`."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One example as it lies on disk.
+
+    Attributes:
+      image: the picture.
+      name: its path, or the data set, split and number: what an error calls it.
+      label: its class, 0 <= label < number of classes, if it has one.
+      boxes: float32 `[n, 4]` (y0, x0, y1, x1) in pixels of the upright picture, if it has any; n differs from record to
+        record.
+      box_labels: int32 `[n]`, the class of each box.
+      mask: a picture of one channel of the same size whose grey level is the class of a pixel (255: ignored).
+    """
+
+    image: Content
+    name: str
+    label: int | None = None
+    boxes: np.ndarray | None = None
+    box_labels: np.ndarray | None = None
+    mask: Content | None = None
+
+
+@dataclass(frozen=True)
+class RecordsInfo:
+    """What is known of a split without reading its pictures.
+
+    Attributes:
+      name: the data set's name.
+      classes: names of the classes; label `i` is `classes[i]`.
+      splits: examples in each split, as `Source.info` has them.
+      fields: which of `label`, `boxes` and `mask` every record has.
+      state: what identifies the pictures that these records have, and changes when they do; of JSON's types.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    splits: dict[str, int]
+    fields: Sequence[str] = ("label",)
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+class Records(Protocol):
+    """Records by index: `records[i]` for `0 <= i < len(records)`. May be sent to other processes by pickling."""
+
+    @property
+    def info(self) -> RecordsInfo: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, i: int, /) -> Record: ...

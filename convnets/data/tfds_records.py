@@ -1,0 +1,236 @@
+"""Data sets that TensorFlow Datasets has prepared, read without TensorFlow and without decoding a picture.
+
+https://www.tensorflow.org/datasets. Nothing is downloaded or prepared here: `launch.py prepare` does that.
+"""
+
+import io
+import operator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from convnets.data.array_records import open_array_records
+from convnets.data.records import Content, Record, RecordsInfo
+from convnets.data.source import InMemorySource, SourceInfo
+from convnets.data.tfds_folders import find, import_tfds
+from convnets.data.tfrecord import Progress, Shard, TfRecords
+from convnets.errors import InvalidValue
+
+SMALL = 64
+"""Pixels a side that images may have at most to be kept in memory."""
+
+FILE_NAMES = ("file_name", "image/filename")
+"""Features that say what an example's file was called: of imagenet2012 and oxford_iiit_pet, and of voc and coco."""
+
+_ORIENTATION = 0x0112  # the EXIF tag
+_TURNED = range(2, 9)
+
+
+class TfdsRecords:
+    """The examples of a split as records whose pictures are encoded bytes; `Records` of a prepared data set.
+
+    What is taken of the features, where a data set has them:
+      image: the picture, as its publisher or TFDS encoded it.
+      label: the class; none where TFDS stores -1, as in the test split of imagenet2012.
+      objects (voc, coco): the boxes, also those of objects marked as difficult, truncated or a crowd. TFDS stores
+        them as fractions of the picture.
+      segmentation_mask (oxford_iiit_pet): the mask, its levels as they are stored: 1 the pet, 2 the background,
+        3 the pet's border, which is not classified.
+
+    A picture with boxes or a mask is given decoded, as stored, if EXIF says that a viewer should turn it: boxes and
+    masks are those of the stored pixels.
+
+    May be read by several threads and be sent to other processes, which open the files anew.
+
+    Args:
+      dataset: "cifar10", "imagenet2012:5.1.0", "imagenette/320px-v2", ...; without a version the newest prepared one.
+      split: as TFDS spells it: "train", "train[:90%]", "train[1000:]", "train+validation", ...
+      data_dir: the folder of all prepared data sets; empty: TFDS's own (`$TFDS_DATA_DIR`, `~/tensorflow_datasets`).
+      progress: called with (files, all files) while TFRecord files are read for the first time.
+
+    Raises:
+      InvalidValue: an unknown data set, a split that it doesn't have or that is empty, no images, files in another
+        format than array_record and TFRecord or damaged ones, or tensorflow-datasets is not installed.
+      DataNotFound: the data set is not prepared in `data_dir`, or one of its files is missing.
+    """
+
+    def __init__(self, dataset: str, split: str, *, data_dir: str = "", progress: Progress | None = None):
+        tfds = import_tfds()
+        folder = find(dataset, data_dir)
+        builder = tfds.builder_from_directory(folder)
+        features = dict(builder.info.features.items())
+        if not isinstance(features.get("image"), tfds.features.Image):
+            raise InvalidValue(
+                f"{dataset} in {folder} has no pictures as a feature 'image', but {', '.join(sorted(features))}: "
+                "choose a data set of images"
+            )
+        objects = dict(getattr(features.get("objects"), "feature", {}).items())
+        self._has_boxes = "bbox" in objects
+        self._has_mask = isinstance(features.get("segmentation_mask"), tfds.features.Image)
+        label = features.get("label")
+        self._has_label = isinstance(label, tfds.features.ClassLabel)
+        self._called = f"{dataset} {split}"
+        self._folder = folder
+        shape = features["image"].shape
+        self.image_shape: tuple[int, int, int] | None = None if None in shape else shape
+        """(H, W, C) of every picture; None if they differ."""
+        file_format = builder.info.file_format.value
+        self._examples = _open(_shards(builder.info.splits, dataset, split), file_format, folder, progress)
+        first = self[0]
+        configuration = builder.builder_config.name if builder.builder_config else ""
+        self._info = RecordsInfo(
+            name=f"{builder.name}/{configuration}" if configuration else builder.name,
+            classes=tuple(getattr(label if self._has_label else objects.get("label"), "names", ())),
+            splits={name: part.num_examples for name, part in builder.info.splits.items()} | {split: len(self)},
+            fields=[field for field in ("label", "boxes", "mask") if getattr(first, field) is not None],
+            state={
+                "name": builder.name,
+                "configuration": configuration,
+                "version": str(builder.version),
+                "split": split,
+                "examples": len(self),
+                "file_format": file_format,
+            },
+        )
+
+    @property
+    def info(self) -> RecordsInfo:
+        """The data set's description; `splits` has also the requested expression."""
+        return self._info
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, i: int, /) -> Record:
+        """The record at place `i` of the split.
+
+        Raises:
+          IndexError: `i` outside `0 <= i < len`.
+          InvalidValue: its file is damaged.
+        """
+        i = operator.index(i)
+        if not 0 <= i < len(self):
+            raise IndexError(f"index {i} is outside the {len(self)} examples (0 <= index < {len(self)})")
+        name = f"{self._called}, example {i}"
+        feature = self._features(i, name)
+        file_name = next((_bytes(feature[key]).decode() for key in FILE_NAMES if key in feature), "")
+        name += f" ({file_name})" if file_name else ""
+        image: Content = _bytes(feature["image"])
+        label = feature["label"].int64_list.value[0] if self._has_label else -1
+        mask = _bytes(feature["segmentation_mask"]) if self._has_mask else None
+        boxes = box_labels = None
+        if self._has_boxes or self._has_mask:
+            image, height, width = _as_stored(_bytes(feature["image"]), name)
+        if self._has_boxes:
+            fractions = np.array(feature["objects/bbox"].float_list.value, np.float32).reshape(-1, 4)
+            boxes = fractions * np.array([height, width, height, width], np.float32)
+            box_labels = np.array(feature["objects/label"].int64_list.value, np.int32)
+        return Record(image, name, label if label >= 0 else None, boxes, box_labels, mask)
+
+    def _features(self, i: int, name: str) -> Any:
+        """The features of example `i` by name, as `tf.train.Feature`."""
+        # Not TFDS's own parser, which takes three times as long for features that are of no use here.
+        from google.protobuf.message import DecodeError
+        from tensorflow_datasets.proto import tf_example_pb2
+
+        try:
+            feature = tf_example_pb2.Example.FromString(self._examples[i]).features.feature
+        except (RuntimeError, DecodeError) as error:
+            raise InvalidValue(
+                f"{name} can't be read from the files in {self._folder}, which are damaged: prepare the data set again"
+            ) from error
+        if "image" not in feature:
+            raise InvalidValue(f"{name} has no image in the files in {self._folder}: prepare the data set again")
+        return feature
+
+
+def load_in_memory(records: TfdsRecords, progress: Progress | None = None) -> InMemorySource:
+    """A data set of small images of one shape, decoded once: `image [N, H, W, C]` uint8 and `label [N]` int32.
+
+    The order is the split's.
+
+    Args:
+      progress: called with (images, all images).
+
+    Raises:
+      InvalidValue: the images have no fixed shape, are larger than 64 x 64 or have no labels, or one is damaged.
+    """
+    info, shape = records.info, records.image_shape
+    if shape is None or max(shape[:2]) > SMALL or list(info.fields) != ["label"]:
+        sizes = "different sizes" if shape is None else " x ".join(map(str, shape))
+        raise InvalidValue(
+            f"{info.name} has images of {sizes} with {', '.join(info.fields) or 'no label'}, and only images of one "
+            f"size of at most {SMALL} x {SMALL} with labels alone are kept in memory: read it record by record"
+        )
+    images = np.empty((len(records), *shape), np.uint8)
+    labels = np.empty(len(records), np.int32)
+    for i in range(len(records)):
+        record = records[i]
+        with _image(cast(bytes, record.image), record.name) as image:
+            images[i] = np.asarray(image).reshape(shape)
+        labels[i] = cast(int, record.label)
+        if progress is not None:
+            progress(i + 1, len(records))
+    described = SourceInfo(info.name, info.classes, shape, info.splits)
+    return InMemorySource({"image": images, "label": labels}, described)
+
+
+def _shards(splits: Any, dataset: str, split: str) -> list[Shard]:
+    """The files of a split, or of an expression of splits.
+
+    Raises:
+      InvalidValue: it is malformed or empty, or has a split in it that the data set doesn't have.
+    """
+    there = f"{dataset} has the splits {', '.join(f'{name} ({part.num_examples})' for name, part in splits.items())}"
+    try:
+        instructions = splits[split].file_instructions
+    except (ValueError, NotImplementedError) as error:
+        names = [part.partition("[")[0].strip() for part in split.split("+")]
+        if unknown := [name for name in names if name not in splits and name != "all"]:
+            raise InvalidValue(f"{there}, and not {unknown[0]!r}") from error
+        raise InvalidValue(
+            f"{there}, and the expression {split!r} is none of them: write it as {names[0]}, {names[0]}[:90%] or "
+            f"{names[0]}[100:200], with + in between if they are several"
+        ) from error
+    shards = [Shard(Path(part.filename), part.skip, part.take, part.examples_in_shard) for part in instructions]
+    if not sum(shard.take for shard in shards):
+        raise InvalidValue(f"{there}, and {split!r} leaves no example: take a larger part")
+    return shards
+
+
+def _open(shards: Sequence[Shard], file_format: str, folder: Path, progress: Progress | None) -> Any:
+    """The encoded examples by index."""
+    if file_format == "tfrecord":
+        return TfRecords(shards, progress)
+    if file_format == "array_record":
+        return open_array_records(shards)
+    raise InvalidValue(
+        f"the data set in {folder} is prepared as {file_format}, and only array_record and tfrecord are read: prepare "
+        "it again in another folder"
+    )
+
+
+def _bytes(feature: Any) -> bytes:
+    return feature.bytes_list.value[0]
+
+
+def _as_stored(content: bytes, name: str) -> tuple[Content, int, int]:
+    """The picture in a form that no viewer turns, its height and its width."""
+    with _image(content, name) as image:
+        turned = image.getexif().get(_ORIENTATION) in _TURNED
+        return np.asarray(image.convert("RGB")) if turned else content, image.height, image.width
+
+
+@contextmanager
+def _image(content: bytes, name: str) -> Iterator[Image.Image]:
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            yield image
+    # Pillow's decoders answer broken content with OSError, SyntaxError, ValueError, struct.error and more.
+    except Exception as error:
+        reason = "its content is in no known format" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise InvalidValue(f"the image of {name} can't be decoded: {reason.rstrip('.')}") from error
