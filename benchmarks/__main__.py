@@ -19,6 +19,7 @@ BENCHMARKS = (
     "gradient_accumulation",
     "precision",
     "data",
+    "input_pipeline",
     "augmentation",
     "against_pytorch",
 )

@@ -15,6 +15,7 @@ from jax import Array
 
 from convnets.architectures.image_size import check_images, classifier_window, native_size
 from convnets.architectures.registry import architectures
+from convnets.architectures.width import widened
 from convnets.layers import Convolution, FullyConnected, LocalResponseNorm, max_pool
 from convnets.layers.fully_connected import squeeze_map
 from convnets.layers.initializers import small_normal
@@ -37,6 +38,7 @@ class AlexNet(nn.Module):
       lrn: where the two local response norms stand, if at all.
       dropout: rate in the first two fully connected layers.
       dropout_of: their neurons ("outputs"), or what they see ("inputs").
+      width: factor of the filters of every layer but the last, as `widened` rounds them.
       dtype: type of the computation; parameters are float32, and so are the logits.
     """
 
@@ -49,6 +51,7 @@ class AlexNet(nn.Module):
     lrn: str = "after_pool"
     dropout: float = 0.5
     dropout_of: Literal["inputs", "outputs"] = "outputs"
+    width: float = 1.0
     dtype: Any = jnp.float32
 
     def last_map(self, side: int) -> int:
@@ -80,11 +83,12 @@ class AlexNet(nn.Module):
 
         def fully_connected(x: Array, window: int, name: str) -> Array:
             x = dropout()(x) if self.dropout_of == "inputs" else x
-            x = FullyConnected(4096, (window, window), dtype=self.dtype, name=name)(x, relu=True)
+            neurons = widened(4096, self.width)
+            x = FullyConnected(neurons, (window, window), dtype=self.dtype, name=name)(x, relu=True)
             return dropout()(x) if self.dropout_of == "outputs" else x
 
         maps, large = {}, self.stem == "imagenet"
-        filters = iter(self.filters)
+        filters = (widened(count, self.width, self.groups) for count in self.filters)
         stem = (11, 4, self.stem_padding) if large else (3, 1, 1)
         x = maps["stage1"] = convolution(next(filters), *stem, name="conv1")(x, relu=True)
         x = maps["pool1"] = pool_and_normalize(x, 1, pooled=large)
@@ -109,11 +113,12 @@ def alexnet(
     dropout: float = 0.5,
     stem: Stem = "imagenet",
     image_size: int = 0,
+    width: float = 1.0,
     dtype: str = "float32",
 ) -> AlexNet:
     """The lecture's AlexNet."""
     native = native_size(image_size, stem, 227)
-    return AlexNet(num_classes, native, stem=stem, groups=groups, lrn=lrn, dropout=dropout, dtype=dtype)
+    return AlexNet(num_classes, native, stem=stem, groups=groups, lrn=lrn, dropout=dropout, width=width, dtype=dtype)
 
 
 @architectures.register
@@ -123,6 +128,7 @@ def alexnet_owt(
     dropout: float = 0.5,
     stem: Stem = "imagenet",
     image_size: int = 0,
+    width: float = 1.0,
     dtype: str = "float32",
 ) -> AlexNet:
     """The AlexNet that torchvision's weights fit."""
@@ -135,5 +141,6 @@ def alexnet_owt(
         lrn="none",
         dropout=dropout,
         dropout_of="inputs",
+        width=width,
         dtype=dtype,
     )

@@ -15,6 +15,8 @@ from jax import Array
 
 from convnets.architectures.image_size import check_images, classifier_window, native_size
 from convnets.architectures.registry import architectures
+from convnets.architectures.width import widened
+from convnets.errors import InvalidValue
 from convnets.layers import (
     BatchNorm,
     ConvolutionNormReLU,
@@ -46,6 +48,9 @@ INCEPTIONS = {
 PUBLISHED_NORM = partial(BatchNorm, epsilon=1e-3)
 """The batch norm that torchvision's weights were trained with."""
 
+AUXILIARY_DROPOUT = 0.7
+"""Of the auxiliary classifiers (section 5)."""
+
 HALF = (0, 1)
 """Padding below and right, with which 3x3 pools at stride 2 halve a map (Caffe and PyTorch: "ceil mode")."""
 
@@ -58,7 +63,7 @@ class Inception(nn.Module):
       large: the size of the largest filters, 5 in the paper.
     """
 
-    filters: tuple[int, int, int, int, int, int]
+    filters: tuple[int, ...]
     large: int = 5
     norm: Any = None
     dtype: Any = jnp.float32
@@ -86,12 +91,14 @@ class AuxiliaryClassifier(nn.Module):
       window: side of the map that its first fully connected layer sees, in pixels.
       adaptive: whether the pool covers any map by `window` x `window` regions (torchvision) instead of 5x5/3 (paper).
       dropout: rate between its fully connected layers.
+      width: factor of the filters of its first two layers, as `widened` rounds them.
     """
 
     num_classes: int
     window: int
     adaptive: bool
     dropout: float
+    width: float = 1.0
     norm: Any = None
     dtype: Any = jnp.float32
 
@@ -99,8 +106,9 @@ class AuxiliaryClassifier(nn.Module):
     def __call__(self, x: Array, train: bool) -> Array:
         """`[N, H, W, C]` -> float32 logits, `[N, num_classes]` at the native size, else a map."""
         x = adaptive_average_pool(x, self.window) if self.adaptive else average_pool(x, 5, 3)
-        x = ConvolutionNormReLU(128, 1, norm=self.norm, dtype=self.dtype, name="convolution")(x, train)
-        x = FullyConnected(1024, (self.window, self.window), dtype=self.dtype, name="fc")(x, relu=True)
+        filters, neurons = widened(128, self.width), widened(1024, self.width)
+        x = ConvolutionNormReLU(filters, 1, norm=self.norm, dtype=self.dtype, name="convolution")(x, train)
+        x = FullyConnected(neurons, (self.window, self.window), dtype=self.dtype, name="fc")(x, relu=True)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         logits = FullyConnected(self.num_classes, kernel_init=small_normal, dtype=self.dtype, name="logits")(x)
         return squeeze_map(logits).astype(jnp.float32)
@@ -119,6 +127,7 @@ class GoogLeNet(nn.Module):
       auxiliary_dropout: rate between the fully connected layers of the auxiliary classifiers.
       stem: "imagenet", 7x7/2 and a pool, or "small", 3x3/1 and no pool, for images such as 32 x 32.
       remat: whether the backward pass computes most activations again instead of keeping them.
+      width: factor of the filters of every layer but the last, as `widened` rounds them.
       dtype: type of the computation; parameters are float32, and so are the logits.
     """
 
@@ -128,9 +137,10 @@ class GoogLeNet(nn.Module):
     auxiliary: bool = True
     norm: Any = None
     dropout: float = 0.4
-    auxiliary_dropout: float = 0.7
+    auxiliary_dropout: float = AUXILIARY_DROPOUT
     stem: str = "imagenet"
     remat: bool = False
+    width: float = 1.0
     dtype: Any = jnp.float32
 
     def stage_map(self, side: int) -> int:
@@ -156,8 +166,11 @@ class GoogLeNet(nn.Module):
         """
         window = classifier_window("GoogLeNet", self.image_size, self.last_map)
         check_images("GoogLeNet", x, window, self.last_map, self.stem)
-        unit = partial(ConvolutionNormReLU, norm=self.norm, dtype=self.dtype)
         large_images = self.stem == "imagenet"
+
+        def unit(filters: int, size: int, stride: int = 1, padding: int = 0, *, name: str) -> ConvolutionNormReLU:
+            filters = widened(filters, self.width)
+            return ConvolutionNormReLU(filters, size, stride, padding, norm=self.norm, dtype=self.dtype, name=name)
 
         def normalize(x: Array, name: str) -> Array:
             return x if self.published_weights else LocalResponseNorm(name=name)(x)
@@ -173,6 +186,7 @@ class GoogLeNet(nn.Module):
                     window=seen,
                     adaptive=self.published_weights,
                     dropout=self.auxiliary_dropout,
+                    width=self.width,
                     norm=self.norm,
                     dtype=self.dtype,
                     name=name,
@@ -201,7 +215,16 @@ class GoogLeNet(nn.Module):
 
     def _inception(self, name: str) -> Inception:
         large = 3 if self.published_weights else 5
-        return Inception(INCEPTIONS[name], large, self.norm, self.dtype, name=f"inception_{name}")
+        filters = tuple(widened(count, self.width) for count in INCEPTIONS[name])
+        return Inception(filters, large, self.norm, self.dtype, name=f"inception_{name}")
+
+
+def _check_auxiliary(auxiliary: bool, auxiliary_dropout: float) -> None:
+    if not auxiliary and auxiliary_dropout != AUXILIARY_DROPOUT:
+        raise InvalidValue(
+            f"auxiliary_dropout is {auxiliary_dropout}, and without auxiliary classifiers it does nothing: leave it at "
+            f"{AUXILIARY_DROPOUT}, or set auxiliary to True"
+        )
 
 
 @architectures.register
@@ -210,15 +233,17 @@ def googlenet(
     *,
     auxiliary: bool = True,
     dropout: float = 0.4,
-    auxiliary_dropout: float = 0.7,
+    auxiliary_dropout: float = AUXILIARY_DROPOUT,
     stem: Literal["imagenet", "small"] = "imagenet",
     image_size: int = 0,
     remat: bool = False,
+    width: float = 1.0,
     dtype: str = "float32",
 ) -> GoogLeNet:
     """The lecture's and the paper's GoogLeNet."""
+    _check_auxiliary(auxiliary, auxiliary_dropout)
     native = native_size(image_size, stem)
-    return GoogLeNet(num_classes, native, False, auxiliary, None, dropout, auxiliary_dropout, stem, remat, dtype)
+    return GoogLeNet(num_classes, native, False, auxiliary, None, dropout, auxiliary_dropout, stem, remat, width, dtype)
 
 
 @architectures.register
@@ -228,12 +253,14 @@ def googlenet_bn(
     auxiliary: bool = True,
     norm: Any = PUBLISHED_NORM,
     dropout: float = 0.2,
-    auxiliary_dropout: float = 0.7,
+    auxiliary_dropout: float = AUXILIARY_DROPOUT,
     stem: Literal["imagenet", "small"] = "imagenet",
     image_size: int = 0,
     remat: bool = False,
+    width: float = 1.0,
     dtype: str = "float32",
 ) -> GoogLeNet:
     """The GoogLeNet that torchvision's weights fit."""
+    _check_auxiliary(auxiliary, auxiliary_dropout)
     native = native_size(image_size, stem)
-    return GoogLeNet(num_classes, native, True, auxiliary, norm, dropout, auxiliary_dropout, stem, remat, dtype)
+    return GoogLeNet(num_classes, native, True, auxiliary, norm, dropout, auxiliary_dropout, stem, remat, width, dtype)

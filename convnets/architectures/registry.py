@@ -1,5 +1,6 @@
 """`create(name, num_classes, ...)`, the only door to the architectures."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,8 @@ def create(name: str, num_classes: int, **options: Any) -> nn.Module:
     for option in ("dropout", "auxiliary_dropout"):
         if not 0 <= options.get(option, 0) < 1:
             raise InvalidValue(f"{option} is {options[option]}, and must lie in [0, 1)")
+    if not 0 < options.get("width", 1) < math.inf:
+        raise InvalidValue(f"width is {options['width']}, and must be a positive number: 1 for the network as it is")
     if options.get("image_size", 0) < 0:
         raise InvalidValue(f"image_size is {options['image_size']}, and must be positive, or 0 for the native size")
     return factory(num_classes, **options)

@@ -17,6 +17,7 @@ from jax import Array, lax
 
 from convnets.architectures.image_size import check_images, classifier_window, native_size
 from convnets.architectures.registry import architectures
+from convnets.architectures.width import widened
 from convnets.layers import BatchNorm, ConvolutionNormReLU, FullyConnected, average_pool, max_pool
 from convnets.layers.fully_connected import squeeze_map
 from convnets.layers.initializers import ones, small_normal, zeros
@@ -84,7 +85,7 @@ class ResNet(nn.Module):
       num_classes: length of the logits.
       image_size: native height and width, in pixels.
       depths: blocks of each stage; the first of each but the first stage halves the map.
-      width: filters of the stem; the 3x3 convolutions of stage k have 2^(k - 1) times as many.
+      filters: of the stem; the 3x3 convolutions of stage k have 2^(k - 1) times as many.
       bottleneck, stride_in, shortcut, zero_init: of the blocks.
       stem: "imagenet", 7x7/2 and a 3x3/2 pool, or "small", 3x3/1 and no pool, for images such as 32 x 32.
       remat: whether the backward pass computes most activations again instead of keeping them.
@@ -95,7 +96,7 @@ class ResNet(nn.Module):
     num_classes: int
     image_size: int
     depths: tuple[int, ...]
-    width: int = 64
+    filters: int = 64
     bottleneck: bool = False
     stride_in: str = "1x1"
     shortcut: str = "B"
@@ -126,7 +127,7 @@ class ResNet(nn.Module):
 
         maps = {}
         stem = (7, 2, 3) if self.stem == "imagenet" else (3, 1, 1)
-        first = ConvolutionNormReLU(self.width, *stem, norm=self.norm, dtype=self.dtype, name="conv1")
+        first = ConvolutionNormReLU(self.filters, *stem, norm=self.norm, dtype=self.dtype, name="conv1")
         x = maps["stem"] = first(x, train)
         if self.stem == "imagenet":
             x = max_pool(x, 3, 2, 1)
@@ -139,7 +140,7 @@ class ResNet(nn.Module):
 
     def _block(self, stage: int, number: int) -> Block:
         return Block(
-            features=self.width * 2 ** (stage - 1) * (4 if self.bottleneck else 1),
+            features=self.filters * 2 ** (stage - 1) * (4 if self.bottleneck else 1),
             stride=2 if stage > 1 and number == 1 else 1,
             bottleneck=self.bottleneck,
             stride_in=self.stride_in,
@@ -162,12 +163,25 @@ def imagenet_resnet(
     stem: Literal["imagenet", "small"] = "imagenet",
     image_size: int = 0,
     remat: bool = False,
+    width: float = 1.0,
     norm: Any = BatchNorm,
     dtype: str = "float32",
 ) -> ResNet:
-    """A network of four stages (table 1 of the paper)."""
-    native = native_size(image_size, stem)
-    return ResNet(num_classes, native, depths, 64, bottleneck, stride_in, shortcut, zero_init, stem, remat, norm, dtype)
+    """A network of four stages (table 1 of the paper), with `widened` filters in the stem and all that follows."""
+    return ResNet(
+        num_classes,
+        native_size(image_size, stem),
+        depths,
+        widened(64, width),
+        bottleneck,
+        stride_in,
+        shortcut,
+        zero_init,
+        stem,
+        remat,
+        norm,
+        dtype,
+    )
 
 
 def cifar_resnet(
@@ -178,15 +192,16 @@ def cifar_resnet(
     zero_init: bool = False,
     image_size: int = 0,
     remat: bool = False,
+    width: float = 1.0,
     norm: Any = BatchNorm,
     dtype: str = "float32",
 ) -> ResNet:
-    """A network of three stages of 16, 32 and 64 filters (section 4.2 of the paper)."""
+    """A network of three stages of 16, 32 and 64 filters (section 4.2 of the paper), `widened`."""
     return ResNet(
         num_classes,
         native_size(image_size, "small"),
         (blocks,) * 3,
-        16,
+        widened(16, width),
         shortcut=shortcut,
         zero_init=zero_init,
         stem="small",

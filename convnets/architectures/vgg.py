@@ -14,6 +14,7 @@ from jax import Array
 
 from convnets.architectures.image_size import check_images, classifier_window, native_size
 from convnets.architectures.registry import architectures
+from convnets.architectures.width import widened
 from convnets.layers import BatchNorm, ConvolutionNormReLU, FullyConnected, LocalResponseNorm, max_pool
 from convnets.layers.fully_connected import squeeze_map
 from convnets.layers.initializers import small_normal
@@ -44,6 +45,7 @@ class VGG(nn.Module):
       dropout: rate after each of the first two fully connected layers.
       stem: "imagenet", or "small", without the first pool, for images such as 32 x 32.
       remat: whether the backward pass computes most activations again instead of keeping them.
+      width: factor of the filters of every layer but the last, as `widened` rounds them.
       dtype: type of the computation; parameters are float32, and so are the logits.
     """
 
@@ -55,6 +57,7 @@ class VGG(nn.Module):
     dropout: float = 0.5
     stem: str = "imagenet"
     remat: bool = False
+    width: float = 1.0
     dtype: Any = jnp.float32
 
     def last_map(self, side: int) -> int:
@@ -80,11 +83,13 @@ class VGG(nn.Module):
             )
 
         def fully_connected(x: Array, window: int, name: str) -> Array:
-            x = FullyConnected(4096, (window, window), dtype=self.dtype, name=name)(x, relu=True)
+            neurons = widened(4096, self.width)
+            x = FullyConnected(neurons, (window, window), dtype=self.dtype, name=name)(x, relu=True)
             return nn.Dropout(self.dropout, deterministic=not train)(x)
 
         maps = {}
         for stage, (features, sizes) in enumerate(zip(FILTERS, SIZES[self.configuration], strict=True), 1):
+            features = widened(features, self.width)
             convolutions = [convolution(features, size, f"stage{stage}_conv{i}") for i, size in enumerate(sizes, 1)]
             x = chain(convolutions, x, train, self.remat)
             if self.lrn and stage == 1:
@@ -109,11 +114,12 @@ def vgg(
     stem: Literal["imagenet", "small"] = "imagenet",
     image_size: int = 0,
     remat: bool = False,
+    width: float = 1.0,
     dtype: str = "float32",
 ) -> VGG:
     """A configuration of VGG."""
     native = native_size(image_size, stem)
-    return VGG(num_classes, native, configuration, lrn, norm, dropout, stem, remat, dtype)
+    return VGG(num_classes, native, configuration, lrn, norm, dropout, stem, remat, width, dtype)
 
 
 NAMES = {

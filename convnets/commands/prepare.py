@@ -11,7 +11,7 @@ from rich.console import Console
 from convnets.commands.command_line import Arguments
 from convnets.data.source import DataNotFound
 from convnets.data.tfds_folders import check_known, data_folder, find, import_tfds, parse_name
-from convnets.errors import InvalidValue
+from convnets.errors import InvalidValue, nearest
 
 
 def run(arguments: Arguments) -> int:
@@ -49,15 +49,43 @@ def _prepare(dataset: str, root: Path) -> None:
     # Otherwise TensorFlow tells at length how it was compiled.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     tfds = import_tfds()
+    _check_configuration(dataset, tfds)
     manual = ""
     try:
         builder = tfds.builder(dataset, data_dir=str(root), file_format="array_record")
-        manual = _one_line(builder.MANUAL_DOWNLOAD_INSTRUCTIONS or "")
-        _check_manual_files(dataset, root, manual)
+        manual = builder.MANUAL_DOWNLOAD_INSTRUCTIONS or ""
         builder.download_and_prepare()
-    # What a builder answers a wrong configuration, missing files, a broken connection or a full disk with; those of
-    # `requests` and of TFDS's downloads are all OSErrors or DownloadErrors.
+    # A builder answers a version that it doesn't have, missing files and packages, a broken connection and a full disk
+    # with these; the errors of `requests` are OSErrors.
     except (AssertionError, ValueError, OSError, ImportError, tfds.download.DownloadError) as error:
-        if isinstance(error, InvalidValue):
-            raise
         raise InvalidValue(f"{dataset} can't be prepared in {root}: {_reason(error, root, manual)}") from error
+
+
+def _check_configuration(dataset: str, tfds: Any) -> None:
+    name, configuration, _ = parse_name(dataset)
+    known = tfds.builder_cls(name).builder_configs
+    if configuration and configuration not in known:
+        hint = nearest(configuration, known) if known else f"it has none, write {name} alone"
+        raise InvalidValue(f"{name} has no configuration {configuration!r}: {hint}")
+
+
+def _reason(error: Exception, root: Path, manual: str) -> str:
+    """What to do about an error of TFDS's, in half a sentence.
+
+    Args:
+      manual: TFDS's instructions for the files that only the user can fetch, if the data set has such.
+    """
+    from requests import RequestException
+
+    if isinstance(error, OSError) and (error.errno == errno.ENOSPC or "disk space" in str(error)):
+        return f"the disk is full ({_one_line(str(error))}), make room or choose another folder with --data_dir"
+    if isinstance(error, RequestException) or type(error).__name__ == "DownloadError":
+        return f"the download failed ({_one_line(str(error))}), try again with a connection to the internet"
+    if manual and isinstance(error, (AssertionError, FileNotFoundError)):
+        return f"files that only you can fetch belong into {root / 'downloads' / 'manual'} ({_one_line(manual)})"
+    return _one_line(str(error))
+
+
+def _one_line(text: str) -> str:
+    """Several sentences as one."""
+    return " ".join(text.split()).rstrip(".").replace(". ", "; ")

@@ -17,6 +17,7 @@ from convnets.commands.runtime import prepare
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
 from convnets.training.evaluation import views_of_run
+from convnets.training.initialization import beginning_of
 from convnets.training.loop import Loop, Outcome
 from convnets.training.parallel import Devices
 from convnets.training.plan import make_plan
@@ -42,6 +43,7 @@ def run(arguments: Arguments) -> int:
     views_of_run(config, model)
     plan = make_plan(config, model.task, len(splits.train))
     rehearse(config, model, splits.train, [side for _, side in plan.resolutions] or [None])
+    beginning = beginning_of(config, model, workdir)
     if console is not None:
         derived = {"steps": plan.steps, "learning_rate": plan.learning_rate, "training_examples": len(splits.train)}
         workdir.claim(config, splits.train.info, derived)
@@ -52,7 +54,7 @@ def run(arguments: Arguments) -> int:
         length = f"{plan.steps:,} steps of {config.train.batch_size}"
         console.print(f"{what}, {length}, {where}, workdir {workdir.folder}", highlight=False, soft_wrap=True)
 
-    outcome = Loop(config, model, plan, splits, devices, workdir, console).run()
+    outcome = Loop(config, model, plan, splits, devices, workdir, console, beginning).run()
     if outcome.interrupted is not None:
         name = signal.Signals(outcome.interrupted).name
         if console is not None:

@@ -40,8 +40,8 @@ def _count(path: str) -> int:
 
     try:
         reader = ArrayRecordReader(path, options="readahead_buffer_size:0")
+        records = int(reader.num_records())
+        reader.close()
     except RuntimeError:
         return 0
-    records = int(reader.num_records())
-    reader.close()
     return records

@@ -17,9 +17,8 @@ from convnets.data.records import Content
 from convnets.errors import InvalidValue
 
 JPEG_BEGINS = b"\xff\xd8\xff"
+SCAN = b"\xff\xda"
 EXIF = b"Exif\0\0"
-HEADERS = 2**16
-"""Bytes in which EXIF data is looked for: it comes first, in one segment of at most so many."""
 UPRIGHT = 1
 LEVELS = 255
 ORIENTATION = 0x0112
@@ -161,7 +160,7 @@ def _usual_jpeg(content: bytes) -> tuple[int, int, str] | None:
 
 def _upright(content: bytes) -> bool:
     """Whether a JPEG's EXIF data, if it has any, leaves the picture as it is stored."""
-    if content.find(EXIF, 0, HEADERS) < 0:
+    if not _has_exif(content):
         return True
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -172,6 +171,16 @@ def _upright(content: bytes) -> bool:
 
 def _from_pixels(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def _has_exif(content: bytes) -> bool:
+    """Whether EXIF data is among the segments of a JPEG before its scan (ITU-T T.81, annex B)."""
+    place = 2
+    while content.startswith(b"\xff", place) and not content.startswith(SCAN, place):
+        if content.startswith(EXIF, place + 4):
+            return True
+        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return False
 
 
 def _converted(image: Image.Image, channels: int) -> np.ndarray:

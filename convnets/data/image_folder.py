@@ -115,7 +115,7 @@ def _find(data_dir: Path, split: str, given: str) -> Path:
         for suffix in list_entries.SUFFIXES:
             if os.path.isfile(data_dir / (name + suffix)):
                 return data_dir / (name + suffix)
-    names = " or ".join(PLACES[split])
+    names = " or ".join(filter(None, (", ".join(PLACES[split][:-1]), PLACES[split][-1])))
     raise DataNotFound(
         f"{data_dir} has no {names} (a folder, .csv or .json): name the {split} split's place with data.{split}"
     )

@@ -216,12 +216,13 @@ def _answers(batch: dict[str, np.ndarray], row: int, i: int, record: Record, pic
     batch["index"][row] = i
     if "label" in batch:
         batch["label"][row] = record.label
-    if "boxes" in batch and record.boxes is not None and record.box_labels is not None:
+    if "boxes" in batch and record.boxes is not None:
         boxes = moved(record.boxes, part, size)
         # The places go to boxes that are seen.
         seen = np.flatnonzero(boxes[:, 2] > boxes[:, 0])[: batch["boxes"].shape[1]]
         batch["boxes"][row, : len(seen)] = boxes[seen]
-        batch["box_labels"][row, : len(seen)] = record.box_labels[seen]
+        # Boxes of no class are all of one.
+        batch["box_labels"][row, : len(seen)] = 0 if record.box_labels is None else record.box_labels[seen]
     if "mask" in batch and record.mask is not None:
         mask = decode_mask(record.mask, f"the mask of {record.name}")
         if mask.shape != (picture.height, picture.width):

@@ -5,7 +5,7 @@ Training is one endless stream of examples: epoch after epoch, each in an order 
 the ends of epochs, every example is seen exactly once an epoch, and a step number is all there is to a position.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import grain
@@ -127,8 +127,10 @@ def read_ahead(
     threads: int = 2,
     buffer: int = 8,
     workers: int = 0,
-) -> Iterator[Batch]:
+) -> Any:
     """The batches from number `start` on, read while the device works; the same for any number of readers.
+
+    An iterator over batches; its `close()` stops the readers.
 
     Args:
       threads: readers in this process, or in each worker.

@@ -21,7 +21,7 @@ class Record:
       label: its class, 0 <= label < number of classes, if it has one.
       boxes: float32 `[n, 4]` (y0, x0, y1, x1) in pixels of the upright picture, if it has any; n differs from record to
         record.
-      box_labels: int32 `[n]`, the class of each box.
+      box_labels: int32 `[n]`, the class of each box, if they have classes.
       mask: a picture of one channel of the same size whose grey level is the class of a pixel (255: ignored).
     """
 

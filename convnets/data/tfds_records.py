@@ -61,7 +61,7 @@ class TfdsRecords:
     def __init__(self, dataset: str, split: str, *, data_dir: str = "", progress: Progress | None = None):
         tfds = import_tfds()
         folder = find(dataset, data_dir)
-        builder = tfds.builder_from_directory(folder)
+        builder = _read_description(folder, tfds)
         features = dict(builder.info.features.items())
         if not isinstance(features.get("image"), tfds.features.Image):
             raise InvalidValue(
@@ -179,6 +179,16 @@ def load_in_memory(records: TfdsRecords, progress: Progress | None = None) -> In
     return InMemorySource({"image": images, "label": labels}, described)
 
 
+def _read_description(folder: Path, tfds: Any) -> Any:
+    try:
+        return tfds.builder_from_directory(folder)
+    # Unreadable JSON, unknown features, a version that its authors withdrew: each is another error.
+    except Exception as error:
+        raise InvalidValue(
+            f"{folder} can't be read as a data set of TFDS ({' '.join(str(error).split())}): prepare it again"
+        ) from error
+
+
 def _shards(splits: Any, dataset: str, split: str) -> list[Shard]:
     """The files of a split, or of an expression of splits.
 
@@ -190,11 +200,12 @@ def _shards(splits: Any, dataset: str, split: str) -> list[Shard]:
         instructions = splits[split].file_instructions
     except (ValueError, NotImplementedError) as error:
         names = [part.partition("[")[0].strip() for part in split.split("+")]
-        if unknown := [name for name in names if name not in splits and name != "all"]:
+        if unknown := [name for name in names if name not in (*splits, "all")]:
             raise InvalidValue(f"{there}, and not {unknown[0]!r}") from error
+        known = next(iter(splits))
         raise InvalidValue(
-            f"{there}, and the expression {split!r} is none of them: write it as {names[0]}, {names[0]}[:90%] or "
-            f"{names[0]}[100:200], with + in between if they are several"
+            f"{there}, and {split!r} is no part of them: write it as {known}, {known}[:90%] or {known}[100:200], "
+            "within the examples that there are, with + in between if they are several"
         ) from error
     shards = [Shard(Path(part.filename), part.skip, part.take, part.examples_in_shard) for part in instructions]
     if not sum(shard.take for shard in shards):

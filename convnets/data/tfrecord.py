@@ -111,6 +111,7 @@ def find_records(path: str) -> np.ndarray:
     with _open(path) as file:
         size = os.fstat(file.fileno()).st_size
         while positions[-1] < size:
+            record = len(positions)
             header = os.pread(file.fileno(), HEADER.size, positions[-1])
             if positions == [0] and header.startswith(b"\x1f\x8b"):
                 raise InvalidValue(f"{path} is compressed, and only plain TFRecord files are read: gunzip it")
@@ -122,7 +123,7 @@ def find_records(path: str) -> np.ndarray:
                     )
                 positions.append(positions[-1] + length + FRAME)
             if len(header) < HEADER.size or positions[-1] > size:
-                raise InvalidValue(f"{path} is truncated within record {len(positions)}: prepare the data set again")
+                raise InvalidValue(f"{path} is truncated within record {record}: prepare the data set again")
     return np.array(positions, np.int64)
 
 
@@ -176,7 +177,7 @@ def _fingerprint(paths: Sequence[str]) -> str:
 
 def _load(cached: Path) -> list[np.ndarray] | None:
     try:
-        with np.load(cached) as content:
+        with open(cached, "rb") as file, np.load(file) as content:
             return np.split(content["positions"], np.cumsum(content["counts"])[:-1])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

@@ -48,6 +48,8 @@ def default_config() -> ConfigDict:
             "network": {"name": "lenet5"},
             # The part of the training examples that is held out to choose by, and the seed it is drawn with.
             "validation": {"examples": 5000, "seed": 0},
+            # Layers of another run's checkpoint ("best", "last", or a step) that a new run begins with; none: "", ().
+            "initialize": {"workdir": "", "checkpoint": "best", "layers": ()},
             # Of each channel of all training pixels, on the scale where white is 1.
             "normalization": {"mean": (0.5,), "deviation": (0.25,)},
             # Pairs of a name and its options, applied in this order.

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import jax
@@ -62,14 +63,17 @@ class Evaluator:
         batches = EvaluationBatches(
             source, batch_size=self.batch_size, process=jax.process_index(), process_count=jax.process_count()
         )
-        with Bar(screen, title, len(batches) * len(self.views)) as bar:
+        with (
+            Bar(screen, title, len(batches) * len(self.views)) as bar,
+            closing(read_ahead(batches, **self.config.loader)) as stream,
+        ):
             if isinstance(self._step, ViewsStep):
                 done = itertools.count(1)
                 self._step.seen = lambda: bar.update(next(done))
             return evaluate(
                 self._step,
                 variables,
-                read_ahead(batches, **self.config.loader),
+                stream,
                 self.model.task.summarize,
                 self.devices.split,
                 self.devices.join,

@@ -55,6 +55,11 @@ class Feed:
         )
         self._ahead: deque[tuple[int, Any]] = deque()
 
+    def close(self) -> None:
+        """Stops the readers."""
+        self._batches.close()
+        self._ahead.clear()
+
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         return self
 

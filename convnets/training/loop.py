@@ -7,6 +7,7 @@ function of the step and of what a checkpoint holds, so a run that was stopped a
 import math
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ from convnets.training.checkpoints import Checkpoints
 from convnets.training.evaluation import Evaluator
 from convnets.training.feed import Feed
 from convnets.training.figures import ADVICE, Diverged, Figures
+from convnets.training.initialization import Beginning
 from convnets.training.interruption import Interruption
 from convnets.training.metrics_log import MetricsLog, best_step
 from convnets.training.parallel import Devices
@@ -73,6 +75,7 @@ class Loop:
     devices: Devices
     workdir: Workdir
     console: Console | None
+    beginning: Beginning | None = None
     seconds: Seconds = field(default_factory=Seconds)
     step: int = 0
     stopped_by: int = 0
@@ -99,7 +102,7 @@ class Loop:
                 ) as self.log,
                 Screen(self.console) as self.screen,
             ):
-                with Bar(self.screen, "training", self.plan.steps, self.step) as self.bar:
+                with Bar(self.screen, "training", self.plan.steps, self.step) as self.bar, self._feed() as self.feed:
                     self._train()
                 if self.stopped_by:
                     return Outcome(self.step, self.seconds, interrupted=self.stopped_by)
@@ -113,21 +116,16 @@ class Loop:
             self.state = self.checkpoints.restore(self.step, self.state)
             if self.console is not None:
                 self.console.print(f"resuming at step {self.step} of {self.plan.steps}", highlight=False)
+        elif self.beginning is not None:
+            self.state = self.beginning.put_into(self.state)
+            if self.console is not None:
+                self.console.print(f"begins with {self.beginning.of}", highlight=False, soft_wrap=True)
         self.state = self.devices.replicate(self.state)
 
     def _train(self) -> None:
         plan = self.plan
         chain = chain_of(self.config, self.splits.train, self.workdir.statistics_file, self.screen)
         train_step = mapped_train_step(self.config, self.model, plan, self.devices, chain)
-        self.feed = Feed(
-            self.config,
-            self.splits.train,
-            self.devices,
-            sizes=self._sizes(),
-            start=self.step,
-            steps=plan.steps,
-            resolutions=plan.resolutions,
-        )
         compiled: set[tuple[int, ...]] = set()
         self._begin_interval()
         while True:
@@ -161,6 +159,19 @@ class Loop:
             if plan.log_every.ends_within(self.step - count, self.step):
                 self._record_training(keep=1)
         self.checkpoints.wait()
+
+    def _feed(self) -> closing[Feed]:
+        return closing(
+            Feed(
+                self.config,
+                self.splits.train,
+                self.devices,
+                sizes=self._sizes(),
+                start=self.step,
+                steps=self.plan.steps,
+                resolutions=self.plan.resolutions,
+            )
+        )
 
     def _stop(self, together: bool) -> bool:
         """Whether to stop here: at any step if this process is alone, else where all ask together, and all alike."""

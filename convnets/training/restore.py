@@ -37,11 +37,7 @@ def find_step(workdir: Workdir, config: ConfigDict, model: Model, which: str) ->
     Raises:
       InvalidValue: a run without checkpoints, or another word.
     """
-    if not workdir.checkpoints.exists():
-        raise InvalidValue(f"{workdir.folder} has no checkpoints yet: train first")
-    plan = _plan(config, model)
-    with Checkpoints(workdir.checkpoints) as checkpoints:
-        steps = checkpoints.steps
+    plan, steps = _plan(config, model), steps_of(workdir)
     if not steps:
         raise InvalidValue(f"{workdir.folder} has no checkpoints yet: train first")
     if which == "best":
@@ -55,6 +51,15 @@ def find_step(workdir: Workdir, config: ConfigDict, model: Model, which: str) ->
         there = ", ".join(map(str, steps))
         raise InvalidValue(f"{workdir.folder} has no checkpoint of step {which}: there are {there}")
     return int(which)
+
+
+def steps_of(workdir: Workdir) -> list[int]:
+    """The steps that a run has checkpoints of, ascending."""
+    # Orbax would make the folder.
+    if not workdir.checkpoints.exists():
+        return []
+    with Checkpoints(workdir.checkpoints) as checkpoints:
+        return checkpoints.steps
 
 
 def _plan(config: ConfigDict, model: Model) -> Plan:

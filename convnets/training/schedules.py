@@ -4,6 +4,7 @@ A schedule is a pure function of the step. The one that depends on what happened
 the validation error plateaus", is a constant schedule times a scale that the train state remembers.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable
 
@@ -17,7 +18,8 @@ InSteps = Callable[[str], int]
 schedules: Registry[Callable[..., optax.Schedule]] = Registry("schedule")
 """Each is `f(peak, total, in_steps, *, options) -> schedule` over the steps after the warm-up.
 
-`peak` is the base learning rate, `total` the number of those steps, `in_steps` turns "30 epochs" into steps.
+`peak` is the base learning rate, `total` the number of those steps, `in_steps` turns "30 epochs" from the start of
+training into the number of the step then, counted as the schedule's own are: "0 steps" is minus the warm-up.
 """
 
 
@@ -41,6 +43,25 @@ def staircase(
         raise InvalidValue(f"schedule.factor of the staircase is {factor}, and must be positive")
     steps = Counter(in_steps(boundary) for boundary in boundaries)
     return optax.piecewise_constant_schedule(peak, {step: factor**times for step, times in steps.items()})
+
+
+@schedules.register
+def exponential_staircase(
+    peak: float, total: int, in_steps: InSteps, *, every: str = "8 epochs", factor: float = 0.96
+) -> optax.Schedule:
+    """The peak, multiplied by `factor` again and again (GoogLeNet, section 6: "decreasing by 4% every 8 epochs").
+
+    Args:
+      every: the length of a stair; they count from the start of training.
+    """
+    warmup = -in_steps("0 steps")
+    length = in_steps(every) + warmup
+    if length < 1 or not 0 < factor < math.inf:
+        raise InvalidValue(
+            f"the exponential staircase needs stairs of at least a step and a positive factor, not {every!r} and "
+            f"{factor}"
+        )
+    return lambda step: peak * factor ** ((step + warmup) // length)
 
 
 @schedules.register

@@ -71,11 +71,23 @@ def build_model(config: ConfigDict, info: SourceInfo) -> Model:
     def once() -> Any:
         variables = network.init(jax.random.key(0), image, train=False)
         outputs: Any = network.apply(variables, image, train=False)
-        return task.predictions(outputs)
+        return variables["params"], task.predictions(outputs)
 
     # Traced, not computed: images that don't fit the network or the task are refused here and not after minutes.
-    jax.eval_shape(once)
+    params, _ = jax.eval_shape(once)
+    _refuse_idle_weight(config, params)
     return Model(task, network, step.Normalization(mean, deviation), info, shape)
+
+
+def _refuse_idle_weight(config: ConfigDict, params: Any) -> None:
+    """Refuses a weight of auxiliary losses, other than the default, for a network that has none."""
+    option = "auxiliary_weight"
+    usual, given = tasks.tasks.options(config.task.name).get(option), config.task.get(option)
+    if given != usual and not any(layer.startswith("auxiliary") for layer in params):
+        raise InvalidValue(
+            f"task.{option} is {given}, and the network {config.network.name!r} has no auxiliary classifiers as it is "
+            f"set up: leave the weight at {usual}, or use googlenet with network.auxiliary"
+        )
 
 
 def batch_norm_options(config: ConfigDict) -> dict[str, Any]:

@@ -1,0 +1,127 @@
+"""Decoding, against Pillow's own pixels."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convnets.data.decoding import Picture, UnreadableImage, decode_mask
+from tests.data.photograph import photograph
+
+
+def encoded(image, form="JPEG", **options):
+    stream = io.BytesIO()
+    image.save(stream, form, **options)
+    return stream.getvalue()
+
+
+def with_orientation(image, orientation, **options):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(image, exif=exif, **options)
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_jpegs_pixels_are_pillows(subsampling, progressive, channels):
+    content = encoded(photograph(203, 151), quality=85, subsampling=subsampling, progressive=progressive)
+    picture = Picture(content, "a.jpg", channels)
+    assert (picture.height, picture.width) == (151, 203)
+    expected = np.asarray(Image.open(io.BytesIO(content)).convert("L" if channels == 1 else "RGB"))
+    np.testing.assert_array_equal(picture.pixels(), expected.reshape(151, 203, channels))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_grey_jpegs_pixels_are_pillows(channels):
+    content = encoded(photograph(64, 48).convert("L"))
+    expected = np.asarray(Image.open(io.BytesIO(content)).convert("L" if channels == 1 else "RGB"))
+    np.testing.assert_array_equal(Picture(content, "a.jpg", channels).pixels(), expected.reshape(48, 64, channels))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_turned_jpeg_has_the_size_and_pixels_of_the_upright_picture(orientation):
+    content = with_orientation(photograph(64, 48), orientation)
+    stored = Image.open(io.BytesIO(content)).convert("RGB")
+    turns = {1: 0, 3: 2, 6: 3, 8: 1}[orientation]
+    expected = np.rot90(np.asarray(stored), turns)
+    picture = Picture(content, "a.jpg")
+    assert (picture.height, picture.width) == expected.shape[:2]
+    np.testing.assert_array_equal(picture.pixels(), expected)
+
+
+def test_orientation_is_found_behind_other_segments():
+    content = with_orientation(photograph(64, 48), 6, icc_profile=b"x" * 70_000, comment=b"a comment", dpi=(72, 72))
+    assert (Picture(content, "a.jpg").height, Picture(content, "a.jpg").width) == (64, 48)
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xd8\xff", b"\xff\xd8\xff\xe1", b"\xff\xd8\xff\xff", b"\xff\xd8\xff\xe1\x00\x00"]
+)
+def test_a_jpeg_that_ends_within_its_headers_is_unreadable(content):
+    with pytest.raises(UnreadableImage, match=r"^a\.jpg can't be read as an image"):
+        Picture(content, "a.jpg")
+
+
+@pytest.mark.parametrize(("shrink", "part"), [(1.0, 1), (1.9, 1), (2.0, 2), (3.9, 2), (4.0, 4), (100.0, 8)])
+def test_a_jpeg_that_will_shrink_is_decoded_at_the_mean_of_its_pixels(shrink, part):
+    content = encoded(photograph(400, 320), quality=95, subsampling="4:4:4")
+    small = Picture(content, "a.jpg").pixels(shrink)
+    expected = Image.open(io.BytesIO(content)).reduce(part)
+    assert small.shape == (320 // part, 400 // part, 3)
+    assert np.abs(small.astype(int) - np.asarray(expected)).mean() < 1.5
+
+
+def test_faults_that_viewers_overlook_are_overlooked():
+    content = encoded(photograph(64, 48))
+    # Stray bytes between the scan and the end, of which libjpeg warns.
+    faulty = content[:-2] + b"\x00\x00\x00" + content[-2:]
+    np.testing.assert_array_equal(Picture(faulty, "a.jpg").pixels(), Picture(content, "a.jpg").pixels())
+
+
+def test_a_truncated_jpeg_is_unreadable_by_name():
+    content = encoded(photograph(64, 48))
+    with pytest.raises(UnreadableImage, match=r"^photos/a\.jpg can't be read as an image: .*runcated"):
+        Picture(content[: len(content) // 2], "photos/a.jpg").pixels()
+
+
+def test_cmyk_goes_by_pillows_conversion():
+    content = encoded(photograph(64, 48).convert("CMYK"))
+    expected = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    np.testing.assert_array_equal(Picture(content, "a.jpg").pixels(), expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_decoded_pixels_are_taken_as_they_are_or_converted(channels):
+    colours = np.asarray(photograph(8, 6))
+    grey = np.asarray(photograph(8, 6).convert("L"))[..., None]
+    expected = {1: grey, 3: colours}[channels]
+    np.testing.assert_array_equal(Picture(colours, "pixels", channels).pixels(), expected)
+    assert Picture(grey, "pixels", channels).pixels().shape == (6, 8, channels)
+
+
+def test_a_file_that_is_missing_is_unreadable_by_name(tmp_path):
+    with pytest.raises(UnreadableImage, match=r"^gone can't be read as an image: No such file"):
+        Picture(tmp_path / "gone.jpg", "gone")
+
+
+def test_a_mask_keeps_the_places_of_its_palette():
+    levels = np.array([[0, 1, 20], [255, 7, 0]], np.uint8)
+    image = Image.fromarray(levels, "P")
+    image.putpalette([value for i in range(256) for value in (255 - i, i // 2, i)])
+    np.testing.assert_array_equal(decode_mask(encoded(image, "PNG"), "mask"), levels)
+    assert decode_mask(encoded(Image.fromarray(levels), "PNG"), "mask").dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (encoded(Image.new("RGB", (4, 4)), "PNG"), "has 3 channels, and a mask has one"),
+        (encoded(Image.fromarray(np.full((4, 4), 300, np.int32).astype(np.uint16)), "PNG"), "has the level 300"),
+        (b"no picture", "in no known format"),
+    ],
+)
+def test_what_is_no_mask_is_refused_by_name(content, reason):
+    with pytest.raises(UnreadableImage, match=f"^the mask .*{reason}"):
+        decode_mask(content, "the mask")
