@@ -13,7 +13,7 @@ from convnets.commands.command_line import Arguments
 from convnets.commands.experiments import load_experiment, override, refuse_rest, with_data_dir
 from convnets.commands.pictures import picture_path
 from convnets.data.pipeline import EpochOrder
-from convnets.data.source import load_batch
+from convnets.data.source import load_batch, load_training_batch
 from convnets.errors import InvalidValue
 from convnets.training.pixel_statistics import chain_of
 from convnets.training.progress import Screen
@@ -24,7 +24,10 @@ MOST = 32
 
 
 def run(arguments: Arguments) -> int:
-    """Draws the first training images, a row each, and what the first epochs make of them, a column each."""
+    """Draws the first training images, a row each, and what the first epochs make of them, a column each.
+
+    The first column shows an image as it is evaluated; the others, the part that training sees, augmented.
+    """
     refuse_rest(arguments)
     out = picture_path(arguments.required("out"))
     assert out is not None
@@ -50,7 +53,8 @@ def run(arguments: Arguments) -> int:
     for epoch in range(columns):
         positions = _positions(order, len(source), epoch, places)
         epochs, neighbours = _at(order, np.stack([positions & ~1, positions | 1], axis=1).ravel())
-        drawn = jax.device_get(draw(epochs.astype(np.int32), load_batch(source, neighbours)))
+        pairs = load_training_batch(source, neighbours, epochs, config.seed)
+        drawn = jax.device_get(draw(epochs.astype(np.int32), pairs))
         draws.append({name: value[2 * np.arange(rows) + (positions & 1)] for name, value in drawn.items()})
     names = ", ".join(name for name, _ in chain) or "no augmentation"
     title = f"{source.info.name}: {names}"

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from convnets.commands.command_line import Arguments
 from convnets.data.source import DataNotFound
-from convnets.data.tfds_folders import check_known, data_folder, find, import_tfds, parse_name
+from convnets.data.tfds_folders import check_known, data_folder, find, import_tfds, open_builder, parse_name
 from convnets.errors import InvalidValue, nearest
 
 
@@ -27,7 +27,7 @@ def run(arguments: Arguments) -> int:
     except DataNotFound:
         _prepare(dataset, data_folder(data_dir))
         folder = find(dataset, data_dir)
-    splits = import_tfds().builder_from_directory(folder).info.splits
+    splits = open_builder(folder).info.splits
     sizes = ", ".join(f"{name} {split.num_examples:,}" for name, split in splits.items())
     Console().print(f"{dataset} is prepared in {folder}: {sizes}", highlight=False, soft_wrap=True)
     return 0
@@ -56,8 +56,8 @@ def _prepare(dataset: str, root: Path) -> None:
         manual = builder.MANUAL_DOWNLOAD_INSTRUCTIONS or ""
         builder.download_and_prepare()
     # A builder answers a version that it doesn't have, missing files and packages, a broken connection and a full disk
-    # with these; the errors of `requests` are OSErrors.
-    except (AssertionError, ValueError, OSError, ImportError, tfds.download.DownloadError) as error:
+    # with these; the errors of `requests` are OSErrors, and those of ArrayRecord RuntimeErrors.
+    except (AssertionError, ValueError, OSError, RuntimeError, ImportError, tfds.download.DownloadError) as error:
         raise InvalidValue(f"{dataset} can't be prepared in {root}: {_reason(error, root, manual)}") from error
 
 
@@ -77,7 +77,7 @@ def _reason(error: Exception, root: Path, manual: str) -> str:
     """
     from requests import RequestException
 
-    if isinstance(error, OSError) and (error.errno == errno.ENOSPC or "disk space" in str(error)):
+    if any(words in str(error) for words in (os.strerror(errno.ENOSPC), "Not enough disk space")):
         return f"the disk is full ({_one_line(str(error))}), make room or choose another folder with --data_dir"
     if isinstance(error, RequestException) or type(error).__name__ == "DownloadError":
         return f"the download failed ({_one_line(str(error))}), try again with a connection to the internet"

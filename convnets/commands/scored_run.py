@@ -38,6 +38,7 @@ class ScoredRun:
     def __init__(self, workdir: Workdir, config: ConfigDict, split: str, checkpoint: str):
         self.workdir, self.config, self.split = workdir, config, split
         splits = vars(load_splits(config))
+        workdir.check_data(splits["train"].info)
         if split not in splits:
             raise InvalidValue(f"unknown split {split!r}: {nearest(split, splits)}")
         if splits[split] is None:

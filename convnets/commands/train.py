@@ -39,10 +39,11 @@ def run(arguments: Arguments) -> int:
     check_batch_size(config, devices)
     console = Console() if jax.process_index() == 0 else None
     splits = load_splits(config, console)
+    workdir.check_data(splits.train.info)
     model = build_model(config, splits.train.info)
     views_of_run(config, model)
     plan = make_plan(config, model.task, len(splits.train))
-    rehearse(config, model, splits.train, [side for _, side in plan.resolutions] or [None])
+    rehearse(config, model, splits.train, plan)
     beginning = beginning_of(config, model, workdir)
     if console is not None:
         derived = {"steps": plan.steps, "learning_rate": plan.learning_rate, "training_examples": len(splits.train)}

@@ -170,7 +170,8 @@ def _make(records: Records, folder: Path, shrink: Any, facts: dict[str, Any]) ->
                 position += _written(file, one.mask) if one.mask is not None else 0
             if one.boxes is not None:
                 boxes.append(one.boxes)
-                box_labels.append(np.zeros(len(one.boxes), np.int32) if record.box_labels is None else record.box_labels)
+                no_classes = np.zeros(len(one.boxes), np.int32)
+                box_labels.append(no_classes if record.box_labels is None else record.box_labels)
                 kept_boxes += len(one.boxes)
             labels[i] = -1 if record.label is None else record.label
             ends[i], boxes_end[i] = position, kept_boxes

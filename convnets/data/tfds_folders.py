@@ -84,6 +84,21 @@ def find(dataset: str, data_dir: str = "") -> Path:
     )
 
 
+def open_builder(folder: Path) -> Any:
+    """TFDS's description of the data set in a folder that `find` gave: a `tfds.core.DatasetBuilder` without its code.
+
+    Raises:
+      InvalidValue: it can't be read.
+    """
+    tfds = import_tfds()
+    try:
+        return tfds.builder_from_directory(folder)
+    # Unreadable JSON, unknown features, a version that its authors withdrew: each is another error.
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise InvalidValue(f"{folder} can't be read as a data set of TFDS ({reason}): prepare it again") from error
+
+
 def check_known(name: str) -> None:
     """Refuses a name that TFDS has no data set for.
 

@@ -148,7 +148,7 @@ _CRC32C = [_crc32c_of_byte(byte) for byte in range(256)]
 def _positions(paths: Sequence[str], progress: Progress | None) -> list[np.ndarray]:
     """`find_records` of each file, from the cache if the files are as they were."""
     cached = cache_folder("tfrecord") / f"{_fingerprint(paths)}.npz"
-    if (known := _load(cached)) is not None and len(known) == len(paths):
+    if (known := _load(cached)) is not None:
         return known
     found = []
     # Most of the time goes by waiting for the disk.

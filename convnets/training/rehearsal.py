@@ -1,47 +1,53 @@
 """The first step traced but not computed: what it would refuse is refused before anything is compiled or written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.errors import ScopeParamShapeError
 from ml_collections import ConfigDict
 
 from convnets.augmentation import compose, with_components
 from convnets.data.source import Source, load_training_batch
+from convnets.errors import InvalidValue
 from convnets.training.parallel import AXIS
+from convnets.training.plan import Plan
 from convnets.training.setup import Model
-from convnets.training.step import unit_range
+from convnets.training.step import made_for, unit_range
 
 
-def rehearse(config: ConfigDict, model: Model, source: Source, sizes: Sequence[int | None]) -> None:
-    """Augments, applies and scores the first two training examples, in shapes alone.
-
-    Args:
-      sizes: sides of training images that will occur; None stands for the source's own.
+def rehearse(config: ConfigDict, model: Model, source: Source, plan: Plan) -> None:
+    """Augments, applies and scores the first two training examples in each size that will occur, in shapes alone.
 
     Raises:
       InvalidValue: what a source, an augmentation, the network in training or the loss refuses.
     """
     channels = model.image_shape[-1]
     chain = with_components(config.augmentation, tuple((0.0,) * channels for _ in range(channels)))
+    grow = bool(plan.resolutions)
+    sizes: list[int | None] = [side for _, side in plan.resolutions]
     places = np.arange(2) % len(source)
 
     def once(native: Any, batch: Mapping[str, Any]) -> Any:
         variables = model.network.init(jax.random.key(0), native, train=False)
         example = compose(chain)(jax.random.split(jax.random.key(0)), unit_range(batch))
-        outputs, _ = model.network.apply(
-            variables,
-            model.normalize(example["image"]),
-            train=True,
-            mutable=["batch_stats"],
-            rngs={"dropout": jax.random.key(0)},
-        )
+        images = model.normalize(example["image"])
+        network = made_for(model.network, images.shape) if grow else model.network
+        try:
+            outputs, _ = network.apply(
+                variables, images, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(0)}
+            )
+        except ScopeParamShapeError as error:
+            raise InvalidValue(
+                f"train.resolutions is for networks whose parameters fit any size of images, and those of "
+                f"{config.network.name!r} do not fit {images.shape[1]} x {images.shape[2]}: leave it empty"
+            ) from error
         return model.task.loss(outputs, example)
 
     native = jnp.zeros((1, *model.image_shape))
-    for size in sizes:
+    for size in sizes or [None]:
         batch = load_training_batch(source, places, np.zeros(2, np.int64), config.seed, size)
         # One device: its axis is there for what is summed over all of them.
         one_device = jax.tree.map(lambda values: values[None], (native, batch))

@@ -188,6 +188,7 @@ def mapped_train_step(
         microbatches=config.train.gradient_accumulation,
         average_decay=config.train.average_decay,
         unroll=unroll,
+        images_grow=bool(plan.resolutions),
     )
     return devices.wrap(
         step.repeat(one, unroll=unroll),

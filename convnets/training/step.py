@@ -1,7 +1,7 @@
 """One step on one device: pure functions of (state, batch) with collectives over the devices' axis."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import flax.linen as nn
@@ -44,6 +44,12 @@ def unit_range(batch: Batch) -> dict[str, Array]:
     return dict(batch) | {"image": batch["image"].astype(jnp.float32) / 255}
 
 
+def made_for(network: nn.Module, shape: Sequence[int]) -> nn.Module:
+    """The network whose last pool covers the whole map of images of `shape [..., H, W, C]`, of the same parameters."""
+    has_size = any(field.name == "image_size" for field in fields(network))
+    return network.clone(image_size=shape[-3]) if has_size else network
+
+
 def make_train_step(
     network: nn.Module,
     task: Task,
@@ -56,6 +62,7 @@ def make_train_step(
     microbatches: int = 1,
     average_decay: float = 0.0,
     unroll: bool = True,
+    images_grow: bool = False,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Figures]]:
     """A training step.
 
@@ -68,6 +75,7 @@ def make_train_step(
         normalized by its own batch statistics.
       average_decay: share of the averaged parameters that a step keeps.
       unroll: whether the parts are written out or looped over; on CPU convolutions in a loop leave XLA's fast path.
+      images_grow: whether the network is made for the size of each batch's images (`made_for`).
 
     Returns:
       `step(state, batch) -> (state, figures)`. The batch has `image [n, H, W, C]` uint8, `epoch`, `index` and `weight`
@@ -83,7 +91,8 @@ def make_train_step(
         weight = example.pop("weight")
         example = augment(example_keys(seed, batch["epoch"], batch["index"]), example)
         example["weight"] = weight
-        outputs, updates = network.apply(
+        sized = made_for(network, example["image"].shape) if images_grow else network
+        outputs, updates = sized.apply(
             {"params": params, "batch_stats": batch_stats},
             normalize(example["image"]),
             train=True,

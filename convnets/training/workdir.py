@@ -63,6 +63,23 @@ class Workdir:
                 f"the workdir {self.folder} holds checkpoints but no config.json: name another --workdir"
             )
 
+    def check_data(self, info: SourceInfo) -> None:
+        """Refuses data other than those that the run in this folder began with, if there is one.
+
+        Raises:
+          InvalidValue: other classes, numbers of examples or sizes of images; labels and order would not be the same.
+        """
+        if not self.data_file.exists():
+            return
+        began, now = (asdict(each) for each in (self.info(), info))
+        different = [name for name in began if name != "name" and began[name] != now[name]]
+        if different:
+            facts = "; ".join(f"{name} {_short(began[name])} then and {_short(now[name])} now" for name in different)
+            raise InvalidValue(
+                f"the data of the run in {self.folder} have changed since it began ({facts}): put them back, or name "
+                "another --workdir"
+            )
+
     def claim(self, config: ConfigDict, info: SourceInfo, derived: dict[str, Any]) -> None:
         """Writes what describes the run: its config, its data, and where it runs.
 
@@ -96,7 +113,8 @@ class Workdir:
             raise InvalidValue(f"{self.folder} is not a workdir of a started run: it has no data.json")
         try:
             saved = json.loads(self.data_file.read_text())
-            return SourceInfo(**saved | {name: tuple(saved[name]) for name in ("classes", "image_shape")})
+            listed = {name: tuple(value) for name, value in saved.items() if isinstance(value, list)}
+            return SourceInfo(**saved | listed)
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidValue(f"{self.data_file} is damaged: {error}") from None
 
@@ -114,6 +132,11 @@ class Workdir:
             return None
         with np.load(path) as saved:
             return dict(saved)
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def environment() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import functools
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from scipy.stats import chisquare
 
 from convnets.data.pipeline import EpochOrder, EvaluationBatches, TrainingBatches, read_ahead
 from convnets.data.source import InMemorySource, SourceInfo, Subset
+from convnets.errors import InvalidValue
 
 
 def source(length: int) -> InMemorySource:
@@ -175,6 +177,52 @@ def test_no_more_than_the_buffer_is_read_ahead():
     next(stream)
     time.sleep(0.3)  # for the readers to go as far as they will
     assert 3 <= max(asked) <= 1 + 3
+
+
+@pytest.mark.parametrize(("workers", "threads", "start"), [(1, 2, 0), (2, 1, 5)])
+def test_worker_processes_serve_the_same_stream(workers, threads, start):
+    batches = training(7, 3, 12)
+    with closing(read_ahead(batches, start=start, threads=threads, workers=workers)) as stream:
+        read = [{name: np.array(value) for name, value in batch.items()} for batch in stream]
+    assert len(read) == 12 - start
+    assert all(equal(batch, batches[step]) for step, batch in enumerate(read, start))
+
+
+class Growing(InMemorySource):
+    """Serves images for training of the size that is asked for."""
+
+    def training_batch(self, indices, epochs, seed, size=None):
+        batch = self.batch(indices)
+        return batch | {"image": np.zeros((len(indices), size or 2, size or 2, 1), np.uint8)}
+
+
+def growing(length):
+    whole = source(length)
+    return Growing({"image": whole.batch(np.arange(length))["image"]}, whole.info)
+
+
+def test_the_side_of_training_images_grows_with_the_steps():
+    batches = TrainingBatches(growing(8), batch_size=4, seed=0, steps=6, resolutions=[(0, 3), (2, 5), (5, 7)])
+    assert [batches[step]["image"].shape[1] for step in range(6)] == [3, 3, 5, 5, 5, 7]
+    assert TrainingBatches(growing(8), batch_size=4, seed=0, steps=6)[0]["image"].shape[1] == 2
+
+
+def test_images_of_one_size_can_not_grow():
+    batches = TrainingBatches(source(8), batch_size=4, seed=0, steps=6, resolutions=[(0, 3)])
+    with pytest.raises(InvalidValue, match=r"train\.resolutions is for pictures that are resized"):
+        batches[0]
+
+
+def test_an_example_that_its_source_gives_no_weight_counts_for_nothing():
+    class Weighing(InMemorySource):
+        def batch(self, indices):
+            batch = super().batch(indices)
+            return batch | {"weight": (batch["index"] != 3).astype(np.float32)}
+
+    whole = source(5)
+    weighing = Weighing({"image": whole.batch(np.arange(5))["image"]}, whole.info)
+    batches = EvaluationBatches(weighing, batch_size=4)
+    assert [batches[number]["weight"].tolist() for number in range(2)] == [[1, 1, 1, 0], [1, 0, 0, 0]]
 
 
 @pytest.mark.parametrize("kind", [EvaluationBatches, functools.partial(TrainingBatches, seed=0, steps=1)])

@@ -207,6 +207,19 @@ def test_boxes_are_in_pixels_and_masks_are_as_stored(tmp_path, file_format):
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(record.mask))), mask)
 
 
+def test_boxes_without_classes_have_none(tmp_path):
+    """As those of stanford_dogs, where the picture has the class."""
+    objects = tfds.features.Sequence({"bbox": tfds.features.BBoxFeature()})
+    label = tfds.features.ClassLabel(names=["husky", "pug"])
+    features = tfds.features.FeaturesDict({"image": tfds.features.Image(), "label": label, "objects": objects})
+    box = np.array([[0.5, 0, 1, 1]], np.float32)
+    example = {"image": encode(noise(0, 10, 20, 3), "JPEG"), "label": 1, "objects": {"bbox": box}}
+    write_dataset(tmp_path, "dogs", "1.0.0", features, {"train": [example]}, shards=1)
+    records = TfdsRecords("dogs", "train", data_dir=str(tmp_path))
+    assert records[0].boxes.tolist() == [[5, 0, 10, 20]] and records[0].box_labels is None
+    assert records[0].label == 1 and records.info.classes == ("husky", "pug")
+
+
 @pytest.mark.parametrize(("orientation", "given"), [(1, bytes), (6, np.ndarray)])
 def test_a_picture_with_boxes_stays_as_its_boxes_are(tmp_path, orientation, given):
     exif = Image.Exif()
@@ -346,10 +359,17 @@ def test_an_example_that_is_damaged_is_named(tmp_path):
     records = TfdsRecords("imagenet2012", "train", data_dir=str(tmp_path))
     first = tmp_path / "imagenet2012" / "5.1.0" / "imagenet2012-train.tfrecord-00000-of-00002"
     content = first.read_bytes()
-    for damage in (b"\xff" * 40, bytes([0x0A, 0x00]) * 20):
-        first.write_bytes(content[:12] + damage + content[52:])
-        with pytest.raises(InvalidValue, match="imagenet2012 train, example 0"):
-            records[0]
+    first.write_bytes(content[:12] + b"\xff" * 40 + content[52:])
+    with pytest.raises(InvalidValue, match="imagenet2012 train, example 0 can't be read"):
+        records[0]
+
+
+def test_an_example_without_an_image_is_named(tmp_path):
+    features = tfds.features.FeaturesDict({"image": tfds.features.Image()})
+    write_dataset(tmp_path, "holes", "1.0.0", features, {"train": [{"image": b"x"}, {"other": b"x"}]})
+    records = TfdsRecords("holes", "train", data_dir=str(tmp_path))
+    with pytest.raises(InvalidValue, match="holes train, example 1 has no image"):
+        records[1]
 
 
 @pytest.mark.parametrize("index", [-1, 7])

@@ -67,6 +67,16 @@ def test_a_boundary_within_the_warm_up_holds_from_its_end_on():
     assert values == pytest.approx([0.1, 0.1, 0.01])
 
 
+def test_an_exponential_staircase_goes_down_by_four_per_cent_every_eight_epochs():
+    values = rates("exponential_staircase", 0.01, 2500, [0, 79, 80, 159, 160, 2400])
+    assert values == pytest.approx([0.01, 0.01, 0.0096, 0.0096, 0.009216, 0.01 * 0.96**30])
+
+
+def test_stairs_count_from_the_start_of_training_also_after_a_warm_up():
+    values = rates("exponential_staircase", 1.0, 30, [3, 4, 9, 10, 20], every="1 epochs", factor=0.5, warmup="4 steps")
+    assert values == pytest.approx([1, 1, 1, 0.5, 0.25])
+
+
 def test_a_cosine_falls_to_a_half_in_the_middle_and_to_nothing_at_the_end():
     values = rates("cosine", 0.8, 60, [0, 10, 20, 30, 40, 60, 70])
     assert values == pytest.approx([0.8, 0.8 * (2 + math.sqrt(3)) / 4, 0.6, 0.4, 0.2, 0, 0], abs=1e-7)
@@ -105,6 +115,12 @@ def test_the_shortest_and_the_longest_warm_up():
         ("cosine", {"finl": 0.1}, "the schedule 'cosine' has no option 'finl': did you mean 'final'"),
         ("constant", {"factor": 0.1}, "the schedule 'constant' has no option 'factor'"),
         ("cosine", {"warmup": "11 steps"}, "the warm-up of 11 steps is longer than the training of 10 steps"),
+        (
+            "exponential_staircase",
+            {"every": "0 steps"},
+            "needs stairs of at least a step and a positive factor, not '0",
+        ),
+        ("exponential_staircase", {"factor": -0.5}, "a positive factor, not '8 epochs' and -0.5"),
         ("plateau", {"patience": 0}, "needs patience >= 1, 0 < factor < 1 and tolerance >= 0, not 0, 0.1"),
         ("plateau", {"factor": 1.0}, "needs patience >= 1, 0 < factor < 1 and tolerance >= 0, not 5, 1.0"),
         ("plateau", {"factor": 0.0}, "needs patience >= 1, 0 < factor < 1 and tolerance >= 0, not 5, 0.0"),

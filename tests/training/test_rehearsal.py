@@ -1,0 +1,76 @@
+"""What is refused before the first step is compiled."""
+
+import numpy as np
+import pytest
+
+from convnets.data.pictures import Pictures, Serving
+from convnets.data.records import Record
+from convnets.errors import InvalidValue
+from convnets.training.config import complete, default_config
+from convnets.training.plan import make_plan
+from convnets.training.rehearsal import rehearse
+from convnets.training.setup import build_model
+from tests.data.few_records import FewRecords
+from tests.data.photograph import noise
+
+
+def rehearsed(fields, source=None, **serving):
+    config = default_config()
+    config.data.name = "image_folder"
+    config.normalization.mean = config.normalization.deviation = (0.5, 0.5, 0.5)
+    config.validation.examples = 0
+    config.update_from_flattened_dict(fields)
+    config = complete(config)
+    if source is None:
+        records = [Record(noise(50, 60, seed=i), f"picture {i}", i % 2) for i in range(4)]
+        source = Pictures(FewRecords(records), Serving(size=32, evaluation_size=32, **serving))
+    model = build_model(config, source.info)
+    rehearse(config, model, source, make_plan(config, model.task, len(source)))
+
+
+RESNET = {"network.name": "resnet20", "data.size": 32}
+GROWING = {"train.resolutions": (("0 steps", 16), ("1 steps", 24), ("2 steps", 32))}
+
+
+def test_a_run_that_fits_is_not_refused():
+    rehearsed(RESNET)
+    rehearsed(RESNET | GROWING)
+    rehearsed(RESNET | GROWING, channels=3, crop="random_shape")
+
+
+def test_parameters_that_do_not_fit_growing_images_are_refused():
+    fields = {"network.name": "alexnet", "network.stem": "small", "network.width": 0.05, "data.size": 32}
+    with pytest.raises(InvalidValue, match=r"train\.resolutions is for networks whose parameters fit any size"):
+        rehearsed(fields | {"train.resolutions": (("0 steps", 16), ("1 epochs", 32))})
+
+
+def test_auxiliary_maps_of_several_windows_are_refused():
+    fields = {"network.name": "googlenet", "network.width": 0.05, "network.image_size": 224, "data.size": 320}
+    records = [Record(noise(50, 60), "picture", 0)]
+    source = Pictures(FewRecords(records), Serving(size=320, evaluation_size=224))
+    with pytest.raises(InvalidValue, match="map of logits"):
+        rehearsed(fields, source)
+
+
+def test_mixing_examples_that_have_boxes_is_refused():
+    boxes = np.array([[0, 0, 9, 9]], np.float32)
+    records = [Record(noise(50, 60), "picture", 0, boxes, np.zeros(1, np.int32))]
+    source = Pictures(FewRecords(records, fields=("label", "boxes")), Serving(size=32, evaluation_size=32))
+    with pytest.raises(InvalidValue, match="boxes"):
+        rehearsed(RESNET | {"augmentation": (("mixup", {}),)}, source)
+
+
+@pytest.mark.parametrize(
+    ("resolutions", "sentence"),
+    [
+        ((("1 steps", 16), ("2 steps", 32)), "begins with '0 steps'"),
+        ((("0 steps", 16), ("2 steps", 24), ("1 steps", 32)), "goes on to later steps"),
+        ((("0 steps", 16), ("2 steps", 24)), "ends with 24 pixels, and must end with data.size, 32"),
+        ((("0 steps", 0), ("2 steps", 32)), "each with a side in pixels"),
+        ((("soon", 16), ("2 steps", 32)), "'soon' is not a duration"),
+        ((16, 32), "has pairs such as"),
+    ],
+)
+def test_resolutions_that_make_no_sense_are_refused(resolutions, sentence):
+    with pytest.raises(InvalidValue, match=sentence):
+        rehearsed(RESNET | {"train.resolutions": resolutions})
