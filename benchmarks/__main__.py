@@ -20,6 +20,7 @@ BENCHMARKS = (
     "precision",
     "data",
     "input_pipeline",
+    "resampling",
     "augmentation",
     "against_pytorch",
 )

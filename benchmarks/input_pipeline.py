@@ -48,6 +48,7 @@ def ours(source: Source, *, mirrored: bool = False) -> Contestant:
     Args:
       mirrored: whether half of them are mirrored on the host too, what training does on the device.
     """
+
     def epoch() -> None:
         steps = len(source) // BATCH
         stream = read_ahead(TrainingBatches(source, batch_size=BATCH, seed=0, steps=steps), threads=THREADS)

@@ -1,4 +1,4 @@
-"""A folder of JPEGs in ImageNet's layout, cut from the photographs that scikit-image ships."""
+"""Real photographs, those that scikit-image ships, and a folder of JPEGs cut from them in ImageNet's layout."""
 
 from pathlib import Path
 
@@ -7,24 +7,31 @@ from PIL import Image, ImageOps
 
 NAMES = ("astronaut.png", "coffee.png", "motorcycle_left.png", "motorcycle_right.png", "rocket.jpg")
 """All have 512 x 400 pixels at least, so that nothing has to be enlarged."""
+LARGE = "retina.jpg"
+"""1411 x 1411 pixels."""
 SIZES = ((500, 375), (500, 333), (480, 360), (375, 375), (400, 300))
-"""Width and height; ImageNet's mean is about 500 x 375."""
+"""Width and height of what is cut; ImageNet's mean is about 500 x 375."""
 QUALITY = 90
 
 
-def write_folder(folder: Path, *, images: int, classes: int = 4) -> None:
-    """Writes `images` JPEGs, one `train/<class>` after the other, and one of each class into `val`.
+def photographs(*, large: bool = False) -> list[Image.Image]:
+    """In RGB; `large` adds one that can be shrunk several times.
 
     Raises:
       ImportError: scikit-image is not installed.
     """
     import skimage
 
-    shipped = Path(skimage.__file__).parent / "data"
-    photographs = [Image.open(shipped / name).convert("RGB") for name in NAMES]
+    folder = Path(skimage.__file__).parent / "data"
+    return [Image.open(folder / name).convert("RGB") for name in (*NAMES, *([LARGE] if large else []))]
+
+
+def write_folder(folder: Path, *, images: int, classes: int = 4) -> None:
+    """Writes `images` JPEGs in turn to `train/<class>`, and one of each class to `val`."""
+    sources = photographs()
     random = np.random.default_rng(0)
     for number in range(images + classes):
-        photograph = photographs[number % len(photographs)]
+        photograph = sources[number % len(sources)]
         width, height = SIZES[int(random.integers(len(SIZES)))]
         left = int(random.integers(0, photograph.width - width + 1))
         top = int(random.integers(0, photograph.height - height + 1))

@@ -12,7 +12,7 @@ from rich.console import Console
 from convnets import data
 from convnets.analysis.network_costs import native_shape
 from convnets.analysis.summary import summarize
-from convnets.analysis.summary_files import as_csv, as_dict
+from convnets.analysis.summary_export import as_csv, as_dict
 from convnets.analysis.summary_table import print_summary
 from convnets.commands import summarize_all
 from convnets.commands.command_line import Arguments
