@@ -13,9 +13,7 @@ import tensorflow_datasets as tfds
 from convnets.commands import prepare
 from convnets.commands.command_line import Arguments
 from convnets.errors import InvalidValue
-
-sys.path.append(str(Path(__file__).parents[1] / "data"))
-from fake_tfds import write_dataset
+from tests.data.fake_tfds import write_dataset
 
 IMAGE = tfds.features.FeaturesDict({"image": tfds.features.Image()})
 SPLITS = {"train": [{"image": b"x"}] * 3, "test": [{"image": b"x"}]}

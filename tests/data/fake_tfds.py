@@ -1,5 +1,6 @@
 """Writes small data sets as TensorFlow Datasets prepares them, without TensorFlow."""
 
+import io
 import json
 import struct
 from collections.abc import Mapping, Sequence
@@ -7,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
+from PIL import Image
 from tensorflow_datasets.proto import tf_example_pb2
 
 Example = Mapping[str, Any]
+
+FORMATS = ("array_record", "tfrecord")
+SYNSETS = ("n01440764", "n01443537", "n02102040")
 
 
 def write_dataset(
@@ -110,3 +116,83 @@ def masked(crc: int) -> int:
 
 
 WRITERS = {"array_record": write_array_record, "tfrecord": write_tfrecord}
+
+
+def encode(pixels: np.ndarray, suffix: str, **options: Any) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, suffix, **options)
+    return content.getvalue()
+
+
+def noise(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def imagenet_examples(number: int, first: int = 0) -> list[dict[str, Any]]:
+    return [
+        {
+            "image": encode(noise(i, 8 + i, 12, 3), "JPEG"),
+            "label": i % 3,
+            "file_name": f"{SYNSETS[i % 3]}_{i}.JPEG",
+        }
+        for i in range(first, first + number)
+    ]
+
+
+def write_imagenet(folder: Path, file_format: str = "array_record", version: str = "5.1.0") -> list[dict[str, Any]]:
+    """Of imagenet2012's layout: 7 training examples, which are returned, 3 of validation, 2 without labels."""
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(encoding_format="jpeg"),
+            "label": tfds.features.ClassLabel(names=SYNSETS),
+            "file_name": tfds.features.Text(),
+        }
+    )
+    train = imagenet_examples(7)
+    splits = {
+        "train": train,
+        "validation": imagenet_examples(3, 50),
+        "test": [example | {"label": -1} for example in imagenet_examples(2, 90)],
+    }
+    write_dataset(folder, "imagenet2012", version, features, splits, file_format)
+    return train
+
+
+def write_cifar10(folder: Path, file_format: str = "array_record") -> np.ndarray:
+    """Of cifar10's layout: 5 training examples, whose pixels are returned; the label of number i is 9 - i."""
+    features = tfds.features.FeaturesDict(
+        {
+            "id": tfds.features.Text(),
+            "image": tfds.features.Image(shape=(32, 32, 3), encoding_format="png"),
+            "label": tfds.features.ClassLabel(num_classes=10),
+        }
+    )
+    pixels = noise(0, 5, 32, 32, 3)
+    train = [{"id": f"train_{i}", "image": encode(pixels[i], "PNG"), "label": 9 - i} for i in range(5)]
+    write_dataset(folder, "cifar10", "3.0.2", features, {"train": train, "test": train[:2]}, file_format)
+    return pixels
+
+
+def write_scenes(folder: Path, file_format: str, image: bytes, mask: np.ndarray) -> None:
+    """Pictures with none, one and two boxes, a mask, and no class of their own."""
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(),
+            "image/filename": tfds.features.Text(),
+            "objects": tfds.features.Sequence(
+                {"bbox": tfds.features.BBoxFeature(), "label": tfds.features.ClassLabel(names=["cat", "dog"])}
+            ),
+            "segmentation_mask": tfds.features.Image(shape=(None, None, 1)),
+        }
+    )
+    boxes = np.array([[0.1, 0.25, 0.5, 0.75], [0.0, 0.0, 1.0, 1.0]], np.float32)
+    examples = [
+        {
+            "image": image,
+            "image/filename": f"{n}.jpg",
+            "objects": {"bbox": boxes[:n], "label": np.arange(1, 1 + n) % 2},
+            "segmentation_mask": encode(mask, "PNG"),
+        }
+        for n in range(3)
+    ]
+    write_dataset(folder, "scenes/2007", "4.0.0", features, {"train": examples}, file_format, shards=1)
