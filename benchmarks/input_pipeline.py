@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +70,13 @@ def dataloader(files: list[Path], *, tensors: bool) -> Contestant | None:
         stay uint8.
     """
     try:
-        import torch
-        from torch.utils.data import DataLoader
+        torch: Any = import_module("torch")
     except ImportError:
         return None
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     random = np.random.default_rng(0)
 
-    class Photographs(torch.utils.data.Dataset):  # type: ignore[misc]
+    class Photographs:
         def __len__(self) -> int:
             return len(files)
 
@@ -95,7 +95,7 @@ def dataloader(files: list[Path], *, tensors: bool) -> Contestant | None:
                 return pixels
             return (pixels.permute(2, 0, 1).contiguous().float() / 255 - mean[:, None, None]) / deviation[:, None, None]
 
-    loader = DataLoader(Photographs(), batch_size=BATCH, shuffle=True)
+    loader = torch.utils.data.DataLoader(Photographs(), batch_size=BATCH, shuffle=True)
 
     def epoch() -> None:
         # As a DataLoader's worker processes have it.

@@ -6,7 +6,8 @@
 or from folders, /data/cifar10/train and /data/cifar10/test with a folder for each class:
 
     python launch.py train --config=experiments/cifar10_resnet.py:20 --workdir=runs/cifar10_resnet20 \
-        --config.data.name=image_folder --data_dir=/data/cifar10
+        --config.data.name=image_folder --data_dir=/data/cifar10 \
+        --config.data.crop=centre --config.data.size=32 --config.data.evaluation_size=32
 
 The paper's schedule: batches of 128, the rate 0.1 divided by 10 after 32,000 and 48,000 of 64,000 steps (warmed up
 over 400 steps for 110 layers, where the paper's first 400 or so take 0.01), momentum 0.9, weight decay 1e-4 of all
@@ -40,12 +41,8 @@ def get_config(network: str = "20") -> ConfigDict:
     if network not in NETWORKS:
         raise InvalidValue(f"the network {network!r} is not one of {', '.join(NETWORKS)}")
     config = default_config()
-    config.data.name = "tfds"
+    config.data.name = "tfds_in_memory"
     config.data.dataset = "cifar10"
-    config.data.test = "test"
-    config.data.crop = "centre"
-    config.data.size = 32
-    config.data.evaluation_size = 32
     config.validation.examples = 0
     config.normalization.mean = (0.4914, 0.4822, 0.4465)
     config.normalization.deviation = (0.2470, 0.2435, 0.2616)

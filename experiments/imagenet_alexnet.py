@@ -6,7 +6,7 @@
 or from folders, /data/imagenet/train and /data/imagenet/val with a folder for each class:
 
     python launch.py train --config=experiments/imagenet_alexnet.py --workdir=runs/alexnet \
-        --config.data.name=image_folder --config.data.test=val --data_dir=/data/imagenet
+        --config.data.name=image_folder --data_dir=/data/imagenet
 
 The paper's net, in two groups and normalized before its pools (the lecture's table: `--config.network.groups=1
 --config.network.lrn=after_pool`), on random 227 x 227 crops of the central 256 x 256 square, mirrored, with colours
@@ -32,7 +32,6 @@ def get_config() -> ConfigDict:
     config = default_config()
     config.data.name = "tfds"
     config.data.dataset = "imagenet2012"
-    config.data.test = "validation"
     config.data.crop = "centre"
     config.data.size = 256
     config.data.evaluation_size = 256

@@ -8,7 +8,7 @@
 or from folders, /data/imagenet/train and /data/imagenet/val with a folder for each class:
 
     python launch.py train --config=experiments/imagenet_googlenet.py --workdir=runs/googlenet \
-        --config.data.name=image_folder --config.data.test=val --data_dir=/data/imagenet
+        --config.data.name=image_folder --data_dir=/data/imagenet
 
 Parts of 8 to 100 % of the picture with sides from 3:4 to 4:3, mirrored, their colours changed; momentum 0.9; the
 rate down by 4 % every 8 epochs; evaluated with averaged parameters; auxiliary losses weigh 0.3; dropout 0.4, and
@@ -36,7 +36,6 @@ def get_config() -> ConfigDict:
     config = default_config()
     config.data.name = "tfds"
     config.data.dataset = "imagenet2012"
-    config.data.test = "validation"
     config.data.crop = "random_shape"
     config.data.area = (0.08, 1.0)
     config.data.aspect = (3 / 4, 4 / 3)

@@ -8,7 +8,7 @@
 or from folders, /data/imagenet/train and /data/imagenet/val with a folder for each class:
 
     python launch.py train --config=experiments/imagenet_resnet.py:50 --workdir=runs/resnet50 \
-        --config.data.name=image_folder --config.data.test=val --data_dir=/data/imagenet
+        --config.data.name=image_folder --data_dir=/data/imagenet
 
 The short side is drawn from [256, 480]; 224 x 224 crops, mirrored, with colours offset along ImageNet's principal
 components; He initialization, batch norm after every convolution, no dropout; the rate 0.1 divided by 10 when the
@@ -55,7 +55,6 @@ def get_config(network: str = "50") -> ConfigDict:
     config = default_config()
     config.data.name = "tfds"
     config.data.dataset = "imagenet2012"
-    config.data.test = "validation"
     config.data.crop = "scaled"
     config.data.size = 224
     config.data.scale = (256 / 224, 480 / 224)

@@ -8,7 +8,7 @@
 or from folders, /data/imagenet/train and /data/imagenet/val with a folder for each class:
 
     python launch.py train --config=experiments/imagenet_resnet50_modern.py:600 --workdir=runs/resnet50_modern \
-        --config.data.name=image_folder --config.data.test=val --data_dir=/data/imagenet
+        --config.data.name=image_folder --data_dir=/data/imagenet
 
 The stride in the 3x3 and blocks that begin as their shortcuts; Nesterov momentum in batches of 1,024, the rate in
 proportion to the batch (Goyal et al. 2017), warmed up for 5 epochs and a cosine from there; weight decay 5e-5, of
@@ -48,7 +48,6 @@ def get_config(epochs: str = "600") -> ConfigDict:
     config = default_config()
     config.data.name = "tfds"
     config.data.dataset = "imagenet2012"
-    config.data.test = "validation"
     config.data.crop = "random_shape"
     config.data.area = (0.08, 1.0)
     config.data.size = 224

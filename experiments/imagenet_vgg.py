@@ -8,7 +8,7 @@
 or from folders, /data/imagenet/train and /data/imagenet/val with a folder for each class:
 
     python launch.py train --config=experiments/imagenet_vgg.py:A --workdir=runs/vgg_A \
-        --config.data.name=image_folder --config.data.test=val --data_dir=/data/imagenet
+        --config.data.name=image_folder --data_dir=/data/imagenet
 
 B to E begin with the first four convolutions and the fully connected layers of runs/vgg_A (section 3.1; another
 run: `--config.initialize.workdir=DIR`; none: `--config.initialize.workdir= --config.initialize.layers="()"`). The
@@ -60,7 +60,6 @@ def get_config(net: str = "D") -> ConfigDict:
     config = default_config()
     config.data.name = "tfds"
     config.data.dataset = "imagenet2012"
-    config.data.test = "validation"
     config.data.crop = "scaled"
     config.data.size = SIZE
     config.data.scale = (smallest / SIZE, largest / SIZE)

@@ -6,7 +6,7 @@
 or from the folder of its archive, imagenette2-320, which has train and val:
 
     python launch.py train --config=experiments/imagenette_resnet.py --workdir=runs/imagenette \
-        --config.data.name=image_folder --config.data.test=val --data_dir=/data/imagenette2-320
+        --config.data.name=image_folder --data_dir=/data/imagenette2-320
 
 Images of 128 pixels, parts of random area and shape, mirrored; 20 epochs of 9,469 images less the 500 that are held
 out; Nesterov momentum, a cosine after a warm-up, labels smoothed by 0.1.
@@ -29,7 +29,6 @@ def get_config() -> ConfigDict:
     config = default_config()
     config.data.name = "tfds"
     config.data.dataset = "imagenette/320px-v2"
-    config.data.test = "validation"
     config.data.crop = "random_shape"
     config.data.area = (0.35, 1.0)
     config.data.size = 128

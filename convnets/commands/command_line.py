@@ -82,6 +82,11 @@ COMMANDS = {
         "launch.py compare runs/augmentation --out=compared.png",
         (OUT, JSON),
     ),
+    "prepare": Command(
+        "download a data set of TFDS and write it as ArrayRecord files",
+        "launch.py prepare imagenette/320px-v2 --data_dir=data",
+        (DATA_DIR,),
+    ),
     "augment": Command(
         "draw what augmentation makes of training images",
         "launch.py augment --config=experiments/augmentation_fashion_mnist.py --out=sheet.png",

@@ -13,6 +13,7 @@ from convnets.data.pictures import Serving
 from convnets.data.records import Records
 from convnets.data.reporting import bar
 from convnets.data.source import Source, SourceInfo
+from convnets.data.tfds_records import load_in_memory, open_split_of_run
 from convnets.registry import Registry
 
 sources: Registry[Callable[..., Source]] = Registry("data set")
@@ -71,6 +72,31 @@ def image_folder(split: str, *, data_dir: str = "", train: str = "", test: str =
     """A user's own pictures, in folders of classes or in lists."""
     with bar(f"files of {data_dir}") as update:
         return open_folder(split, data_dir=data_dir, train=train, test=test, labels=labels, progress=update)
+
+
+@sources.register
+@pictures
+def tfds(split: str, *, dataset: str = "imagenet2012", data_dir: str = "", train: str = "", test: str = "") -> Records:
+    """A data set that TFDS has prepared."""
+    with bar(f"index of {dataset}") as update:
+        return open_split_of_run(
+            split,
+            dataset=dataset,
+            data_dir=data_dir,
+            train=train,
+            test=test,
+            progress=lambda done, _: update(done),
+        )
+
+
+@sources.register
+def tfds_in_memory(
+    split: str, *, dataset: str = "cifar10", data_dir: str = "", train: str = "", test: str = ""
+) -> Source:
+    """A data set of small images of one size that TFDS has prepared, decoded once and served as they are."""
+    records = open_split_of_run(split, dataset=dataset, data_dir=data_dir, train=train, test=test)
+    with bar(f"decoding {dataset}", len(records)) as update:
+        return load_in_memory(records, lambda done, _: update(done))
 
 
 @sources.register

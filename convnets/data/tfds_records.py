@@ -5,7 +5,7 @@ https://www.tensorflow.org/datasets. Nothing is downloaded or prepared here: `la
 
 import io
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -14,9 +14,11 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from convnets.data.array_records import open_array_records
+from convnets.data.decoding import UnreadableImage
 from convnets.data.records import Content, Record, RecordsInfo
 from convnets.data.source import InMemorySource, SourceInfo
 from convnets.data.tfds_folders import find, import_tfds, open_builder
+from convnets.data.tfds_splits import shards_of, splits_of_run
 from convnets.data.tfrecord import Progress, Shard, TfRecords
 from convnets.errors import InvalidValue
 
@@ -50,6 +52,7 @@ class TfdsRecords:
       dataset: "cifar10", "imagenet2012:5.1.0", "imagenette/320px-v2", ...; without a version the newest prepared one.
       split: as TFDS spells it: "train", "train[:90%]", "train[1000:]", "train+validation", ...
       data_dir: the folder of all prepared data sets; empty: TFDS's own (`$TFDS_DATA_DIR`, `~/tensorflow_datasets`).
+      names: further names for expressions of splits, whose sizes `info.splits` has.
       progress: called with (files, all files) while TFRecord files are read for the first time.
 
     Raises:
@@ -58,7 +61,15 @@ class TfdsRecords:
       DataNotFound: the data set is not prepared in `data_dir`, or one of its files is missing.
     """
 
-    def __init__(self, dataset: str, split: str, *, data_dir: str = "", progress: Progress | None = None):
+    def __init__(
+        self,
+        dataset: str,
+        split: str,
+        *,
+        data_dir: str = "",
+        names: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ):
         tfds = import_tfds()
         folder = find(dataset, data_dir)
         builder = open_builder(folder)
@@ -79,13 +90,17 @@ class TfdsRecords:
         self.image_shape: tuple[int, int, int] | None = None if None in shape else shape
         """(H, W, C) of every picture; None if they differ."""
         file_format = builder.info.file_format.value
-        self._examples = _open(_shards(builder.info.splits, dataset, split), file_format, folder, progress)
+        published = builder.info.splits
+        self._examples = _open(shards_of(published, dataset, split), file_format, folder, progress)
+        named = {name: shards_of(published, dataset, expression) for name, expression in (names or {}).items()}
         first = self[0]
         configuration = builder.builder_config.name if builder.builder_config else ""
         self._info = RecordsInfo(
             name=f"{builder.name}/{configuration}" if configuration else builder.name,
             classes=tuple(getattr(label if self._has_label else objects.get("label"), "names", ())),
-            splits={name: part.num_examples for name, part in builder.info.splits.items()} | {split: len(self)},
+            splits={name: part.num_examples for name, part in published.items()}
+            | {split: len(self)}
+            | {name: sum(shard.take for shard in shards) for name, shards in named.items()},
             fields=[field for field in ("label", "boxes", "mask") if getattr(first, field) is not None],
             state={
                 "name": builder.name,
@@ -99,7 +114,7 @@ class TfdsRecords:
 
     @property
     def info(self) -> RecordsInfo:
-        """The data set's description; `splits` has also the requested expression."""
+        """The data set's description; `splits` has also the requested expression, and what `names` says."""
         return self._info
 
     def __len__(self) -> int:
@@ -111,6 +126,7 @@ class TfdsRecords:
         Raises:
           IndexError: `i` outside `0 <= i < len`.
           InvalidValue: its file is damaged.
+          UnreadableImage: its picture, which has boxes or a mask, can't be decoded.
         """
         i = operator.index(i)
         if not 0 <= i < len(self):
@@ -149,6 +165,30 @@ class TfdsRecords:
         return feature
 
 
+def open_split_of_run(
+    split: str,
+    *,
+    dataset: str,
+    data_dir: str = "",
+    train: str = "",
+    test: str = "",
+    progress: Progress | None = None,
+) -> TfdsRecords:
+    """What a run calls "train" or "test".
+
+    Args:
+      dataset, data_dir, progress: as `TfdsRecords` takes them.
+      train, test: expressions of splits; empty: `train`, and the first of `validation` and `test` that there is.
+
+    Raises:
+      InvalidValue, DataNotFound: as `TfdsRecords`, or another split.
+    """
+    names = splits_of_run(open_builder(find(dataset, data_dir)).info.splits, train, test)
+    if split not in names:
+        raise InvalidValue(f"a run has the splits {' and '.join(names)}, not {split!r}")
+    return TfdsRecords(dataset, names[split], data_dir=data_dir, names=names, progress=progress)
+
+
 def load_in_memory(records: TfdsRecords, progress: Progress | None = None) -> InMemorySource:
     """A data set of small images of one shape, decoded once: `image [N, H, W, C]` uint8 and `label [N]` int32.
 
@@ -178,30 +218,6 @@ def load_in_memory(records: TfdsRecords, progress: Progress | None = None) -> In
             progress(i + 1, len(records))
     described = SourceInfo(info.name, info.classes, shape, info.splits)
     return InMemorySource({"image": images, "label": labels}, described)
-
-
-def _shards(splits: Any, dataset: str, split: str) -> list[Shard]:
-    """The files of a split, or of an expression of splits.
-
-    Raises:
-      InvalidValue: it is malformed or empty, or has a split in it that the data set doesn't have.
-    """
-    there = f"{dataset} has the splits {', '.join(f'{name} ({part.num_examples})' for name, part in splits.items())}"
-    try:
-        instructions = splits[split].file_instructions
-    except (ValueError, NotImplementedError) as error:
-        names = [part.partition("[")[0].strip() for part in split.split("+")]
-        if unknown := [name for name in names if name not in (*splits, "all")]:
-            raise InvalidValue(f"{there}, and not {unknown[0]!r}") from error
-        known = next(iter(splits))
-        raise InvalidValue(
-            f"{there}, and {split!r} is no part of them: write it as {known}, {known}[:90%] or {known}[100:200], "
-            "within the examples that there are, with + in between if they are several"
-        ) from error
-    shards = [Shard(Path(part.filename), part.skip, part.take, part.examples_in_shard) for part in instructions]
-    if not sum(shard.take for shard in shards):
-        raise InvalidValue(f"{there}, and {split!r} leaves no example: take a larger part")
-    return shards
 
 
 def _open(shards: Sequence[Shard], file_format: str, folder: Path, progress: Progress | None) -> Any:
@@ -235,4 +251,4 @@ def _image(content: bytes, name: str) -> Iterator[Image.Image]:
     # Pillow's decoders answer broken content with OSError, SyntaxError, ValueError, struct.error and more.
     except Exception as error:
         reason = "its content is in no known format" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise InvalidValue(f"the image of {name} can't be decoded: {reason.rstrip('.')}") from error
+        raise UnreadableImage(f"the image of {name} can't be decoded: {reason.rstrip('.')}") from error

@@ -1,0 +1,88 @@
+"""The table of data sets: the options of pictures, and what TFDS has prepared."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from convnets import data
+from convnets.data.pictures import Serving
+from convnets.data.source import load_training_batch
+from convnets.errors import InvalidValue
+from tests.data.fake_tfds import encode, noise, write_cifar10, write_imagenet, write_scenes
+
+
+@pytest.mark.parametrize("name", ["image_folder", "tfds"])
+def test_pictures_have_the_options_of_their_serving_with_its_defaults(name):
+    options = data.sources.options(name)
+    for field in Serving.__dataclass_fields__.values():
+        assert options[field.name] == field.default
+    assert {"data_dir", "train", "test"} < options.keys()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"crop": "corner"}, "the option 'crop' of the data set 'tfds' is 'scaled' or 'random_shape' or 'centre'"),
+        ({"channels": 2}, "the option 'channels' of the data set 'tfds' is 1 or 3"),
+        ({"size": "large"}, "the option 'size' of the data set 'tfds' takes a whole number"),
+        ({"sise": 3}, "the data set 'tfds' has no option 'sise': did you mean 'size'"),
+        ({"size": 0}, "data.size is 0, and must be 1 or more"),
+    ],
+)
+def test_mistaken_options_are_refused_before_anything_is_read(options, sentence):
+    with pytest.raises(InvalidValue, match=sentence):
+        data.create("tfds", "train", data_dir="/nowhere", **options)
+
+
+@pytest.mark.parametrize("file_format", ["array_record", "tfrecord"])
+def test_imagenet_of_tfds_is_served_with_its_validation_split_as_the_test(tmp_path, file_format):
+    write_imagenet(tmp_path, file_format=file_format)
+    options = {"data_dir": str(tmp_path), "size": 20, "evaluation_size": 24}
+    train, test = (data.create("tfds", split, **options) for split in ("train", "test"))
+    assert train.info == test.info
+    assert train.info.splits["train"] == len(train) and train.info.splits["test"] == len(test)
+    assert len(train) != len(test)
+    assert train.info.classes == ("n01440764", "n01443537", "n02102040")
+    batch = load_training_batch(train, np.arange(len(train)), np.zeros(len(train), int), 0)
+    assert batch["image"].shape == (len(train), 20, 20, 3) and batch["image"].std() > 1
+    assert test.batch(np.arange(len(test)))["weight"].all()
+    assert pickle.loads(pickle.dumps(train))[0]["label"] == train[0]["label"]
+
+
+def test_expressions_of_splits_stand_for_train_and_test(tmp_path):
+    write_imagenet(tmp_path)
+    whole = data.create("tfds", "train", data_dir=str(tmp_path))
+    options = {"data_dir": str(tmp_path), "train": "train[2:]", "test": "train[:2]"}
+    train, test = (data.create("tfds", split, **options) for split in ("train", "test"))
+    assert (len(train), len(test)) == (len(whole) - 2, 2)
+    assert (train.info.splits["train"], train.info.splits["test"]) == (len(whole) - 2, 2)
+    np.testing.assert_array_equal(train[0]["image"], whole[2]["image"])
+    np.testing.assert_array_equal(test[1]["image"], whole[1]["image"])
+
+
+def test_small_images_are_served_from_memory_as_they_are(tmp_path):
+    write_cifar10(tmp_path)
+    train, test = (data.create("tfds_in_memory", split, data_dir=str(tmp_path)) for split in ("train", "test"))
+    assert train.info.image_shape == train.info.training_shape == (32, 32, 3)
+    assert train.info.splits["train"] == len(train) and train.info.splits["test"] == len(test)
+    assert train.batch(np.arange(len(train)))["image"].shape == (len(train), 32, 32, 3)
+    larger = data.create("tfds", "train", dataset="cifar10", data_dir=str(tmp_path), size=64, evaluation_size=64)
+    assert larger[0]["image"].shape == (64, 64, 3) and larger[0]["label"] == train[0]["label"]
+
+
+def test_boxes_and_masks_come_along(tmp_path):
+    mask = noise(0, 40, 50) % 3
+    write_scenes(tmp_path, "array_record", encode(noise(1, 40, 50, 3), "JPEG"), mask)
+    options = {"dataset": "scenes/2007", "train": "train", "test": "train", "data_dir": str(tmp_path)}
+    source = data.create("tfds", "train", **options, size=32, evaluation_size=32, boxes=3)
+    batch = source.batch(np.arange(len(source)))
+    assert batch["boxes"].shape == (len(source), 3, 4) and batch["mask"].shape == (len(source), 32, 32)
+    assert [(labels >= 0).sum() for labels in batch["box_labels"]] == [0, 1, 2]
+    assert set(np.unique(batch["mask"])) == {0, 1, 2} and "label" not in batch
+
+
+def test_another_split_than_those_of_a_run_is_refused(tmp_path):
+    write_imagenet(tmp_path)
+    with pytest.raises(InvalidValue, match="a run has the splits train and test, not 'validation'"):
+        data.create("tfds", "validation", data_dir=str(tmp_path))
