@@ -91,7 +91,7 @@ def finish(config: ConfigDict, workdir: Workdir, model: Model, outcome: Outcome,
     speed = outcome.step * config.train.batch_size / seconds.training if seconds.training else 0.0
     summary = result_of(test, "test", step) | {"images_per_second": speed, "seconds": asdict(seconds)}
     write_atomically(workdir.summary_file, json.dumps(summary, indent=2))
-    times = {name: f"{value:.1f} s" for name, value in asdict(seconds).items()}
+    times = {name.replace("_", " "): f"{value:.1f} s" for name, value in asdict(seconds).items()}
     title = f"test, checkpoint of step {step}"
     print_result(console, test.metrics, test.examples, title, {"training images/s": f"{speed:,.0f}"} | times)
     build_report(workdir, config, model, console, step, outcome.variables)

@@ -37,10 +37,15 @@ from convnets.training.workdir import Workdir
 
 @dataclass
 class Seconds:
-    """Where the time of a run went, its earlier parts included if it was resumed."""
+    """Where the time of a run went, its earlier parts included if it was resumed.
+
+    Attributes:
+      waiting_for_data: part of `training`.
+    """
 
     compiling: float = 0.0
     training: float = 0.0
+    waiting_for_data: float = 0.0
     evaluating: float = 0.0
 
 
@@ -204,8 +209,10 @@ class Loop:
         step = self.figures.last_step
         seconds = time.monotonic() - self.began
         record["images_per_second"] = record["examples"] / seconds
-        record["waiting_for_data"] = (self.feed.waited - self.waited) / seconds
+        waited = self.feed.waited - self.waited
+        record["waiting_for_data"] = waited / seconds
         self.seconds.training += seconds
+        self.seconds.waiting_for_data += waited
         self._begin_interval()
         self.log.write({"kind": "train", "step": step, "epoch": self.plan.clock.epochs(step), **record})
         progress = self.model.task.progress

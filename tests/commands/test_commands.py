@@ -51,7 +51,7 @@ def test_train_leaves_everything_in_the_workdir(workdir):
     assert all(0 <= r["waiting_for_data"] <= 1 for r in steps)
     summary = json.loads((workdir / "summary.json").read_text())
     assert 0.3 < summary["top1"] < summary["top5"] < 1
-    assert set(summary["seconds"]) == {"compiling", "training", "evaluating"}
+    assert set(summary["seconds"]) == {"compiling", "training", "waiting_for_data", "evaluating"}
     for name in ("learning_curves", "confusion_matrix", "filters", "mistakes"):
         with Image.open(workdir / "plots" / f"{name}.png") as picture:
             assert min(picture.size) > 200
