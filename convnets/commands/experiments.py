@@ -77,7 +77,15 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
     return config
 
 
-OVERRIDABLE = ("evaluation.", "loader.", "cpu.", "data.data_dir", "train.wrapper")
+OVERRIDABLE = (
+    "evaluation.",
+    "loader.",
+    "cpu.",
+    "data.data_dir",
+    "data.evaluation_size",
+    "data.unreadable",
+    "train.wrapper",
+)
 """Fields that may differ from the run's own: none of them changes the network or the examples."""
 
 

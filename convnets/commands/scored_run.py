@@ -52,7 +52,9 @@ class ScoredRun:
     def name(self) -> str:
         """Of the files of its results: the split, the protocol, and what of it is not the default."""
         evaluation = self.config.evaluation
-        special = [f"{scale:g}" for scale in evaluation.scales] + ["logits"] * (evaluation.average == "logits")
+        served, usual = self.model.info.image_shape, self.workdir.info().image_shape
+        special = [f"of{served[0]}"] if served != usual else []
+        special += [f"{scale:g}" for scale in evaluation.scales] + ["logits"] * (evaluation.average == "logits")
         return "_".join([self.split, evaluation.protocol, *special])
 
     def protocol(self) -> dict[str, Any]:
@@ -61,6 +63,7 @@ class ScoredRun:
         return {
             "protocol": evaluation.protocol,
             "scales": list(evaluation.scales),
+            "image_shape": list(self.model.info.image_shape),
             "average": evaluation.average,
             "views": len(self.views),
         }

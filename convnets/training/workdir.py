@@ -67,12 +67,12 @@ class Workdir:
         """Refuses data other than those that the run in this folder began with, if there is one.
 
         Raises:
-          InvalidValue: other classes, numbers of examples or sizes of images; labels and order would not be the same.
+          InvalidValue: other classes or numbers of examples; labels and order would not be the same.
         """
         if not self.data_file.exists():
             return
         began, now = (asdict(each) for each in (self.info(), info))
-        different = [name for name in began if name != "name" and began[name] != now[name]]
+        different = [name for name in ("classes", "splits") if began[name] != now[name]]
         if different:
             facts = "; ".join(f"{name} {_short(began[name])} then and {_short(now[name])} now" for name in different)
             raise InvalidValue(
