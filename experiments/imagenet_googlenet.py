@@ -2,7 +2,7 @@
 
     python launch.py prepare imagenet2012
     python launch.py train --config=experiments/imagenet_googlenet.py --workdir=runs/googlenet
-    python launch.py evaluate --workdir=runs/googlenet --config.evaluation.scales="()" \
+    python launch.py evaluate --workdir=runs/googlenet --config.data.evaluation_size=352 \
         --config.evaluation.protocol=googlenet_144
 
 or from folders, /data/imagenet/train and /data/imagenet/val with a folder for each class:
@@ -40,8 +40,7 @@ def get_config() -> ConfigDict:
     config.data.area = (0.08, 1.0)
     config.data.aspect = (3 / 4, 4 / 3)
     config.data.size = 224
-    # The largest of the protocol's four scales.
-    config.data.evaluation_size = 352
+    config.data.evaluation_size = 256
     config.validation.examples = 10_000
     config.normalization.mean = (0.485, 0.456, 0.406)
     config.normalization.deviation = (0.229, 0.224, 0.225)
@@ -64,7 +63,6 @@ def get_config() -> ConfigDict:
     config.train.duration = "250 epochs"
     config.train.average_decay = 0.9999
     config.evaluation.protocol = "centre_crop"
-    config.evaluation.scales = (256 / 224,)
     config.evaluation.batch_size = 256
     config.evaluation.checkpoint = "last"
     config.loader.threads = 16

@@ -2,7 +2,7 @@
 
     python launch.py prepare imagenet2012
     python launch.py train --config=experiments/imagenet_resnet.py:50 --workdir=runs/resnet50
-    python launch.py evaluate --workdir=runs/resnet50 --config.evaluation.scales="()" \
+    python launch.py evaluate --workdir=runs/resnet50 --config.data.evaluation_size=640 \
         --config.evaluation.protocol=multi_scale
 
 or from folders, /data/imagenet/train and /data/imagenet/val with a folder for each class:
@@ -58,8 +58,7 @@ def get_config(network: str = "50") -> ConfigDict:
     config.data.crop = "scaled"
     config.data.size = 224
     config.data.scale = (256 / 224, 480 / 224)
-    # Large enough for most of the scales of `multi_scale`, and brought to 256 on the device for the ten crops.
-    config.data.evaluation_size = 480
+    config.data.evaluation_size = 256
     config.validation.examples = 10_000
     config.normalization.mean = (0.485, 0.456, 0.406)
     config.normalization.deviation = (0.229, 0.224, 0.225)
@@ -77,7 +76,6 @@ def get_config(network: str = "50") -> ConfigDict:
     config.train.batch_size = 256
     config.train.duration = "600000 steps"
     config.evaluation.protocol = "ten_crop"
-    config.evaluation.scales = (256 / 224,)
     config.evaluation.batch_size = 256
     config.loader.threads = 16
     return config

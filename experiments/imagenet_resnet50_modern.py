@@ -2,8 +2,8 @@
 
     python launch.py prepare imagenet2012
     python launch.py train --config=experiments/imagenet_resnet50_modern.py:600 --workdir=runs/resnet50_modern
-    python launch.py evaluate --workdir=runs/resnet50_modern --config.evaluation.scales="(1.285714,)" \
-        --config.evaluation.protocol=dense
+    python launch.py evaluate --workdir=runs/resnet50_modern --config.data.evaluation_size=288 \
+        --config.evaluation.protocol=dense --config.evaluation.scales="(1.285714,)"
 
 or from folders, /data/imagenet/train and /data/imagenet/val with a folder for each class:
 
@@ -51,7 +51,7 @@ def get_config(epochs: str = "600") -> ConfigDict:
     config.data.crop = "random_shape"
     config.data.area = (0.08, 1.0)
     config.data.size = 224
-    config.data.evaluation_size = 288
+    config.data.evaluation_size = 256
     config.validation.examples = 10_000
     config.normalization.mean = (0.485, 0.456, 0.406)
     config.normalization.deviation = (0.229, 0.224, 0.225)
@@ -75,7 +75,6 @@ def get_config(epochs: str = "600") -> ConfigDict:
     config.train.resolutions = tuple((f"{int(epochs) * part:g} epochs", side) for part, side in GROWTH)
     config.train.average_decay = 0.9999
     config.evaluation.protocol = "centre_crop"
-    config.evaluation.scales = (256 / 224,)
     config.evaluation.batch_size = 512
     config.evaluation.checkpoint = "last"
     config.loader.threads = 16

@@ -20,8 +20,8 @@ Held against: top-1 and top-5 errors in % on the validation set (table 3 of the 
 or 384: A 29.6, 10.4; A_lrn 29.7, 10.5; B 28.7, 9.9; C 27.3, 8.8; D 25.6, 8.1; E 25.5, 8.0. The test split is
 evaluated so at the end; D and E by multi-crop and dense evaluation come to 24.4, 7.2 and 24.4, 7.1 (table 5):
 
-    python launch.py evaluate --workdir=runs/vgg_D --config.evaluation.scales="()" \
-        --config.evaluation.protocol=multi_crop_and_dense
+    python launch.py evaluate --workdir=runs/vgg_D --config.data.evaluation_size=512 \
+        --config.evaluation.protocol=multi_crop_and_dense --config.evaluation.scales="()"
 
 Memory of the batch of 256: A about 10.8 GB, A_lrn 14.1, B 15.7, C 17.1, D 17.1, E 18.5, an eighth of the responses
 on each of eight devices (D: 3.6 GB). Parameters, gradients and momentum take 12 bytes each (D: 1.7 GB), and the

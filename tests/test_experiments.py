@@ -1,20 +1,37 @@
 """Every experiment of the folder resolves, fits its data, and moves its parameters in two steps at a tiny width."""
 
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from experiments_folder import EXAMPLES, FILES, ROOT, SIZES, experiments, noise_for_data, words_of
+from experiments_folder import FILES, ROOT, SIZES, experiments, noise_for_data, words_of
 
 from convnets.commands.experiments import load_experiment, override
 from convnets.data.pipeline import TrainingBatches
 from convnets.errors import InvalidValue
+from convnets.pretrained.initialize import initialize
 from convnets.training.evaluation import views_of_run
 from convnets.training.parallel import Devices
 from convnets.training.plan import make_plan
 from convnets.training.rehearsal import rehearse
 from convnets.training.setup import build_model, check_batch_size, initial_state, load_splits, mapped_train_step
 
-NARROW = ("--config.network.width=0.03125", "--config.validation.examples=0")
+DEEPER = (
+    "experiments/cifar10_resnet.py:56",
+    "experiments/cifar10_resnet.py:110",
+    "experiments/cifar10_resnet.py:plain56",
+    "experiments/imagenet_vgg.py:B",
+    "experiments/imagenet_vgg.py:E",
+    "experiments/imagenet_resnet.py:34",
+    "experiments/imagenet_resnet.py:plain34",
+    "experiments/imagenet_resnet.py:101",
+    "experiments/imagenet_resnet.py:152",
+    "experiments/imagenet_resnet50_modern.py:300",
+    "experiments/imagenet_resnet50_modern.py:90",
+)
+"""They differ from another word of their file in depth or length alone: rehearsed, not run."""
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +40,9 @@ def at_the_root(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def compiled_quickly():
-    """Each program runs twice: slower code and plainer random numbers compile in half the time."""
+def compiled_quickly(monkeypatch):
+    """Programs run twice: slower code and plainer random numbers compile in half the time."""
+    monkeypatch.setenv("CONVNETS_KERNELS", "xla")
     jax.config.update("jax_disable_most_optimizations", True)
     with jax.default_prng_impl("rbg"):
         yield
@@ -42,25 +60,47 @@ def test_another_word_is_refused_with_those_that_there_are(file):
         load_experiment(f"{file}:nonsense")
 
 
-@pytest.mark.parametrize("experiment", experiments())
-def test_it_resolves_for_its_data_and_moves_every_layer_in_two_steps(experiment):
+def resolved(experiment: str, *overrides: str) -> tuple[Any, Any, Any]:
+    """The config, its splits of noise, and its model at a tiny width."""
     with noise_for_data():
-        whole = override(load_experiment(experiment), [])
-        overrides = NARROW if "width" in whole.network else NARROW[1:]
         config = override(load_experiment(experiment), overrides)
+        if "width" in config.network:
+            config.network.width = 1 / 32
+        config.validation.examples = 4
         splits = load_splits(config)
-    _, examples = SIZES[config.data.get("dataset", "")]
-    model = build_model(config, splits.train.info)
-    resolved = make_plan(whole, model.task, examples - whole.validation.examples)
-    rates = [float(resolved.schedule(step)) for step in np.linspace(0, resolved.steps - 1, 9, dtype=int)]
-    assert resolved.steps > 1000
-    assert all(0 <= rate <= resolved.learning_rate * 1.0001 for rate in rates) and max(rates) > 0
-    assert len(views_of_run(config, model)) > 0
-    check_batch_size(whole, Devices("pmap"))
-    rehearse(config, model, splits.train, resolved)
+    return config, splits, build_model(config, splits.train.info)
 
-    config.train.batch_size = 2
-    plan = make_plan(config, model.task, EXAMPLES)
+
+@pytest.mark.parametrize("experiment", experiments())
+def test_it_resolves_and_fits_its_data(experiment):
+    config, splits, model = resolved(experiment)
+    _, examples = SIZES[config.data.get("dataset", "")]
+    held_out = override(load_experiment(experiment), []).validation.examples
+    plan = make_plan(config, model.task, examples - held_out)
+    rates = [float(plan.schedule(step)) for step in np.linspace(0, plan.steps - 1, 9, dtype=int)]
+    assert plan.steps > 1000
+    assert all(0 <= rate <= plan.learning_rate * 1.0001 for rate in rates) and max(rates) > 0
+    assert held_out > 0 or (plan.plateau is None and config.evaluation.checkpoint == "last")
+    assert len(views_of_run(config, model)) > 0
+    check_batch_size(config, Devices("pmap"))
+    rehearse(config, model, splits.train, plan)
+
+
+@pytest.mark.parametrize("letter", ["B", "C", "D", "E"])
+def test_a_deep_vgg_begins_with_layers_that_net_a_has_in_the_same_shapes(letter):
+    deep, a = (resolved(f"experiments/imagenet_vgg.py:{net}") for net in (letter, "A"))
+    own, source = (
+        jax.eval_shape(model.network.init, jax.random.key(0), jnp.zeros((1, *model.image_shape)))
+        for _, _, model in (deep, a)
+    )
+    _, taken = initialize(own, source, deep[0].initialize.layers)
+    assert len(taken.layers) == 7 and not a[0].initialize.layers
+
+
+@pytest.mark.parametrize("experiment", [experiment for experiment in experiments() if experiment not in DEEPER])
+def test_two_steps_have_finite_losses_and_move_the_first_layer_and_the_last(experiment):
+    config, splits, model = resolved(experiment, "--config.train.batch_size=2", "--config.schedule.warmup=0 steps")
+    plan = make_plan(config, model.task, len(splits.train))
     devices = Devices("pmap", jax.devices()[:1])
     train_step = mapped_train_step(config, model, plan, devices)
     before = jax.device_get(initial_state(config, model, plan))
@@ -70,7 +110,8 @@ def test_it_resolves_for_its_data_and_moves_every_layer_in_two_steps(experiment)
         batch = {name: values[None] for name, values in batches[number].items()}
         state, figures = train_step(state, devices.split(batch, batch_axis=1))
         assert np.isfinite(jax.device_get(figures)["objective"]).all()
-    after = dict(jax.tree_util.tree_leaves_with_path(jax.device_get(state.params)))
-    for path, old in jax.tree_util.tree_leaves_with_path(before.params):
-        if path[-1].key == "kernel":
-            assert np.isfinite(after[path]).all() and np.any(after[path] != old), jax.tree_util.keystr(path)
+    after = jax.device_get(state.params)
+    assert all(np.isfinite(array).all() for array in jax.tree.leaves(after))
+    moved = jax.tree.map(lambda old, new: np.any(old != new), before.params, after)
+    for layer in ("logits", "conv1" if "conv1" in after else "stage1_conv1"):
+        assert all(jax.tree.leaves(moved[layer])), layer

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 from convnets.errors import ConvnetsError, InvalidValue
@@ -34,12 +35,14 @@ class Beginning:
     def put_into(self, state: TrainState) -> TrainState:
         """The state before the first step with these layers in it, in the average of its parameters too."""
 
-        def begun(params: Any) -> dict[str, Any]:
-            variables = {"params": params, "batch_stats": state.batch_stats}
-            return initialize(variables, self.variables, self.layers)[0]
+        def begun(params: Any, source: Any) -> dict[str, Any]:
+            return initialize({"params": params, "batch_stats": state.batch_stats}, source, self.layers)[0]
 
-        average = None if state.average is None else begun(state.average)["params"]
-        return state.replace(**begun(state.params), average=average)
+        average = state.average
+        if average is not None:
+            # Copied, because a step overwrites its parameters and their average, which must not share memory.
+            average = begun(average, jax.tree.map(np.copy, self.variables))["params"]
+        return state.replace(**begun(state.params, self.variables), average=average)
 
 
 def beginning_of(config: ConfigDict, model: Model, workdir: Workdir) -> Beginning | None:

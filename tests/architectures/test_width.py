@@ -61,5 +61,5 @@ def test_filters_are_rounded_to_what_groups_divide_and_at_least_to_one_for_each(
 
 @pytest.mark.parametrize("width", [0.0, -1.0, float("inf"), float("nan")])
 def test_what_is_no_width_is_refused(width):
-    with pytest.raises(InvalidValue, match="width is .*, and must be a positive number: 1 for the network as it is"):
+    with pytest.raises(InvalidValue, match=r"width is .*, and must be a positive number: 1 for the network as it is"):
         architectures.create("resnet18", 10, width=width)

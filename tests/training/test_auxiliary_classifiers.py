@@ -2,14 +2,21 @@
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 from stripes import CLASSES, config_of, striped
 
-from convnets.data.source import InMemorySource, SourceInfo
+from convnets.data.source import InMemorySource, Source, SourceInfo
 from convnets.errors import InvalidValue
+from convnets.training.plan import make_plan
 from convnets.training.rehearsal import rehearse
 from convnets.training.setup import build_model
 
 SMALL = {"network.stem": "small"}
+
+
+def rehearse_on(config: ConfigDict, source: Source) -> None:
+    model = build_model(config, source.info)
+    rehearse(config, model, source, make_plan(config, model.task, len(source)))
 
 
 @pytest.mark.parametrize("network", ["googlenet", "googlenet_bn"])
