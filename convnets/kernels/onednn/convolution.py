@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from convnets.kernels import plain
 from convnets.kernels.geometry import Geometry
@@ -19,6 +19,10 @@ from convnets.kernels.onednn.relu_gradient import relu_gradient
 
 Shape = tuple[int, ...]
 _Array = Array | jax.ShapeDtypeStruct
+
+NONE = ((0, 0), (0, 0))
+NARROW = 16
+"""Channels below which oneDNN 3.2 writes behind its memory in the kernel's gradient of 1 x 1 strided convolutions."""
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(5, 6))
@@ -55,6 +59,10 @@ def input_gradient(dy: Array, kernel: Array, geometry: Geometry, shape: Shape) -
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def kernel_gradient(x: Array, dy: Array, geometry: Geometry, result: jax.ShapeDtypeStruct) -> Array:
     """The gradient that reaches a kernel of that shape and type."""
+    if result.shape[:2] == (1, 1) and x.shape[-1] < NARROW and geometry == geometry._replace(padding=NONE):
+        # oneDNN gathers the positions that a stride leaves in memory that is too small for few channels.
+        x = lax.slice(x, (0, 0, 0, 0), x.shape, (1, *geometry.strides, 1))
+        geometry = geometry._replace(strides=(1, 1))
     name, attributes = _kernel("kernel_gradient", x, result, dy, geometry)
     return call(name, result, x, dy, **attributes)
 

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <new>
 
@@ -24,6 +26,12 @@ std::vector<std::pair<size_t, void*>> unused;  // the smallest first
 
 constexpr size_t kPage = 4096;
 constexpr size_t kHugePage = 2 << 20;
+#ifdef CONVNETS_GUARD_SCRATCH
+constexpr size_t kGuard = 1 << 20;  // bytes behind what was asked for, which must stay as they are
+#else
+constexpr size_t kGuard = 0;
+#endif
+constexpr char kUntouched = 0x5a;
 constexpr int64_t kWorthAThread = 16384;  // elements; below, waking a thread costs more than it saves
 
 }  // namespace
@@ -43,7 +51,8 @@ Turn::~Turn() {
   cores_freed.notify_all();
 }
 
-Scratch::Scratch(size_t bytes) : data_(nullptr) {
+Scratch::Scratch(size_t bytes) : data_(nullptr), asked_(bytes) {
+  bytes += kGuard;
   const size_t page = bytes < kHugePage ? kPage : kHugePage;
   bytes_ = (bytes + page) / page * page;
   {
@@ -52,6 +61,7 @@ Scratch::Scratch(size_t bytes) : data_(nullptr) {
     if (found != unused.end()) {
       std::tie(bytes_, data_) = *found;
       unused.erase(found);
+      guard();
       return;
     }
     if (!unused.empty()) {  // too small for this call: it is replaced, so that there are never more than calls at once
@@ -63,12 +73,25 @@ Scratch::Scratch(size_t bytes) : data_(nullptr) {
   if (data_ == nullptr) throw std::bad_alloc();
   // Kernels that write to many places in turn would spend their time looking up small pages.
   if (page == kHugePage) madvise(data_, bytes_, MADV_HUGEPAGE);
+  guard();
 }
 
 Scratch::~Scratch() {
+  check_guard();
   std::lock_guard<std::mutex> lock(scratch_mutex);
   unused.emplace_back(bytes_, data_);
   std::sort(unused.begin(), unused.end());
+}
+
+void Scratch::guard() { std::memset(static_cast<char*>(data_) + asked_, kUntouched, kGuard); }
+
+void Scratch::check_guard() const {
+  const char* behind = static_cast<const char*>(data_) + asked_;
+  size_t touched = kGuard;
+  while (touched > 0 && behind[touched - 1] == kUntouched) touched--;
+  if (touched == 0) return;
+  std::fprintf(stderr, "a kernel wrote up to %zu bytes behind its scratch memory of %zu\n", touched, asked_);
+  std::abort();
 }
 
 const dnnl::engine& cpu() {

@@ -43,8 +43,11 @@ class Scratch {
   void* data() const { return data_; }
 
  private:
+  void guard();
+  void check_guard() const;
+
   void* data_;
-  size_t bytes_;
+  size_t bytes_, asked_;
 };
 
 const dnnl::engine& cpu();
