@@ -10,7 +10,7 @@ from ml_collections import ConfigDict, config_flags
 
 from convnets.commands.command_line import Arguments
 from convnets.errors import InvalidValue, nearest
-from convnets.training.config import CHOICES, check, complete, flatten
+from convnets.training.config import CHOICES, PLACES, check, complete, flatten
 from convnets.training.workdir import Workdir
 
 _OVERRIDE = re.compile(r"--?(?:no)?config\.([\w.]+)(?:=(.*))?", re.DOTALL)
@@ -77,16 +77,8 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
     return config
 
 
-OVERRIDABLE = (
-    "evaluation.",
-    "loader.",
-    "cpu.",
-    "data.data_dir",
-    "data.evaluation_size",
-    "data.unreadable",
-    "train.wrapper",
-)
-"""Fields that may differ from the run's own: none of them changes the network or the examples."""
+OVERRIDABLE = ("evaluation.", "loader.", "cpu.", "data.evaluation_size", "train.wrapper", *PLACES)
+"""Fields and sections that may differ from the run's own: none changes the network, or which examples there are."""
 
 
 def config_of_run(workdir: Workdir, arguments: Arguments) -> ConfigDict:
@@ -98,7 +90,7 @@ def config_of_run(workdir: Workdir, arguments: Arguments) -> ConfigDict:
     refuse_rest(arguments)
     for given in arguments.overrides:
         field = given.partition("config.")[2].partition("=")[0]
-        if not field.startswith(OVERRIDABLE):
+        if not any(field == name or (name.endswith(".") and field.startswith(name)) for name in OVERRIDABLE):
             raise InvalidValue(f"--config.{field} is what the run in {workdir.folder} was trained with, and stays")
     return override(workdir.config(), with_data_dir(arguments))
 

@@ -115,5 +115,6 @@ class ScoredRun:
             "written": (self.workdir.checkpoints / str(self.step)).stat().st_mtime_ns,
             "split": self.split,
             "examples": len(self.source),
+            "digest": self.source.info.digest,
             "classes": list(self.model.info.classes),
         }

@@ -1,10 +1,13 @@
 """`launch.py train`: from a config to a trained network and its report."""
 
+import hashlib
 import json
 import signal
 from dataclasses import asdict
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from rich.console import Console
 
@@ -22,7 +25,7 @@ from convnets.training.loop import Loop, Outcome
 from convnets.training.parallel import Devices
 from convnets.training.plan import make_plan
 from convnets.training.rehearsal import rehearse
-from convnets.training.setup import Model, build_model, check_batch_size, load_splits
+from convnets.training.setup import Model, Splits, build_model, check_batch_size, load_splits
 from convnets.training.workdir import Workdir
 
 
@@ -39,6 +42,7 @@ def run(arguments: Arguments) -> int:
     check_batch_size(config, devices)
     console = Console() if jax.process_index() == 0 else None
     splits = load_splits(config, console)
+    check_processes_agree(splits)
     workdir.check_data(splits.train.info)
     model = build_model(config, splits.train.info)
     views_of_run(config, model)
@@ -81,6 +85,22 @@ def join_processes(arguments: Arguments) -> None:
         raise InvalidValue(f"--process_id must lie in [0, --num_processes), and they are {number} and {count}")
     if count > 1:
         jax.distributed.initialize(arguments.required("coordinator"), count, number)
+
+
+def check_processes_agree(splits: Splits) -> None:
+    """Refuses processes that have different data: their batches would not be parts of one.
+
+    Raises:
+      InvalidValue: other classes, numbers of examples, files, order or labels here than there.
+    """
+    parts = [part for part in vars(splits).values() if part is not None]
+    facts = [(len(part), part.info.classes, part.info.splits, part.info.digest) for part in parts]
+    number = np.frombuffer(hashlib.sha256(repr(facts).encode()).digest()[:4], np.int32)
+    if len(np.unique(multihost_utils.process_allgather(number))) > 1:
+        raise InvalidValue(
+            f"the processes have different data (this one {len(splits.train):,} examples to train on and "
+            f"{len(splits.test):,} to test): give all of them the same files"
+        )
 
 
 def finish(config: ConfigDict, workdir: Workdir, model: Model, outcome: Outcome, console: Console) -> None:

@@ -19,6 +19,7 @@ from convnets.errors import InvalidValue
 JPEG_BEGINS = b"\xff\xd8\xff"
 SCAN = b"\xff\xda"
 EXIF = b"Exif\0\0"
+XMP = b"http://ns.adobe.com/xap/1.0/\0"
 UPRIGHT = 1
 LEVELS = 255
 ORIENTATION = 0x0112
@@ -155,12 +156,15 @@ def _usual_jpeg(content: bytes) -> tuple[int, int, str] | None:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError:
         return None
-    return (int(height), int(width), colours) if colours in ("Gray", "YCbCr") else None
+    # A header may lie about the size, and Pillow refuses what no camera makes before it asks for the memory.
+    most = 2 * (Image.MAX_IMAGE_PIXELS or math.inf)
+    usual = colours in ("Gray", "YCbCr") and int(height) * int(width) <= most
+    return (int(height), int(width), colours) if usual else None
 
 
 def _upright(content: bytes) -> bool:
-    """Whether a JPEG's EXIF data, if it has any, leaves the picture as it is stored."""
-    if not _has_exif(content):
+    """Whether a JPEG's EXIF or XMP data, if it has any, leaves the picture as it is stored."""
+    if not _may_be_turned(content):
         return True
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -173,11 +177,11 @@ def _from_pixels(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
-def _has_exif(content: bytes) -> bool:
-    """Whether EXIF data is among the segments of a JPEG before its scan (ITU-T T.81, annex B)."""
+def _may_be_turned(content: bytes) -> bool:
+    """Whether data that may have an orientation is among a JPEG's segments before its scan (ITU-T T.81, annex B)."""
     place = 2
     while content.startswith(b"\xff", place) and not content.startswith(SCAN, place):
-        if content.startswith(EXIF, place + 4):
+        if content.startswith((EXIF, XMP), place + 4):
             return True
         place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
     return False

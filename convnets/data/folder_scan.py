@@ -60,7 +60,7 @@ class FolderScan:
 
 
 def scan_folder(folder: Path, progress: Callable[[int], None] | None = None) -> FolderScan:
-    """Lists the images below a folder; links to files are followed, links to folders are not.
+    """Lists the images below a folder; links to files are followed.
 
     The listing is kept in the user's cache with the time of every directory's last change. It is used again if none
     of them has another time now: a file that is added, removed or renamed changes its directory's. Files whose
@@ -70,7 +70,7 @@ def scan_folder(folder: Path, progress: Callable[[int], None] | None = None) -> 
       progress: is told the number of images found so far, once for each directory that is listed.
 
     Raises:
-      InvalidValue: a directory can't be listed, or a link to an image leads nowhere.
+      InvalidValue: a directory can't be listed, or a link leads to a folder or, named as an image, nowhere.
     """
     kept = _cache_file(folder)
     if scan := _remembered(folder, kept):
@@ -78,16 +78,16 @@ def scan_folder(folder: Path, progress: Callable[[int], None] | None = None) -> 
     began = time.time_ns()
     images, folders, times = _walk(folder, progress)
     scan = FolderScan(folder, images, folders)
-    if max(times) < began - CLOCK_TICK:
+    if max(changed for changed, _ in times) < began - CLOCK_TICK:
         _remember(scan, times, kept)
     return scan
 
 
-def _walk(top: Path, progress: Callable[[int], None] | None) -> tuple[Paths, Paths, list[int]]:
+def _walk(top: Path, progress: Callable[[int], None] | None) -> tuple[Paths, Paths, list[tuple[int, int]]]:
     """Relative paths of the images and folders, and the times of `top` and the folders."""
     # Packed as they are found: as strings, ImageNet's would take 110 MB more.
     images, folders = bytearray(), bytearray()
-    times: list[int] = []
+    times: list[tuple[int, int]] = []
     found = 0
     waiting = [("", True)]  # the next one last
     while waiting:
@@ -99,7 +99,7 @@ def _walk(top: Path, progress: Callable[[int], None] | None) -> tuple[Paths, Pat
             folders += os.fsencode(path) + b"\0"
         try:
             # Before the listing: what changes meanwhile then has a later time than the one kept.
-            times.append(os.stat(top / path).st_mtime_ns)
+            times.append(_changed(top / path))
             with os.scandir(top / path) as entries:
                 listed = sorted((entry.name, _is_folder(entry)) for entry in entries if _counts(entry))
         except OSError as error:
@@ -109,6 +109,15 @@ def _walk(top: Path, progress: Callable[[int], None] | None) -> tuple[Paths, Pat
         if progress is not None:
             progress(found)
     return Paths(bytes(images)), Paths(bytes(folders)), times
+
+
+def _changed(folder: Path) -> tuple[int, int]:
+    """When entries were last added to a folder or removed, and when its times were last set, in nanoseconds.
+
+    Tools that copy set the first back; the second nobody can.
+    """
+    status = os.stat(folder)
+    return status.st_mtime_ns, status.st_ctime_ns
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -121,6 +130,8 @@ def _counts(entry: os.DirEntry[str]) -> bool:
         return False
     if _is_folder(entry):
         return True
+    if entry.is_dir():
+        raise InvalidValue(f"{entry.path} is a link to a folder, which is not followed: move the folder there")
     if not entry.name.lower().endswith(SUFFIXES):
         return False
     if entry.is_symlink() and not os.path.exists(entry.path):
@@ -134,7 +145,7 @@ def _cache_file(folder: Path) -> Path:
     return cache_folder("folders") / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.npz"
 
 
-def _remember(scan: FolderScan, times: list[int], kept: Path) -> None:
+def _remember(scan: FolderScan, times: list[tuple[int, int]], kept: Path) -> None:
     content = io.BytesIO()
     images, folders = (np.frombuffer(paths.text, np.uint8) for paths in (scan.images, scan.folders))
     np.savez_compressed(content, images=images, folders=folders, times=np.array(times, np.int64))
@@ -148,7 +159,7 @@ def _remembered(folder: Path, kept: Path) -> FolderScan | None:
         with np.load(io.BytesIO(kept.read_bytes()), allow_pickle=False) as arrays:
             images, folders = (Paths(arrays[name].tobytes()) for name in ("images", "folders"))
             times = arrays["times"].tolist()
-        now = [os.stat(folder / path).st_mtime_ns for path in ("", *folders)]
+        now = [list(_changed(folder / path)) for path in ("", *folders)]
     # NumPy and zipfile answer damaged files with many kinds of errors, and a scan does without the file.
     except Exception:
         return None

@@ -40,8 +40,7 @@ def open_folder(
     A split is one of
 
     - a folder with a folder for each class, which has the class's images in it or below it. The sorted names of the
-      training split's are the classes. Files beside them that are no images are passed over, as are hidden ones and
-      links to folders;
+      training split's are the classes. Files beside them that are no images are passed over, as are hidden ones;
     - for "test", a folder with all images in it and a file with their labels, as `synset_files.read_labels` takes it;
     - a list in a .csv or .json file, as `image_list` has it.
 
@@ -124,10 +123,7 @@ def _find(data_dir: Path, split: str, given: str) -> Path:
 def _scan(folder: Path, progress: Progress | None) -> FolderScan:
     scan = scan_folder(folder, progress)
     if not len(scan.images):
-        raise DataNotFound(
-            f"{folder} has no images in it or below it ({' '.join(SUFFIXES)}): put them there; links to folders are "
-            "not followed"
-        )
+        raise DataNotFound(f"{folder} has no images in it or below it ({' '.join(SUFFIXES)}): put them there")
     return scan
 
 

@@ -1,9 +1,11 @@
 """Records served as examples of one size: a random part of the picture in training, its centre in evaluation."""
 
+import hashlib
+import json
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -101,7 +103,9 @@ class Pictures:
     def info(self) -> SourceInfo:
         of, side, channels = self.records.info, self.serving.evaluation_size, self.serving.channels
         shape = (self.serving.size, self.serving.size, channels)
-        return SourceInfo(of.name, of.classes, (side, side, channels), of.splits, training_shape=shape)
+        return SourceInfo(
+            of.name, of.classes, (side, side, channels), of.splits, training_shape=shape, digest=_digest(of.state)
+        )
 
     def __len__(self) -> int:
         return len(self.records)
@@ -115,9 +119,9 @@ class Pictures:
         """
         if not 0 <= i < len(self):
             raise IndexError(f"index {i} is outside the {len(self)} examples (0 <= index < {len(self)})")
-        batch = self._empty(1, self.serving.evaluation_size)
+        batch = self._empty(np.array([i]), self.serving.evaluation_size)
         self._evaluated(batch, 0, i)
-        return {name: values[0] for name, values in batch.items()}
+        return {name: values[0] for name, values in batch.items() if name != "weight"}
 
     def batch(self, indices: np.ndarray, /) -> dict[str, np.ndarray]:
         """The examples at `indices [n]` as they are evaluated; `weight [n]` is 0.0 for a picture that is passed over.
@@ -125,23 +129,20 @@ class Pictures:
         Raises:
           InvalidValue: more pictures that can't be decoded than are to be passed over.
         """
-        batch = self._empty(len(indices), self.serving.evaluation_size)
-        batch["weight"] = np.ones(len(indices), np.float32)
+        batch = self._empty(indices, self.serving.evaluation_size)
         for row, i in enumerate(indices):
             try:
                 self._evaluated(batch, row, int(i))
             except UnreadableImage as error:
-                self.unreadable.pass_over(int(i), error)
-                batch["weight"][row] = 0.0
+                self._pass_over(batch, row, error)
         return batch
 
     def training_batch(
         self, indices: np.ndarray, epochs: np.ndarray, seed: int, size: int | None = None
     ) -> dict[str, np.ndarray]:
-        """The examples at `indices [n]` as they are trained on in `epochs [n]`.
+        """The examples at `indices [n]` as they are trained on in `epochs [n]`; `weight [n]` as `batch` gives it.
 
-        The part of a picture is drawn from (seed, epoch, index) alone. In the place of a picture that is passed over
-        comes the next one that can be decoded.
+        The part of a picture is drawn from (seed, epoch, index) alone.
 
         Args:
           size: side of the images instead of `serving.size`.
@@ -149,24 +150,36 @@ class Pictures:
         Raises:
           InvalidValue: more pictures that can't be decoded than are to be passed over.
         """
-        batch = self._empty(len(indices), size or self.serving.size)
+        batch = self._empty(indices, size or self.serving.size)
         for row, (i, epoch) in enumerate(zip(indices, epochs, strict=True)):
-            for attempt in range(len(self)):
-                index = (int(i) + attempt) % len(self)
-                try:
-                    self._trained_on(batch, row, index, draws_of(seed, int(epoch), index))
-                    break
-                except UnreadableImage as error:
-                    self.unreadable.pass_over(index, error)
-            else:
-                raise InvalidValue(f"none of the {len(self)} pictures of {self.info.name!r} can be decoded")
+            try:
+                self._trained_on(batch, row, int(i), draws_of(seed, int(epoch), int(i)))
+            except UnreadableImage as error:
+                self._pass_over(batch, row, error)
         return batch
 
-    def _empty(self, count: int, side: int) -> dict[str, np.ndarray]:
-        fields, places = self.records.info.fields, self.serving.boxes
+    def count_unreadable(self, places: np.ndarray) -> None:
+        """Counts pictures that another process could not decode.
+
+        Raises:
+          InvalidValue: more pictures that can't be decoded than are to be passed over.
+        """
+        for i in {int(place) for place in places} - self.unreadable.places:
+            try:
+                self[i]
+            except UnreadableImage as error:
+                self.unreadable.pass_over(i, error)
+
+    def _pass_over(self, batch: dict[str, np.ndarray], row: int, error: UnreadableImage) -> None:
+        self.unreadable.pass_over(int(batch["index"][row]), error)
+        batch["weight"][row] = 0.0
+
+    def _empty(self, indices: np.ndarray, side: int) -> dict[str, np.ndarray]:
+        fields, places, count = self.records.info.fields, self.serving.boxes, len(indices)
         batch: dict[str, np.ndarray] = {
             "image": np.zeros((count, side, side, self.serving.channels), np.uint8),
-            "index": np.zeros(count, np.int32),
+            "index": np.asarray(indices, np.int32),
+            "weight": np.ones(count, np.float32),
         }
         if "label" in fields:
             batch["label"] = np.zeros(count, np.int32)
@@ -182,7 +195,7 @@ class Pictures:
         side = batch["image"].shape[1]
         part = central_part(picture.height, picture.width, side, side)
         batch["image"][row] = resized_exactly(picture.pixels(), part, (side, side))
-        _answers(batch, row, i, record, picture, part)
+        _answers(batch, row, record, picture, part)
 
     def _trained_on(self, batch: dict[str, np.ndarray], row: int, i: int, rng: np.random.Generator) -> None:
         record, picture = self._open(i)
@@ -198,11 +211,17 @@ class Pictures:
             }[serving.crop]
             part = draw(rng, height, width)
             resized_quickly(picture, part, image)
-        _answers(batch, row, i, record, picture, part)
+        _answers(batch, row, record, picture, part)
 
     def _open(self, i: int) -> tuple[Record, Picture]:
         record = self.records[i]
         return record, Picture(record.image, record.name, self.serving.channels)
+
+
+def _digest(state: dict[str, Any]) -> str:
+    """Of what says which examples there are in which order, wherever they lie."""
+    examples = {name: value for name, value in state.items() if name not in ("path", "files")}
+    return hashlib.sha256(json.dumps(examples, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def draws_of(seed: int, epoch: int, index: int) -> np.random.Generator:
@@ -210,11 +229,12 @@ def draws_of(seed: int, epoch: int, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64((seed, epoch, index)))
 
 
-def _answers(batch: dict[str, np.ndarray], row: int, i: int, record: Record, picture: Picture, part: Part) -> None:
+def _answers(batch: dict[str, np.ndarray], row: int, record: Record, picture: Picture, part: Part) -> None:
     """Fills a row of a batch with all but the image."""
     size = batch["image"].shape[1:3]
-    batch["index"][row] = i
     if "label" in batch:
+        if record.label is None:
+            raise InvalidValue(f"{record.name} has no label, and other examples of its split have one: leave it out")
         batch["label"][row] = record.label
     if "boxes" in batch and record.boxes is not None:
         boxes = moved(record.boxes, part, size)

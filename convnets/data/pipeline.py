@@ -5,6 +5,10 @@ Training is one endless stream of examples: epoch after epoch, each in an order 
 the ends of epochs, every example is seen exactly once an epoch, and a step number is all there is to a position.
 """
 
+import os
+import signal
+import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +16,7 @@ import grain
 import numpy as np
 from absl import flags
 
-from convnets.data.source import Source, load_batch, load_training_batch
+from convnets.data.source import Source, count_unreadable, load_batch, load_training_batch
 
 Batch = dict[str, np.ndarray]
 
@@ -108,8 +112,12 @@ class EvaluationBatches:
         real = places < len(self.source)
         # A place filled up repeats the last example, whose weight is then 0.
         batch = load_batch(self.source, np.minimum(places, len(self.source) - 1))
-        # A source may weigh an example 0 itself: a picture that can't be decoded.
-        return batch | {"weight": real * batch.get("weight", np.float32(1))}
+        weight = real.astype(np.float32)
+        if "weight" in batch:
+            # A picture that can't be decoded counts for nothing.
+            batch["unreadable"] = np.where(batch["weight"] > 0, -1, batch["index"]).astype(np.int32)
+            weight *= batch["weight"]
+        return batch | {"weight": weight}
 
 
 def _share(batch_size: int, process: int, process_count: int) -> slice:
@@ -127,10 +135,8 @@ def read_ahead(
     threads: int = 2,
     buffer: int = 8,
     workers: int = 0,
-) -> Any:
+) -> "Reader":
     """The batches from number `start` on, read while the device works; the same for any number of readers.
-
-    An iterator over batches; its `close()` stops the readers.
 
     Args:
       threads: readers in this process, or in each worker.
@@ -141,8 +147,44 @@ def read_ahead(
     # Whole batches are the elements, so that their order and content do not depend on who reads them.
     ahead = grain.MapDataset.source(batches).slice(slice(start, None)).to_iter_dataset(options)
     if not workers:
-        return iter(ahead)
+        return Reader(iter(ahead), batches.source)
     if not flags.FLAGS.is_parsed():
         # Grain hands absl's flags on to its workers.
         flags.FLAGS.mark_as_parsed()
-    return iter(ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)))
+    processes = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+    return Reader(iter(ahead.mp_prefetch(processes, worker_init_fn=_depend_on_parent)), batches.source)
+
+
+class Reader:
+    """Iterates over batches, and has their source count the pictures that could not be read."""
+
+    def __init__(self, stream: Any, source: Source):
+        self._stream, self._source = stream, source
+
+    def __iter__(self) -> "Reader":
+        return self
+
+    def __next__(self) -> Batch:
+        batch: Batch = dict(next(self._stream))
+        places = batch.pop("unreadable", None)
+        if places is not None:
+            count_unreadable(self._source, places[places >= 0])
+        return batch
+
+    def close(self) -> None:
+        """Stops the readers."""
+        self._stream.close()
+
+
+def _depend_on_parent(worker: int, workers: int) -> None:
+    """Leaves signals to the process that trains, which saves first, and ends when that one is gone."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

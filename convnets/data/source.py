@@ -29,6 +29,7 @@ class SourceInfo:
       padding: zeros that the source puts on each side of its images, counted in `image_shape`; so are a user's.
       training_shape: (H, W, C) of the images as they are served for training, before augmentation; () stands for
         `image_shape`, and becomes that.
+      digest: of which examples the split has in which order, and their answers; empty if the data set has one order.
     """
 
     name: str
@@ -37,6 +38,7 @@ class SourceInfo:
     splits: dict[str, int]
     padding: int = 0
     training_shape: tuple[int, int, int] | tuple[()] = ()
+    digest: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "training_shape", self.training_shape or self.image_shape)
@@ -64,6 +66,8 @@ class BatchSource(Protocol):
 class TrainingSource(Protocol):
     """A source that serves examples for training otherwise than for evaluation: a random part of a picture, say.
 
+    Some of them may turn out unreadable: those have `weight [n]` 0.0.
+
     `training_batch(indices [n], epochs [n], seed, size)` gives arrays `[n, ...]`, drawn from (seed, epoch, index)
     alone; `size` is the side of the images if it is not to be `info.training_shape`'s.
     """
@@ -71,6 +75,8 @@ class TrainingSource(Protocol):
     def training_batch(
         self, indices: np.ndarray, epochs: np.ndarray, seed: int, size: int | None = None
     ) -> dict[str, np.ndarray]: ...
+
+    def count_unreadable(self, places: np.ndarray) -> None: ...
 
 
 class InMemorySource:
@@ -202,17 +208,53 @@ def load_training_batch(
 ) -> dict[str, np.ndarray]:
     """The examples at `indices [n]` as they are trained on in `epochs [n]`; of most sources, as they are.
 
+    In the place of one that is unreadable comes the next of this source, and `unreadable [n]` has its `index` (-1
+    elsewhere).
+
     Raises:
       IndexError: an index outside the source.
-      InvalidValue: a size for a source whose images have one size.
+      InvalidValue: a size for a source whose images have one size, or a source without any readable example.
     """
+    batch = _as_trained_on(source, indices, epochs, seed, size)
+    if "weight" not in batch:
+        return batch
+    readable = batch.pop("weight") > 0
+    batch["unreadable"] = np.where(readable, -1, batch["index"]).astype(np.int32)
+    for further in range(1, len(source)):
+        missing = np.flatnonzero(~readable)
+        if not len(missing):
+            break
+        others = _as_trained_on(source, (indices[missing] + further) % len(source), epochs[missing], seed, size)
+        readable[missing] = others.pop("weight") > 0
+        for name, values in others.items():
+            batch[name][missing] = values
+    if not readable.all():
+        raise InvalidValue(f"none of the {len(source)} pictures of {source.info.name!r} can be decoded: replace them")
+    return batch
+
+
+def _as_trained_on(
+    source: Source, indices: np.ndarray, epochs: np.ndarray, seed: int, size: int | None
+) -> dict[str, np.ndarray]:
     if isinstance(source, Subset):
-        return load_training_batch(source.source, source.indices[indices], epochs, seed, size)
+        return _as_trained_on(source.source, source.indices[indices], epochs, seed, size)
     if isinstance(source, TrainingSource):
         return source.training_batch(indices, epochs, seed, size)
     if size is not None:
         raise InvalidValue(f"train.resolutions is for pictures that are resized, not those of {source.info.name!r}")
     return load_batch(source, indices)
+
+
+def count_unreadable(source: Source, places: np.ndarray) -> None:
+    """Has a source count the examples, by their `index`, that were unreadable to another process.
+
+    Raises:
+      InvalidValue: it has a limit, and there are more.
+    """
+    if isinstance(source, Subset):
+        count_unreadable(source.source, places)
+    elif isinstance(source, TrainingSource) and len(places):
+        source.count_unreadable(places)
 
 
 def carve(source: Source, held_out: int, seed: int) -> tuple[Subset, Subset]:

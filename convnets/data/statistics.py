@@ -110,6 +110,8 @@ def pixel_statistics(
             products += _integers(part.T @ part)
         if progress is not None:
             progress(stop, images)
+    if not seen:
+        raise InvalidValue(f"statistics need at least one picture, and none of {source.info.name!r} can be decoded")
     return _from_sums(sums, products, seen, pixels // images * seen)
 
 

@@ -1,4 +1,8 @@
-"""Pictures that can't be decoded: named, counted, and passed over up to a limit."""
+"""Pictures that can't be decoded: named, counted, and passed over up to a limit.
+
+Who decodes may be another process than the one that counts: a batch that worker processes hand over says in
+`unreadable` which pictures it went without, and `Reader` (pipeline.py) has them counted.
+"""
 
 import logging
 import threading
@@ -11,14 +15,16 @@ log = logging.getLogger(__name__)
 
 
 class Unreadable:
-    """The unreadable pictures of a split, as far as they were met in this process.
+    """The unreadable pictures of a split, as far as they were met.
+
+    Sent to a worker process, it counts no longer there: it passes over what is not refused outright.
 
     Args:
       limit: so many different ones may be passed over.
     """
 
-    def __init__(self, limit: int):
-        self.limit = limit
+    def __init__(self, limit: int, counts: bool = True):
+        self.limit, self.counts = limit, counts
         self.places: set[int] = set()
         self._lock = threading.Lock()
 
@@ -28,9 +34,10 @@ class Unreadable:
         Raises:
           InvalidValue: there are more than the limit.
         """
+        if self.limit and not self.counts:
+            return
         with self._lock:
-            if index in self.places:
-                return
+            known = index in self.places
             self.places.add(index)
             count = len(self.places)
         if count > self.limit:
@@ -38,11 +45,8 @@ class Unreadable:
             raise InvalidValue(
                 f"{error}, {more}: replace it, remove it, or raise data.unreadable above {self.limit}"
             ) from error
-        log.warning("%s: passed over, %d of at most %d", error, count, self.limit)
+        if not known:
+            log.warning("%s: passed over, %d of at most %d", error, count, self.limit)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"limit": self.limit, "places": set(self.places)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["limit"])  # type: ignore[misc]
-        self.places = state["places"]
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Unreadable, (self.limit, False)

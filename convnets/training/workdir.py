@@ -67,14 +67,16 @@ class Workdir:
         """Refuses data other than those that the run in this folder began with, if there is one.
 
         Raises:
-          InvalidValue: other classes or numbers of examples; labels and order would not be the same.
+          InvalidValue: other classes, numbers of examples, files, order or labels.
         """
         if not self.data_file.exists():
             return
         began, now = (asdict(each) for each in (self.info(), info))
         different = [name for name in ("classes", "splits") if began[name] != now[name]]
-        if different:
-            facts = "; ".join(f"{name} {_short(began[name])} then and {_short(now[name])} now" for name in different)
+        facts = "; ".join(f"{name} {_short(began[name])} then and {_short(now[name])} now" for name in different)
+        if not different and began["digest"] != now["digest"]:
+            facts = "their files, their order or their labels are others"
+        if facts:
             raise InvalidValue(
                 f"the data of the run in {self.folder} have changed since it began ({facts}): put them back, or name "
                 "another --workdir"

@@ -56,6 +56,20 @@ def test_orientation_is_found_behind_other_segments():
     assert (Picture(content, "a.jpg").height, Picture(content, "a.jpg").width) == (64, 48)
 
 
+def test_an_orientation_in_xmp_is_that_of_pillow():
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    content = encoded(photograph(64, 48), xmp=xmp)
+    assert (Picture(content, "a.jpg").height, Picture(content, "a.jpg").width) == (64, 48)
+
+
+def test_a_header_that_claims_a_size_that_no_camera_makes_is_refused_before_memory_is_asked_for():
+    content = bytearray(encoded(photograph(64, 48)))
+    start = content.index(b"\xff\xc0")
+    content[start + 5 : start + 9] = b"\xff\xdc\xff\xdc"
+    with pytest.raises(UnreadableImage, match=r"^a\.jpg can't be read as an image: Image size"):
+        Picture(bytes(content), "a.jpg").pixels()
+
+
 @pytest.mark.parametrize(
     "content", [b"\xff\xd8\xff", b"\xff\xd8\xff\xe1", b"\xff\xd8\xff\xff", b"\xff\xd8\xff\xe1\x00\x00"]
 )

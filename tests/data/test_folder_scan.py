@@ -61,12 +61,28 @@ def test_images_are_found_below_by_their_suffix_and_sorted_as_paths_are(top):
     assert len(scan.images) == 7 and scan.images[6] == "z.jpeg" and scan.images[0] == "a/1.jpg"
 
 
-def test_links_to_files_are_followed_and_links_to_folders_are_not(top, tmp_path):
+def test_links_to_files_are_followed(top):
     (top / "b" / "linked.jpg").symlink_to(top / "a" / "notes.txt")
-    (top / "c").symlink_to(top / "a")
-    (top / "c.jpg").symlink_to(top / "a")
     assert sorted({*scan_folder(top).images} - {*IMAGES}) == ["b/linked.jpg"]
-    assert "c" not in list(scan_folder(top).folders)
+
+
+@pytest.mark.parametrize("name", ["c", "c.jpg"])
+def test_a_link_to_a_folder_is_refused_so_that_no_class_is_lost_unseen(top, name):
+    (top / name).symlink_to(top / "a")
+    with pytest.raises(InvalidValue) as error:
+        scan_folder(top)
+    check_sentence(error, str(top / name), "link to a folder")
+
+
+def test_a_folder_whose_time_was_set_back_is_listed_again(top, cache):
+    old = time.time_ns() - 10**11
+    for folder in (top, *(path for path in top.rglob("*") if path.is_dir())):
+        os.utime(folder, ns=(old, old))
+    before = list(scan_folder(top).images)
+    assert list(cache.iterdir())
+    (top / "a" / "new.jpg").write_bytes(b"")
+    os.utime(top / "a", ns=(old, old))
+    assert set(scan_folder(top).images) - set(before) == {"a/new.jpg"}
 
 
 def test_a_link_to_a_file_that_is_not_there_is_refused(top):

@@ -3,6 +3,8 @@
 import io
 import logging
 import pickle
+from contextlib import closing
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from PIL import Image
 
 from convnets.data.parts import central_part
 from convnets.data.pictures import Pictures, Serving
+from convnets.data.pipeline import EvaluationBatches, TrainingBatches, read_ahead
 from convnets.data.records import Record
 from convnets.data.resampling import resized_exactly
 from convnets.data.source import Subset, load_training_batch
@@ -38,7 +41,7 @@ def source(some=None, *, fields=("label",), **options):
 
 
 def trained(pictures, indices, epoch=0, seed=0, size=None):
-    return pictures.training_batch(np.asarray(indices), np.full(len(indices), epoch), seed, size)
+    return load_training_batch(pictures, np.asarray(indices), np.full(len(indices), epoch), seed, size)
 
 
 def test_an_example_is_the_centre_as_pillow_resizes_it():
@@ -165,8 +168,47 @@ def test_in_training_the_next_picture_takes_the_place_of_one_that_is_passed_over
     some[1], some[2], some[5] = broken(some[1]), broken(some[2]), broken(some[5])
     batch = trained(source(some, unreadable=3), range(6))
     assert batch["index"].tolist() == [0, 3, 3, 3, 4, 0]
+    assert batch["unreadable"].tolist() == [-1, 1, 2, -1, -1, 5]
     np.testing.assert_array_equal(batch["image"][1], trained(source(), [3])["image"][0])
     assert batch["label"].tolist() == [0, 1, 1, 1, 0, 0]
+
+
+def test_a_picture_that_is_held_out_never_takes_the_place_of_one_that_is_trained_on():
+    some = records()
+    some[0], some[4] = broken(some[0]), broken(some[4])
+    view = Subset(source(some, unreadable=3), np.array([0, 2, 4]))
+    batch = load_training_batch(view, np.arange(3), np.zeros(3, int), 0)
+    assert batch["index"].tolist() == [2, 2, 2]
+    assert batch["unreadable"].tolist() == [0, -1, 4]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_limit_holds_however_many_processes_decode(workers, caplog):
+    some = records()
+    for i in (0, 2, 3):
+        some[i] = broken(some[i])
+    for kind in (EvaluationBatches, partial(TrainingBatches, seed=0, steps=4)):
+        pictures = source(some, unreadable=2)
+        with (
+            closing(read_ahead(kind(pictures, batch_size=2), workers=workers, threads=1)) as stream,
+            pytest.raises(InvalidValue, match="and 2 were passed over before it"),
+        ):
+            list(stream)
+        caplog.clear()
+        pictures = source(some, unreadable=3)
+        with closing(read_ahead(kind(pictures, batch_size=2), workers=workers, threads=1)) as stream:
+            batches = list(stream)
+        assert len(caplog.messages) == 3
+        assert all("unreadable" not in batch for batch in batches)
+
+
+def test_a_refused_picture_stays_refused():
+    some = records()
+    some[0] = broken(some[0])
+    pictures = source(some)
+    for _ in range(2):
+        with pytest.raises(InvalidValue, match="none is to be passed over"):
+            pictures.batch(np.arange(2))
 
 
 def test_a_split_without_any_picture_ends():

@@ -1,6 +1,9 @@
 """The order of training examples, and the batches of training and evaluation."""
 
 import functools
+import multiprocessing
+import os
+import signal
 import time
 from contextlib import closing
 
@@ -188,12 +191,30 @@ def test_worker_processes_serve_the_same_stream(workers, threads, start):
     assert all(equal(batch, batches[step]) for step, batch in enumerate(read, start))
 
 
+def test_worker_processes_leave_signals_to_the_process_that_trains():
+    batches = training(7, 3, 40)
+    others = {child.pid for child in multiprocessing.active_children()}
+    with closing(read_ahead(batches, workers=2, threads=1)) as stream:
+        # Of both, so that they have begun.
+        read = [{name: np.array(value) for name, value in next(stream).items()} for _ in range(4)]
+        workers = [child.pid for child in multiprocessing.active_children() if child.pid not in others]
+        assert len(workers) == 2
+        for number in (signal.SIGINT, signal.SIGTERM):
+            for worker in workers:
+                os.kill(worker, number)
+        read += [{name: np.array(value) for name, value in batch.items()} for batch in stream]
+    assert all(equal(batch, batches[step]) for step, batch in enumerate(read))
+
+
 class Growing(InMemorySource):
     """Serves images for training of the size that is asked for."""
 
     def training_batch(self, indices, epochs, seed, size=None):
         batch = self.batch(indices)
         return batch | {"image": np.zeros((len(indices), size or 2, size or 2, 1), np.uint8)}
+
+    def count_unreadable(self, places):
+        raise AssertionError("every example is readable")
 
 
 def growing(length):

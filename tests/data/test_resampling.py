@@ -74,8 +74,11 @@ def test_a_jpeg_that_shrinks_to_less_than_half_stays_near_the_exact_result(side)
 
 def test_one_channel_stays_one():
     pixels = noise(30, 30, 1)
-    assert quickly(Picture(pixels, "p", 1), Part(0, 0, 30, 30), (24, 24)).shape == (24, 24, 1)
-    assert resized_exactly(pixels, Part(0, 0, 30, 30), (24, 24)).shape == (24, 24, 1)
+    three, part = np.repeat(pixels, 3, axis=2), Part(0, 0, 30, 30)
+    expected = quickly(Picture(three, "p"), part, (24, 24))[..., :1]
+    np.testing.assert_array_equal(quickly(Picture(pixels, "p", 1), part, (24, 24)), expected)
+    expected = resized_exactly(three, part, (24, 24))[..., :1]
+    np.testing.assert_array_equal(resized_exactly(pixels, part, (24, 24)), expected)
 
 
 def test_a_mask_takes_the_pixel_that_each_centre_falls_in():
