@@ -1,7 +1,7 @@
-"""Decoded pictures on disk: one file of pixels, mapped into memory, so that epochs from it decode nothing.
+"""Caches of decoded pictures on disk, made once, so that epochs from them decode nothing.
 
-A cache belongs to the state of the records and to the size that was asked for: its folder is named after a hash of
-both, and other files or another size make another cache. It appears whole or not at all.
+A cache belongs to the files of the records as they are, and to the size that was asked for: its folder is named after
+a hash of both, and changed files or another size make another cache. It appears whole or not at all.
 """
 
 import errno
@@ -10,124 +10,143 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 
-from convnets.data.decoding import Picture, UnreadableImage, decode_mask
+from convnets.data.cached_records import VERSION, CachedRecords, DamagedCache, Shrunk, write
+from convnets.data.decoding import Picture, UnreadableImage
+from convnets.data.masks import mask_of
 from convnets.data.parts import Part
-from convnets.data.records import Record, Records, RecordsInfo
+from convnets.data.records import Records, RecordsInfo
 from convnets.data.reporting import bar
 from convnets.data.resampling import moved, nearest, resized_exactly
-from convnets.errors import InvalidValue
+from convnets.errors import ConvnetsError, InvalidValue
 
-VERSION = 1
-"""Of the files' layout; another one makes another cache."""
 SAMPLE = 64
 """Pictures that are decoded to foresee how much room all need."""
 MARGIN = 1.1
 """Room that must be free, over what is foreseen."""
+AT_ONCE = 1000
+"""Records whose files a thread looks at before the next one does."""
+
+Shrink = Callable[[int], Shrunk | UnreadableImage]
+"""From the place of a record to what is kept of it."""
 
 
-@dataclass(frozen=True)
-class Shrunk:
-    """What is kept of a record: pixels uint8 `[h, w, C]`, levels uint8 `[h, w]`, the boxes of that size, or why not."""
-
-    pixels: np.ndarray | None = None
-    mask: np.ndarray | None = None
-    boxes: np.ndarray | None = None
-    error: str = ""
-
-
-class CachedRecords:
-    """Records whose pictures are read from a cache, decoded and of the size that they were kept at.
-
-    Args:
-      folder: of a whole cache.
-    """
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        facts = json.loads((folder / "info.json").read_text())
-        self.info = RecordsInfo(**facts["info"] | {"classes": tuple(facts["info"]["classes"])})
-        self._errors: dict[str, str] = facts["errors"]
-        self._channels: int = facts["channels"]
-        with np.load(folder / "index.npz") as index:
-            self._index = dict(index)
-        size = self._index["ends"][-1] if len(self._index["ends"]) else 0
-        # An empty file can't be mapped.
-        self._bytes = np.memmap(folder / "pixels", np.uint8, "r") if size else np.empty(0, np.uint8)
-
-    def __len__(self) -> int:
-        return len(self._index["shapes"])
-
-    def __getitem__(self, i: int, /) -> Record:
-        """Record `i`; its picture is a view of the mapped file.
-
-        Raises:
-          UnreadableImage: the picture could not be decoded when the cache was made.
-        """
-        if str(i) in self._errors:
-            raise UnreadableImage(self._errors[str(i)])
-        (height, width), end = self._index["shapes"][i], self._index["ends"][i]
-        start = self._index["ends"][i - 1] if i else 0
-        pixels = self._bytes[start:end]
-        picture = height * width * self._channels
-        first, last = (self._index["boxes_end"][i - 1] if i else 0), self._index["boxes_end"][i]
-        return Record(
-            image=pixels[:picture].reshape(height, width, self._channels),
-            name=f"{self.info.name}, example {i} of the cache {self.folder}",
-            label=int(self._index["label"][i]) if "label" in self.info.fields else None,
-            boxes=self._index["boxes"][first:last] if "boxes" in self.info.fields else None,
-            box_labels=self._index["box_labels"][first:last] if "boxes" in self.info.fields else None,
-            mask=pixels[picture:].reshape(height, width) if "mask" in self.info.fields else None,
-        )
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return CachedRecords, (self.folder,)
-
-
-def cached(records: Records, root: str | Path, *, short_side: int, channels: int) -> CachedRecords:
-    """The records with their pictures from a cache below `root`, which is made if it is not there.
+def cached(records: Records, root: str | Path, *, short_side: int, channels: int, unreadable: int) -> CachedRecords:
+    """The records with their pictures from a cache below `root`, which is made if it is not there or damaged.
 
     Args:
       short_side: pictures that are larger are brought to it (as `resized_exactly`); smaller ones stay as they are.
       channels: 1 or 3.
+      unreadable: so many pictures may be such that can't be decoded.
 
     Raises:
-      InvalidValue: a folder that can't be written, or has too little room.
+      InvalidValue: a folder that can't be written or has too little room, or more pictures that can't be decoded.
+      ConvnetsError: as the records raise it.
     """
-    info = records.info
-    facts = {"version": VERSION, "state": info.state, "short_side": short_side, "channels": channels}
-    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     root = Path(root).expanduser()
-    folder = root / f"{info.name.replace(os.sep, '-')}-{key}"
-    shrink = partial(_shrunk, short_side=short_side, channels=channels)
+    key = _key(records, short_side, channels)
+    folder = root / f"{records.info.name.replace(os.sep, '-')}-{key}"
+    cache = _opened(folder, records.info)
+    if cache is None:
+        shrink = partial(_shrunk, records, short_side=short_side, channels=channels)
+        try:
+            cache = _made(records, folder, shrink, channels)
+        # One of them is an OSError too.
+        except ConvnetsError:
+            raise
+        except OSError as error:
+            reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+            raise InvalidValue(
+                f"the cache of pictures in {root} can't be made ({reason}): name another folder with data.cache, or "
+                "set data.cache_size to 0"
+            ) from error
+    _check_readable(cache, unreadable)
+    return cache
+
+
+def _key(records: Records, short_side: int, channels: int) -> str:
+    facts = {
+        "version": VERSION,
+        "state": records.info.state,
+        "fields": list(records.info.fields),
+        "files": _state_of_files(records),
+        "short_side": short_side,
+        "channels": channels,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _state_of_files(records: Records) -> str:
+    """Changes with the content of files that have one picture or mask each; empty if the records have none."""
+    # All are of a kind, and to fetch one that is no file may mean to read it.
+    if not len(records) or not _files(records, 0):
+        return ""
+    sha256, starts = hashlib.sha256(), range(0, len(records), AT_ONCE)
+    # Most of the time goes by waiting for the disk.
+    with ThreadPoolExecutor(16) as pool, bar(f"files of {records.info.name}", len(records)) as update:
+        for start, states in zip(starts, pool.map(partial(_states, records), starts), strict=True):
+            sha256.update(states.encode())
+            update(min(start + AT_ONCE, len(records)))
+    return sha256.hexdigest()
+
+
+def _states(records: Records, start: int) -> str:
+    places = range(start, min(start + AT_ONCE, len(records)))
+    return "".join(map(_state, (path for i in places for path in _files(records, i))))
+
+
+def _state(path: Path) -> str:
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        # The other processes of a machine wait, and then find it.
-        with _locked(root / f".{folder.name}.lock"):
-            if not folder.exists():
-                _check_room(records, root, shrink)
-                staging = root / f".{folder.name}.{os.getpid()}"
-                try:
-                    _make(records, staging, shrink, {"facts": facts, "channels": channels})
-                    os.replace(staging, folder)
-                finally:
-                    shutil.rmtree(staging, ignore_errors=True)
+        state = os.stat(path)
     except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
-        raise InvalidValue(
-            f"the cache of pictures in {root} can't be made ({reason}): name another folder with data.cache, or "
-            "leave it empty"
-        ) from error
-    return CachedRecords(folder)
+        return f"{error.errno}\n"
+    return f"{state.st_size} {state.st_mtime_ns}\n"
+
+
+def _files(records: Records, i: int) -> list[Path]:
+    try:
+        record = records[i]
+    except UnreadableImage:
+        return []
+    return [content for content in (record.image, record.mask) if isinstance(content, Path)]
+
+
+def _opened(folder: Path, info: RecordsInfo) -> CachedRecords | None:
+    try:
+        return CachedRecords(folder, info)
+    except DamagedCache:
+        return None
+
+
+def _made(records: Records, folder: Path, shrink: Shrink, channels: int) -> CachedRecords:
+    """The cache in its place; of all processes that want it one makes it, and the others wait and find it."""
+    root = folder.parent
+    root.mkdir(parents=True, exist_ok=True)
+    lock = root / f".{folder.name}.lock"
+    with _locked(lock):
+        if (cache := _opened(folder, records.info)) is not None:
+            return cache
+        for path in root.iterdir():
+            # What is damaged, or was left by processes that were killed.
+            if path == folder or (path.name.startswith(f".{folder.name}.") and path != lock):
+                shutil.rmtree(path)
+        _check_room(records, root, shrink)
+        staging = root / f".{folder.name}.{socket.gethostname()}.{os.getpid()}"
+        try:
+            with closing(_in_order(records, shrink)) as kept:
+                write(staging, kept, len(records), channels)
+            os.replace(staging, folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        return CachedRecords(folder, records.info)
 
 
 @contextmanager
@@ -137,81 +156,56 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _check_room(records: Records, root: Path, shrink: Any) -> None:
+def _check_room(records: Records, root: Path, shrink: Shrink) -> None:
     """Refuses what the disk has no room for, before hours of decoding."""
     places = {round(place) for place in np.linspace(0, len(records) - 1, SAMPLE)} if len(records) else set()
-    kept = [shrink(records[i]) for i in sorted(places)]
-    sizes = [sum(part.nbytes for part in (one.pixels, one.mask) if part is not None) for one in kept]
+    kept = [one for one in map(shrink, sorted(places)) if isinstance(one, Shrunk)]
+    sizes = [one.pixels.nbytes + (0 if one.mask is None else one.mask.nbytes) for one in kept]
     needed = int(MARGIN * float(np.mean(sizes)) * len(records)) if sizes else 0
     free = shutil.disk_usage(root).free
     if needed > free:
         raise InvalidValue(
             f"the cache of {len(records):,} pictures needs about {needed / 1e9:.1f} GB, and {root} has "
-            f"{free / 1e9:.1f} GB free: name another folder with data.cache, or make data.cache_size smaller"
+            f"{free / 1e9:.1f} GB free: name another folder with data.cache, or make data.cache_size 0 or smaller, "
+            "but no smaller than data.size and data.evaluation_size"
         )
 
 
-def _make(records: Records, folder: Path, shrink: Any, facts: dict[str, Any]) -> None:
-    """Writes a cache into a new folder."""
-    folder.mkdir()
-    shapes, ends, errors = np.zeros((len(records), 2), np.int32), np.zeros(len(records), np.int64), {}
-    labels, boxes, box_labels, boxes_end = np.full(len(records), -1, np.int32), [], [], np.zeros(len(records), np.int64)
-    position = kept_boxes = 0
-    with (
-        open(folder / "pixels", "wb") as file,
-        bar(f"decoding {records.info.name}", len(records)) as update,
-    ):
-        for i, (record, one) in enumerate(_in_order(records, shrink)):
-            if one.pixels is None:
-                errors[str(i)] = one.error
-            else:
-                shapes[i] = one.pixels.shape[:2]
-                position += _written(file, one.pixels)
-                position += _written(file, one.mask) if one.mask is not None else 0
-            if one.boxes is not None:
-                boxes.append(one.boxes)
-                no_classes = np.zeros(len(one.boxes), np.int32)
-                box_labels.append(no_classes if record.box_labels is None else record.box_labels)
-                kept_boxes += len(one.boxes)
-            labels[i] = -1 if record.label is None else record.label
-            ends[i], boxes_end[i] = position, kept_boxes
-            update(i + 1)
-    np.savez(
-        folder / "index.npz",
-        shapes=shapes,
-        ends=ends,
-        label=labels,
-        boxes=np.concatenate([np.zeros((0, 4), np.float32), *boxes]),
-        box_labels=np.concatenate([np.zeros(0, np.int32), *box_labels]),
-        boxes_end=boxes_end,
-    )
-    (folder / "info.json").write_text(json.dumps(facts | {"info": asdict(records.info), "errors": errors}))
+def _check_readable(cache: CachedRecords, limit: int) -> None:
+    """Refuses more unreadable pictures than are to be passed over, before training meets the first."""
+    errors = cache.errors
+    if len(errors) > limit:
+        raise InvalidValue(
+            f"{len(errors):,} of the {len(cache):,} pictures of {cache.info.name!r} can't be decoded (first: "
+            f"{next(iter(errors.values()))}), and data.unreadable is {limit}: replace or remove them, or raise it to "
+            f"{len(errors)}"
+        )
 
 
-def _in_order(records: Records, shrink: Any) -> Iterator[tuple[Record, Shrunk]]:
-    """Every record with what is kept of it, by all processors, few at a time."""
+def _in_order(records: Records, shrink: Shrink) -> Generator[Shrunk | UnreadableImage, None, None]:
+    """What is kept of every record, by all processors, few at a time."""
     workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers) as pool, bar(f"decoding {records.info.name}", len(records)) as update:
         for start in range(0, len(records), 16 * workers):
-            part = [records[i] for i in range(start, min(start + 16 * workers, len(records)))]
-            yield from zip(part, pool.map(shrink, part), strict=True)
+            part = range(start, min(start + 16 * workers, len(records)))
+            for i, one in zip(part, pool.map(shrink, part), strict=True):
+                yield one
+                update(i + 1)
 
 
-def _shrunk(record: Record, *, short_side: int, channels: int) -> Shrunk:
+def _shrunk(records: Records, i: int, *, short_side: int, channels: int) -> Shrunk | UnreadableImage:
     try:
-        picture = Picture(record.image, record.name, channels)
-        pixels = picture.pixels()
+        record = records[i]
+        pixels = Picture(record.image, record.name, channels).pixels()
         whole = Part(0, 0, *pixels.shape[:2])
-        scale = min(1.0, short_side / min(whole.height, whole.width))
+        scale = min(1.0, short_side / min(pixels.shape[:2]))
         size = max(1, round(whole.height * scale)), max(1, round(whole.width * scale))
-        mask = None
+        mask = boxes = None
         if record.mask is not None:
-            mask = nearest(decode_mask(record.mask, record.name), whole, size).astype(np.uint8)
-        boxes = None if record.boxes is None else moved(record.boxes, whole, size)
-        return Shrunk(pixels if scale == 1 else resized_exactly(pixels, whole, size), mask, boxes)
+            mask = nearest(mask_of(record.mask, record.name, *pixels.shape[:2]), whole, size).astype(np.uint8)
+        if record.boxes is not None:
+            boxes = moved(record.boxes, whole, size)
+        shrunk = pixels if scale == 1 else resized_exactly(pixels, whole, size)
+        return Shrunk(shrunk, record.label, mask, boxes, record.box_labels)
     except UnreadableImage as error:
-        return Shrunk(error=str(error))
-
-
-def _written(file: BinaryIO, values: np.ndarray) -> int:
-    return file.write(np.ascontiguousarray(values).data)
+        return error

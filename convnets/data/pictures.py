@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from convnets.data.decoding import Picture, UnreadableImage, decode_mask
+from convnets.data.decoding import Picture, UnreadableImage
 from convnets.data.image_cache import cached
+from convnets.data.masks import mask_of
 from convnets.data.parts import Part, central_part, part_of_random_shape, scaled_part
 from convnets.data.records import Record, Records
 from convnets.data.resampling import moved, nearest, resized_exactly, resized_quickly
@@ -40,7 +41,9 @@ class Serving:
       boxes: places for boxes in each example, where the data has boxes; more boxes than that are left out.
       unreadable: so many pictures that can't be decoded are passed over, each named in the log.
       cache_size: short side to which larger pictures are brought once, and then kept on disk decoded, so that no epoch
-        decodes; 0: nothing is kept.
+        decodes; at least `size` and `evaluation_size`, or 0: nothing is kept. The test split is kept only at
+        `evaluation_size` itself, because evaluation resizes once; what is held out of the training split for validation
+        comes from the cache, and is resized twice if `cache_size` is larger.
       cache: folder of what is kept; empty for the user's cache.
     """
 
@@ -68,22 +71,37 @@ class Serving:
         for option in ("unreadable", "cache_size"):
             if getattr(self, option) < 0:
                 raise InvalidValue(f"data.{option} is {getattr(self, option)}, and must not be negative")
+        largest = max(self.size, self.evaluation_size)
+        if 0 < self.cache_size < largest:
+            raise InvalidValue(
+                f"data.cache_size is {self.cache_size}, and must be 0 or at least {largest}, the larger of data.size "
+                "and data.evaluation_size"
+            )
         for option, least, most in (("scale", 1.0, math.inf), ("area", 0.0, 1.0), ("aspect", 0.0, math.inf)):
             interval = getattr(self, option)
             if not (len(interval) == 2 and least <= interval[0] <= interval[1] <= most and 0 < interval[0] < math.inf):
                 limits = f"from {least:g}" if most == math.inf else f"in ({least:g}, {most:g}]"
                 raise InvalidValue(f"data.{option} is (smallest, largest), {limits}, and is {tuple(interval)}")
 
-    def serve(self, records: Records) -> "Pictures":
+    def serve(self, records: Records, split: str) -> "Pictures":
         """The source of records, from the cache if there is to be one.
 
+        Args:
+          split: that they are of, "train" or "test".
+
         Raises:
-          InvalidValue: options out of their range, or no room for the cache.
+          InvalidValue: options out of their range, no room for the cache, or more than `unreadable` pictures for it
+            that can't be decoded.
         """
         self.check()
-        if self.cache_size:
-            folder = self.cache or cache_folder("pictures")
-            records = cached(records, folder, short_side=self.cache_size, channels=self.channels)
+        if self.cache_size and (split != "test" or self.cache_size == self.evaluation_size):
+            records = cached(
+                records,
+                self.cache or cache_folder("pictures"),
+                short_side=self.cache_size,
+                channels=self.channels,
+                unreadable=self.unreadable,
+            )
         return Pictures(records, self)
 
 
@@ -244,10 +262,5 @@ def _answers(batch: dict[str, np.ndarray], row: int, record: Record, picture: Pi
         # Boxes of no class are all of one.
         batch["box_labels"][row, : len(seen)] = 0 if record.box_labels is None else record.box_labels[seen]
     if "mask" in batch and record.mask is not None:
-        mask = decode_mask(record.mask, f"the mask of {record.name}")
-        if mask.shape != (picture.height, picture.width):
-            raise UnreadableImage(
-                f"the mask of {record.name} has {mask.shape[0]} x {mask.shape[1]} pixels, and the picture "
-                f"{picture.height} x {picture.width}"
-            )
+        mask = mask_of(record.mask, record.name, picture.height, picture.width)
         batch["mask"][row] = nearest(mask, part, size)

@@ -59,7 +59,7 @@ def pictures(open_records: Callable[..., Records]) -> Callable[..., Source]:
     def source(split: str, **given: Any) -> Source:
         serving = Serving(**{option.name: given.pop(option.name) for option in options if option.name in given})
         serving.check()
-        return serving.serve(open_records(split, **given))
+        return serving.serve(open_records(split, **given), split)
 
     parameters = [*signature.parameters.values(), *options]
     source.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]

@@ -3,8 +3,11 @@
 https://www.tensorflow.org/datasets. Nothing is downloaded or prepared here: `launch.py prepare` does that.
 """
 
+import hashlib
 import io
+import json
 import operator
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,7 +94,8 @@ class TfdsRecords:
         """(H, W, C) of every picture; None if they differ."""
         file_format = builder.info.file_format.value
         published = builder.info.splits
-        self._examples = _open(shards_of(published, dataset, split), file_format, folder, progress)
+        shards = shards_of(published, dataset, split)
+        self._examples = _open(shards, file_format, folder, progress)
         named = {name: shards_of(published, dataset, expression) for name, expression in (names or {}).items()}
         first = self[0]
         configuration = builder.builder_config.name if builder.builder_config else ""
@@ -100,7 +104,7 @@ class TfdsRecords:
             classes=tuple(getattr(label if self._has_label else objects.get("label"), "names", ())),
             splits={name: part.num_examples for name, part in published.items()}
             | {split: len(self)}
-            | {name: sum(shard.take for shard in shards) for name, shards in named.items()},
+            | {name: sum(shard.take for shard in parts) for name, parts in named.items()},
             fields=[field for field in ("label", "boxes", "mask") if getattr(first, field) is not None],
             state={
                 "name": builder.name,
@@ -109,6 +113,7 @@ class TfdsRecords:
                 "split": split,
                 "examples": len(self),
                 "file_format": file_format,
+                "files": _state_of_files(shards),
             },
         )
 
@@ -230,6 +235,13 @@ def _open(shards: Sequence[Shard], file_format: str, folder: Path, progress: Pro
         f"the data set in {folder} is prepared as {file_format}, and only array_record and tfrecord are read: prepare "
         "it again in another folder"
     )
+
+
+def _state_of_files(shards: Sequence[Shard]) -> str:
+    """Changes with the files and with the folder that they are in."""
+    states = [(os.path.abspath(shard.path), os.stat(shard.path)) for shard in shards]
+    facts = [[path, state.st_size, state.st_mtime_ns] for path, state in states]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _bytes(feature: Any) -> bytes:

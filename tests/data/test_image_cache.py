@@ -3,21 +3,29 @@
 import io
 import os
 import pickle
+import shutil
+import subprocess
+import sys
 import threading
 from collections import namedtuple
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from convnets.data import image_cache
+from convnets import data
+from convnets.data import cached_records, image_cache
+from convnets.data.cached_records import CachedRecords, DamagedCache
 from convnets.data.decoding import Picture, UnreadableImage
 from convnets.data.image_cache import cached
 from convnets.data.pictures import Serving
 from convnets.data.records import Record
 from convnets.data.reporting import drawn_by
+from convnets.data.source import DataNotFound
 from convnets.errors import InvalidValue
+from tests.data import fake_tfds
 from tests.data.few_records import FewRecords, broken
 from tests.data.photograph import noise, photograph
 
@@ -34,8 +42,35 @@ def records(**options):
     return FewRecords(some, classes="abcd", **options)
 
 
-def kept(some, root, short_side=40, channels=3):
-    return cached(some, root, short_side=short_side, channels=channels)
+def kept(some, root, short_side=40, channels=3, unreadable=0):
+    return cached(some, root, short_side=short_side, channels=channels, unreadable=unreadable)
+
+
+def caches(root):
+    """The folders of whole caches."""
+    return [path for path in root.iterdir() if not path.name.startswith(".")]
+
+
+def files(folder, count=3, size=(30, 40)):
+    """Records that are files of one grey level each, their number."""
+    folder.mkdir(exist_ok=True)
+    some = []
+    for i in range(count):
+        path = folder / f"{i}.png"
+        Image.new("RGB", size, (i, i, i)).save(path)
+        some.append(Record(path, str(path), 0))
+    return FewRecords(some)
+
+
+class Changed(FewRecords):
+    """Records of which one is fetched by another function."""
+
+    def __init__(self, some, place, fetch):
+        super().__init__(some.records, some.info.classes)
+        self.place, self.fetch = place, fetch
+
+    def __getitem__(self, i):
+        return self.fetch() if i == self.place else self.records[i]
 
 
 def test_larger_pictures_are_kept_shrunk_as_pillow_does_and_smaller_ones_as_they_are(tmp_path):
@@ -51,8 +86,9 @@ def test_larger_pictures_are_kept_shrunk_as_pillow_does_and_smaller_ones_as_they
 
 def test_evaluation_at_the_size_of_the_cache_is_that_without_it(tmp_path):
     some = records()
-    plain = Serving(size=20, evaluation_size=40).serve(some)
-    through = Serving(size=20, evaluation_size=40, cache_size=40, cache=str(tmp_path)).serve(some)
+    plain = Serving(size=20, evaluation_size=40).serve(some, "test")
+    through = Serving(size=20, evaluation_size=40, cache_size=40, cache=str(tmp_path)).serve(some, "test")
+    assert isinstance(through.records, CachedRecords)
     for index in (0, 1, 3):
         difference = np.abs(plain[index]["image"].astype(int) - through[index]["image"])
         assert difference.max() <= 1
@@ -75,7 +111,7 @@ def test_other_pictures_or_another_size_make_another_cache(tmp_path, change):
     kept(records(), tmp_path)
     options = {name: value for name, value in change.items() if name != "state"}
     kept(records(state=change.get("state")), tmp_path, **options)
-    assert len([path for path in tmp_path.iterdir() if not path.name.startswith(".")]) == 2
+    assert len(caches(tmp_path)) == 2
 
 
 def test_boxes_and_masks_are_kept_at_the_pictures_size(tmp_path):
@@ -99,30 +135,27 @@ def test_boxes_and_masks_are_kept_at_the_pictures_size(tmp_path):
 def test_a_picture_that_cannot_be_decoded_is_refused_when_it_is_read(tmp_path):
     some = records()
     some.records[1] = broken(some.records[1])
-    cache = kept(some, tmp_path)
+    cache = kept(some, tmp_path, unreadable=1)
     with pytest.raises(UnreadableImage, match=r"^picture 1 can't be read as an image"):
         cache[1]
     np.testing.assert_array_equal(cache[2].image, np.asarray(photograph(30, 24)))
-    batch = Serving(size=8, evaluation_size=8, unreadable=1, cache_size=40, cache=str(tmp_path)).serve(some)
+    batch = Serving(size=8, evaluation_size=8, unreadable=1, cache_size=40, cache=str(tmp_path)).serve(some, "train")
     assert batch.batch(np.arange(4))["weight"].tolist() == [1, 0, 1, 1]
 
 
 def test_it_can_be_sent_to_another_process(tmp_path):
     cache = kept(records(), tmp_path)
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(cache))[3].image, cache[3].image)
+    sent = pickle.loads(pickle.dumps(cache))
+    np.testing.assert_array_equal(sent[3].image, cache[3].image)
+    assert sent.info == cache.info
 
 
 def test_work_that_is_broken_off_leaves_nothing_behind(tmp_path):
-    some = records()
+    def interrupt():
+        raise KeyboardInterrupt
 
-    def interrupt(i):
-        if i == 2:
-            raise KeyboardInterrupt
-        return some.records[i]
-
-    some.__class__ = type("Interrupted", (FewRecords,), {"__getitem__": lambda _, i: interrupt(i)})
     with pytest.raises(KeyboardInterrupt):
-        kept(some, tmp_path)
+        kept(Changed(records(), 2, interrupt), tmp_path)
     assert [path for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == []
     assert len(kept(records(), tmp_path)) == 4
 
@@ -134,14 +167,14 @@ def test_two_at_once_make_one(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 4 and len([path for path in tmp_path.iterdir() if not path.name.startswith(".")]) == 1
+    assert len(found) == 4 and len(caches(tmp_path)) == 1
 
 
 def test_too_little_room_is_refused_before_anything_is_decoded_for_good(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(image_cache.shutil, "disk_usage", lambda path: usage(10**9, 10**9, 10_000))
     with pytest.raises(
-        InvalidValue, match=r"cache of 4 pictures needs about 0\.0 GB, and .* GB free: name another folder"
+        InvalidValue, match=r"cache of 4 pictures needs about 0\.0 GB, and .* GB free: name .* no smaller than"
     ):
         kept(records(), tmp_path)
     assert [path for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == []
@@ -151,7 +184,7 @@ def test_a_disk_that_fills_up_is_one_sentence(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(image_cache, "_written", full)
+    monkeypatch.setattr(cached_records, "_append", full)
     with pytest.raises(InvalidValue, match=r"can't be made \(the disk is full\): name another folder with data\.cache"):
         kept(records(), tmp_path)
 
@@ -186,3 +219,206 @@ def test_how_far_the_work_has_come_is_told(tmp_path):
 def test_a_split_without_records_has_an_empty_cache(tmp_path):
     assert len(kept(FewRecords([]), tmp_path)) == 0
     assert os.listdir(tmp_path)
+
+
+def test_files_that_were_replaced_or_repaired_are_decoded_anew(tmp_path):
+    some = files(tmp_path / "photos")
+    (tmp_path / "photos" / "2.png").write_bytes(b"no picture")
+    assert len(kept(some, tmp_path / "cache", unreadable=1).errors) == 1
+    Image.new("RGB", (40, 30), (9, 9, 9)).save(tmp_path / "photos" / "2.png")
+    assert kept(some, tmp_path / "cache")[2].image.max() == 9
+    # Of the same size and content but for the levels.
+    (tmp_path / "photos" / "1.png").write_bytes((tmp_path / "photos" / "2.png").read_bytes())
+    assert kept(some, tmp_path / "cache")[1].image.max() == 9
+    assert len(caches(tmp_path / "cache")) == 3
+
+
+def test_files_that_did_not_change_are_decoded_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_cache, "AT_ONCE", 2)
+    folders = [kept(files(tmp_path / "photos"), tmp_path / "cache").folder]
+    for i in range(3):
+        os.utime(tmp_path / "photos" / f"{i}.png", ns=(0, 10**18 + i))
+        folders.append(kept(FewRecords(records_of(tmp_path / "photos")), tmp_path / "cache").folder)
+        assert kept(FewRecords(records_of(tmp_path / "photos")), tmp_path / "cache").folder == folders[-1]
+    assert len(set(folders)) == 4
+
+
+def records_of(folder):
+    return [Record(path, str(path), 0) for path in sorted(folder.iterdir())]
+
+
+def test_masks_in_files_that_were_replaced_are_decoded_anew(tmp_path):
+    path = tmp_path / "mask.png"
+    some = FewRecords([Record(noise(30, 30), "noise", mask=path)], fields=("mask",))
+    for level in (1, 2):
+        Image.new("L", (30, 30), level).save(path)
+        os.utime(path, ns=(0, level))
+        assert kept(some, tmp_path / "cache")[0].mask.max() == level
+
+
+@pytest.mark.parametrize("file_format", fake_tfds.FORMATS)
+def test_a_set_of_tfds_that_was_prepared_again_or_elsewhere_has_a_cache_of_its_own(tmp_path, monkeypatch, file_format):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    options = {"size": 8, "evaluation_size": 8, "cache_size": 8, "cache": str(tmp_path / "cache")}
+
+    def made():
+        return [
+            data.create("tfds", "train", data_dir=str(tmp_path / folder), **options).records.folder
+            for folder in ("one", "other")
+        ]
+
+    for folder in ("one", "other"):
+        fake_tfds.write_imagenet(tmp_path / folder, file_format)
+    first = made()
+    assert first == made()
+    shutil.rmtree(tmp_path / "one")
+    fake_tfds.write_imagenet(tmp_path / "one", file_format)
+    again = made()
+    assert len({*first, *again}) == 3 and again[1] == first[1]
+
+
+def test_classes_and_sizes_are_those_of_now(tmp_path):
+    kept(records(), tmp_path)
+    other = records()
+    other.info = replace(other.info, classes=("e", "f", "g", "h"), splits={"train": 4, "test": 9})
+    cache = kept(other, tmp_path)
+    assert cache.info == other.info and len(caches(tmp_path)) == 1
+
+
+def test_a_mask_of_another_size_than_its_picture_makes_the_picture_unreadable(tmp_path):
+    some = FewRecords([Record(noise(32, 32), "p.jpg", mask=np.zeros((32, 30), np.uint8))], fields=("mask",))
+    with pytest.raises(UnreadableImage, match=r"the mask of p\.jpg has 32 x 30 pixels, and the picture 32 x 32"):
+        kept(some, tmp_path, unreadable=1)[0]
+
+
+def test_a_record_that_cannot_be_given_is_one_of_the_unreadable(tmp_path):
+    def refuse():
+        raise UnreadableImage("picture 0 can't be decoded")
+
+    cache = kept(Changed(records(), 0, refuse), tmp_path, unreadable=1)
+    assert cache.errors == {0: "picture 0 can't be decoded"}
+    assert [cache[i].label for i in (1, 2, 3)] == [1, 2, 3]
+
+
+def test_files_of_the_data_set_that_are_missing_are_said_to_be(tmp_path):
+    def lost():
+        raise DataNotFound("shard 3 is not there")
+
+    with pytest.raises(DataNotFound, match="^shard 3 is not there$"):
+        kept(Changed(records(), 2, lost), tmp_path)
+
+
+def test_more_unreadable_pictures_than_the_limit_are_refused_at_once(tmp_path):
+    some = files(tmp_path / "photos")
+    for name in ("1.png", "2.png"):
+        (tmp_path / "photos" / name).write_bytes(b"no picture")
+    sentence = (
+        rf"^2 of the 3 pictures of 'few' can't be decoded \(first: {tmp_path}/photos/1\.png can't be read .*\), and "
+        "data.unreadable is 1: replace or remove them, or raise it to 2$"
+    )
+    serving = Serving(size=8, evaluation_size=8, cache_size=8, cache=str(tmp_path / "cache"), unreadable=1)
+    for _ in ("made", "found"):
+        with pytest.raises(InvalidValue, match=sentence):
+            serving.serve(some, "train")
+    assert len(replace(serving, unreadable=2).serve(some, "train")) == 3
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    folder = kept(records(), tmp_path).folder
+    shutil.rmtree(folder)
+    left, strange = tmp_path / f".{folder.name}.host.17", tmp_path / ".other-0123.host.17"
+    for path in (left, strange):
+        path.mkdir()
+        (path / "pixels").write_bytes(b"many")
+    kept(records(), tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([strange, folder, tmp_path / f".{folder.name}.lock"])
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "pixels").unlink(),
+        lambda folder: truncate(folder / "pixels"),
+        lambda folder: (folder / "index.npz").unlink(),
+        lambda folder: truncate(folder / "index.npz"),
+        lambda folder: (folder / "index.npz").write_bytes(b""),
+        lambda folder: (folder / "index.npz").write_bytes(b"no archive"),
+        lambda folder: np.savez(folder / "index.npz", ends=[3]),
+    ],
+)
+def test_a_damaged_cache_is_made_anew(tmp_path, damage):
+    cache = kept(records(), tmp_path)
+    expected = [cache[i].image.copy() for i in range(4)]
+    damage(cache.folder)
+    with pytest.raises(DamagedCache, match="the cache of pictures .* is damaged .*: start anew, which makes it again"):
+        pickle.loads(pickle.dumps(cache))
+    again = kept(records(), tmp_path)
+    assert again.folder == cache.folder
+    for i in range(4):
+        np.testing.assert_array_equal(again[i].image, expected[i])
+
+
+def test_a_whole_cache_is_read_where_nothing_can_be_written(tmp_path, monkeypatch):
+    kept(records(), tmp_path)
+
+    def refuse(_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(image_cache, "_locked", refuse)
+    assert len(kept(records(), tmp_path)) == 4
+
+
+def test_evaluation_resizes_once(tmp_path):
+    some = records()
+    plain = Serving(size=20, evaluation_size=24)
+    through = replace(plain, cache_size=40, cache=str(tmp_path))
+    for i in range(4):
+        expected = plain.serve(some, "test")[i]["image"]
+        np.testing.assert_array_equal(through.serve(some, "test")[i]["image"], expected)
+    assert not list(tmp_path.iterdir())
+    assert isinstance(through.serve(some, "train").records, CachedRecords)
+
+
+BUILDER = """
+import sys, threading, time
+from pathlib import Path
+from convnets.data.image_cache import cached
+from tests.data.few_records import FewRecords
+from tests.data.test_image_cache import records
+
+fetched = []
+
+class Slow(FewRecords):
+    def __getitem__(self, i):
+        fetched.append(i)
+        time.sleep(0.1)
+        return self.records[i]
+
+some = records()
+some.__class__ = Slow
+print("ready", flush=True)
+sys.stdin.readline()
+cache = cached(some, sys.argv[1], short_side=40, channels=3, unreadable=0)
+print(len(fetched), cache.folder.name, cache[3].image.sum())
+"""
+
+
+def test_two_processes_at_once_make_one(tmp_path):
+    command = [sys.executable, "-c", BUILDER, str(tmp_path)]
+    root = Path(__file__).parents[2]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": root}
+    with subprocess.Popen(command, **pipes) as one, subprocess.Popen(command, **pipes) as other:
+        for process in (one, other):
+            assert process.stdout.readline() == "ready\n"
+        for process in (one, other):
+            process.stdin.write("\n")
+            process.stdin.flush()
+        said = [process.communicate(timeout=60)[0].split() for process in (one, other)]
+    # The one that waited fetched a record to see whether they are files, and no more.
+    assert sorted(int(fetched) for fetched, *_ in said)[0] == 1 < max(int(fetched) for fetched, *_ in said)
+    assert said[0][1:] == said[1][1:]
+    assert caches(tmp_path) == [tmp_path / said[0][1]]

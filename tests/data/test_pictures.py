@@ -230,6 +230,8 @@ def test_a_source_can_be_sent_to_another_process():
         ({"boxes": 0}, "data.boxes is 0"),
         ({"unreadable": -1}, "data.unreadable is -1, and must not be negative"),
         ({"cache_size": -1}, "data.cache_size is -1"),
+        ({"cache_size": 255}, "data.cache_size is 255, and must be 0 or at least 256, the larger of data.size and"),
+        ({"cache_size": 299, "size": 300}, "data.cache_size is 299, and must be 0 or at least 300"),
         ({"scale": (0.5, 2.0)}, r"data.scale is \(smallest, largest\), from 1, and is \(0.5, 2.0\)"),
         ({"scale": (2.0, 1.0)}, "data.scale"),
         ({"area": (0.0, 1.0)}, r"data.area is \(smallest, largest\), in \(0, 1\]"),
@@ -240,4 +242,4 @@ def test_a_source_can_be_sent_to_another_process():
 )
 def test_options_out_of_their_range_are_refused(options, sentence):
     with pytest.raises(InvalidValue, match=sentence):
-        Serving(**options).serve(FewRecords(records(1)))
+        Serving(**options).serve(FewRecords(records(1)), "train")

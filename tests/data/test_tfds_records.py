@@ -45,6 +45,7 @@ def test_a_classification_set_gives_the_stored_bytes_labels_and_names(tmp_path, 
             "split": "train",
             "examples": 7,
             "file_format": file_format,
+            "files": records.info.state["files"],
         }
     )
 
