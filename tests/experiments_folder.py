@@ -98,7 +98,7 @@ def _noise_for(source: Any) -> Any:
         classes, _ = SIZES[options.get("dataset", "")]
         serving = {name: value for name, value in options.items() if name in options_of_serving}
         if serving:
-            return Serving(**serving).serve(FewPictures(classes))
+            return Serving(**serving).serve(FewPictures(classes), split)
         return few_images(classes, (32, 32, 3 if "dataset" in options else 1))
 
     return noise

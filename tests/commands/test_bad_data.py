@@ -91,7 +91,7 @@ def test_a_folder_is_refused_before_training(capsys, photos, tmp_path, damage, o
 def test_a_cache_without_room_is_refused_before_training(capsys, photos, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(image_cache.shutil, "disk_usage", lambda path: usage(10**9, 10**9, 1000))
-    options = ("--config.data.cache_size=32", f"--config.data.cache={tmp_path / 'cache'}")
+    options = ("--config.data.cache_size=146", f"--config.data.cache={tmp_path / 'cache'}")
     said = refused(capsys, *FOLDER, f"--data_dir={photos}", f"--workdir={tmp_path / 'run'}", *options)
     assert "the cache of 4 pictures needs about" in said and "name another folder with data.cache" in said
     assert not (tmp_path / "run").exists()

@@ -1,6 +1,7 @@
 """The table of data sets: the options of pictures, and what TFDS has prepared."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def test_imagenet_of_tfds_is_served_with_its_validation_split_as_the_test(tmp_pa
     write_imagenet(tmp_path, file_format=file_format)
     options = {"data_dir": str(tmp_path), "size": 20, "evaluation_size": 24}
     train, test = (data.create("tfds", split, **options) for split in ("train", "test"))
-    assert train.info == test.info
+    assert replace(train.info, digest="") == replace(test.info, digest="") and train.info.digest != test.info.digest
     assert train.info.splits["train"] == len(train) and train.info.splits["test"] == len(test)
     assert len(train) != len(test)
     assert train.info.classes == ("n01440764", "n01443537", "n02102040")
