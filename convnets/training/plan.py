@@ -107,6 +107,11 @@ def _resolutions(config: ConfigDict, clock: Clock, steps: int) -> tuple[tuple[in
             f"train.resolutions begins with '0 steps' and goes on to later steps, each with a side in pixels, and is "
             f"{given}"
         )
+    if starts[-1] >= steps:
+        raise InvalidValue(
+            f"train.resolutions comes to {sides[-1]} pixels at step {starts[-1]}, and training ends after {steps}: "
+            "let it come earlier, or train for longer"
+        )
     if sides[-1] != config.data.get("size"):
         raise InvalidValue(
             f"train.resolutions ends with {sides[-1]} pixels, and must end with data.size, {config.data.get('size')}"
