@@ -28,7 +28,7 @@ class SourceInfo:
       splits: examples in each split of the data set as it was published.
       padding: zeros that the source puts on each side of its images, counted in `image_shape`; so are a user's.
       training_shape: (H, W, C) of the images as they are served for training, before augmentation; () stands for
-        `image_shape`, and becomes that.
+        `image_shape`.
       digest: of which examples the split has in which order, and their answers; empty if the data set has one order.
     """
 
@@ -40,8 +40,10 @@ class SourceInfo:
     training_shape: tuple[int, int, int] | tuple[()] = ()
     digest: str = ""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "training_shape", self.training_shape or self.image_shape)
+    @property
+    def shape_in_training(self) -> tuple[int, int, int]:
+        """(H, W, C) of the images that training is served."""
+        return self.training_shape or self.image_shape
 
 
 class Source(Protocol):

@@ -145,7 +145,7 @@ def augmented_shape(config: ConfigDict, info: SourceInfo) -> tuple[int, int, int
     """
     channels = info.image_shape[-1]
     chain = with_components(config.augmentation, tuple((0.0,) * channels for _ in range(channels)))
-    batch = {"image": jnp.zeros((2, *info.training_shape)), "label": jnp.zeros(2, jnp.int32)}
+    batch = {"image": jnp.zeros((2, *info.shape_in_training)), "label": jnp.zeros(2, jnp.int32)}
     height, width, _ = jax.eval_shape(compose(chain), jax.random.split(jax.random.key(0)), batch)["image"].shape[1:]
     return height, width, channels
 

@@ -117,7 +117,7 @@ class Workdir:
             saved = json.loads(self.data_file.read_text())
             listed = {name: tuple(value) for name, value in saved.items() if isinstance(value, list)}
             return SourceInfo(**saved | listed)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidValue(f"{self.data_file} is damaged: {error}") from None
 
     def save_predictions(self, split: str, predictions: dict[str, np.ndarray]) -> None:

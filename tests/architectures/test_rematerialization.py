@@ -50,7 +50,7 @@ def test_no_result_changes():
     x = images(4, 16)
     results = []
     for remat in (False, True):
-        network = ResNet(10, 16, (3, 2), width=4, bottleneck=True, stem="small", remat=remat)
+        network = ResNet(10, 16, (3, 2), filters=4, bottleneck=True, stem="small", remat=remat)
         variables = random_variables(network)
         function = jax.value_and_grad(loss_of(network), has_aux=True)
         results.append(run_once(function, variables["params"], variables["batch_stats"], x))
@@ -83,7 +83,7 @@ def test_less_is_kept(name, share):
 def test_the_compiled_step_takes_less_memory():
     memory = []
     for remat in (False, True):
-        network = ResNet(10, 32, (9,), width=16, stem="small", remat=remat)
+        network = ResNet(10, 32, (9,), filters=16, stem="small", remat=remat)
         variables = abstract(network)
         x = jax.ShapeDtypeStruct((64, 32, 32, 3), jnp.float32)
         step = jax.jit(jax.grad(loss_of(network), has_aux=True), compiler_options=KEEP_BARRIERS)

@@ -187,7 +187,7 @@ def test_where_nothing_changes_the_shortcut_is_the_identity(shortcut):
 
 @pytest.mark.parametrize(("bottleneck", "last"), [(False, "conv2"), (True, "conv3")])
 def test_zero_init_begins_every_block_as_its_shortcut(bottleneck, last):
-    options = {"width": 4, "bottleneck": bottleneck, "zero_init": True, "stem": "small"}
+    options = {"filters": 4, "bottleneck": bottleneck, "zero_init": True, "stem": "small"}
     params = run_once(ResNet(10, 8, (2, 1), **options).init, jax.random.key(0), images(1, 8))["params"]
     assert sum("block" in name for name in params) == 3
     for name, parts in params.items():

@@ -65,7 +65,7 @@ def test_expressions_of_splits_stand_for_train_and_test(tmp_path):
 def test_small_images_are_served_from_memory_as_they_are(tmp_path):
     write_cifar10(tmp_path)
     train, test = (data.create("tfds_in_memory", split, data_dir=str(tmp_path)) for split in ("train", "test"))
-    assert train.info.image_shape == train.info.training_shape == (32, 32, 3)
+    assert train.info.image_shape == train.info.shape_in_training == (32, 32, 3)
     assert train.info.splits["train"] == len(train) and train.info.splits["test"] == len(test)
     assert train.batch(np.arange(len(train)))["image"].shape == (len(train), 32, 32, 3)
     larger = data.create("tfds", "train", dataset="cifar10", data_dir=str(tmp_path), size=64, evaluation_size=64)
