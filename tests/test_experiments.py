@@ -18,21 +18,6 @@ from convnets.training.plan import make_plan
 from convnets.training.rehearsal import rehearse
 from convnets.training.setup import build_model, check_batch_size, initial_state, load_splits, mapped_train_step
 
-DEEPER = (
-    "experiments/cifar10_resnet.py:56",
-    "experiments/cifar10_resnet.py:110",
-    "experiments/cifar10_resnet.py:plain56",
-    "experiments/imagenet_vgg.py:B",
-    "experiments/imagenet_vgg.py:E",
-    "experiments/imagenet_resnet.py:34",
-    "experiments/imagenet_resnet.py:plain34",
-    "experiments/imagenet_resnet.py:101",
-    "experiments/imagenet_resnet.py:152",
-    "experiments/imagenet_resnet50_modern.py:300",
-    "experiments/imagenet_resnet50_modern.py:90",
-)
-"""They differ from another word of their file in depth or length alone: rehearsed, not run."""
-
 
 @pytest.fixture(autouse=True)
 def at_the_root(monkeypatch):
@@ -97,7 +82,7 @@ def test_a_deep_vgg_begins_with_layers_that_net_a_has_in_the_same_shapes(letter)
     assert len(taken.layers) == 7 and not a[0].initialize.layers
 
 
-@pytest.mark.parametrize("experiment", [experiment for experiment in experiments() if experiment not in DEEPER])
+@pytest.mark.parametrize("experiment", experiments())
 def test_two_steps_have_finite_losses_and_move_the_first_layer_and_the_last(experiment):
     config, splits, model = resolved(experiment, "--config.train.batch_size=2", "--config.schedule.warmup=0 steps")
     plan = make_plan(config, model.task, len(splits.train))
