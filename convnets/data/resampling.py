@@ -29,9 +29,9 @@ def resized_exactly(pixels: np.ndarray, part: Part, size: tuple[int, int]) -> np
 def resized_quickly(picture: Picture, part: Part, result: np.ndarray) -> None:
     """Fills `result`, uint8 `[h, w, C]`, with a part in whole pixels of a picture, for training.
 
-    Where the part is enlarged or shrinks to no less than half, each pixel is interpolated between its four neighbours,
-    seven times as fast as `resized_exactly`; docs/data.md says how near it comes. Where it shrinks more, a JPEG is
-    decoded at the reduced size that leaves less than half to be done, and all else is resized exactly.
+    Where the part is enlarged or shrinks to more than half, each pixel is interpolated between its four neighbours;
+    docs/data.md says how near that comes to `resized_exactly`, and what each costs. Where it shrinks more, a JPEG is
+    decoded at a reduced size that leaves less than that to be done, and all else is resized exactly.
 
     Raises:
       UnreadableImage: the picture can't be decoded.
