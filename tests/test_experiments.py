@@ -11,7 +11,7 @@ from experiments_folder import FILES, ROOT, SIZES, experiments, noise_for_data, 
 from convnets.commands.experiments import load_experiment, override
 from convnets.data.pipeline import TrainingBatches
 from convnets.errors import InvalidValue
-from convnets.pretrained.initialize import initialize
+from convnets.pretrained.surgery import Surgery, operate
 from convnets.training.evaluation import views_of_run
 from convnets.training.parallel import Devices
 from convnets.training.plan import make_plan
@@ -78,8 +78,8 @@ def test_a_deep_vgg_begins_with_layers_that_net_a_has_in_the_same_shapes(letter)
         jax.eval_shape(model.network.init, jax.random.key(0), jnp.zeros((1, *model.image_shape)))
         for _, _, model in (deep, a)
     )
-    _, taken = initialize(own, source, deep[0].initialize.layers)
-    assert len(taken.layers) == 7 and not a[0].initialize.layers
+    _, report = operate(own, source, Surgery(layers=deep[0].initialize.layers))
+    assert report.count("taken") == 14 and not a[0].initialize.layers
 
 
 @pytest.mark.parametrize("experiment", experiments())

@@ -18,10 +18,15 @@ from jax import Array, lax
 from convnets.architectures.image_size import check_images, classifier_window, native_size
 from convnets.architectures.registry import architectures
 from convnets.architectures.width import widened
+from convnets.errors import InvalidValue
 from convnets.layers import BatchNorm, ConvolutionNormReLU, FullyConnected, average_pool, max_pool
 from convnets.layers.fully_connected import squeeze_map
 from convnets.layers.initializers import ones, small_normal, zeros
 from convnets.layers.rematerialization import chain
+from convnets.layers.window import positions
+
+StemPool = Literal["padded", "ceil"]
+"""Of the 3x3/2 pool: padded by one on all sides, or windows from the first pixel on, the last over the edge (Caffe)."""
 
 Shortcut = Literal["A", "B", "C"]
 """A: the identity, zeros for new filters; B: a 1x1 projection where the shape changes; C: a projection everywhere."""
@@ -88,6 +93,7 @@ class ResNet(nn.Module):
       filters: of the stem; the 3x3 convolutions of stage k have 2^(k - 1) times as many.
       bottleneck, stride_in, shortcut, zero_init: of the blocks.
       stem: "imagenet", 7x7/2 and a 3x3/2 pool, or "small", 3x3/1 and no pool, for images such as 32 x 32.
+      stem_pool: how that pool meets the edges, "padded" or "ceil".
       remat: whether the backward pass computes most activations again instead of keeping them.
       norm: batch norm after every convolution.
       dtype: type of the computation; parameters are float32, and so are the logits.
@@ -102,14 +108,17 @@ class ResNet(nn.Module):
     shortcut: str = "B"
     zero_init: bool = False
     stem: str = "imagenet"
+    stem_pool: str = "padded"
     remat: bool = False
     norm: Any = BatchNorm
     dtype: Any = jnp.float32
 
     def last_map(self, side: int) -> int:
         """Side of the map that the last pool sees, for images of that side."""
-        halvings = len(self.depths) - 1 + (2 if self.stem == "imagenet" else 0)
-        return -(-side // 2**halvings)
+        if self.stem == "imagenet":
+            side = positions(side, 7, 2, 3)
+            side = positions(side, 3, 2, 1) if self.stem_pool == "padded" else side // 2
+        return -(-side // 2 ** (len(self.depths) - 1))
 
     @nn.compact
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, dict[str, Array]]:
@@ -130,7 +139,7 @@ class ResNet(nn.Module):
         first = ConvolutionNormReLU(self.filters, *stem, norm=self.norm, dtype=self.dtype, name="conv1")
         x = maps["stem"] = first(x, train)
         if self.stem == "imagenet":
-            x = max_pool(x, 3, 2, 1)
+            x = max_pool(x, 3, 2, 1 if self.stem_pool == "padded" else (0, 1))
         for stage, depth in enumerate(self.depths, 1):
             blocks = [self._block(stage, number) for number in range(1, depth + 1)]
             x = maps[f"stage{stage}"] = chain(blocks, x, train, self.remat)
@@ -161,6 +170,7 @@ def imagenet_resnet(
     shortcut: Shortcut = "B",
     zero_init: bool = False,
     stem: Literal["imagenet", "small"] = "imagenet",
+    stem_pool: StemPool = "padded",
     image_size: int = 0,
     remat: bool = False,
     width: float = 1.0,
@@ -168,6 +178,8 @@ def imagenet_resnet(
     dtype: str = "float32",
 ) -> ResNet:
     """A network of four stages (table 1 of the paper), with `widened` filters in the stem and all that follows."""
+    if stem == "small" and stem_pool != "padded":
+        raise InvalidValue(f"stem_pool is {stem_pool!r}, and the small stem has no pool: leave it at 'padded'")
     return ResNet(
         num_classes,
         native_size(image_size, stem),
@@ -178,6 +190,7 @@ def imagenet_resnet(
         shortcut,
         zero_init,
         stem,
+        stem_pool,
         remat,
         norm,
         dtype,

@@ -28,7 +28,7 @@ DEFINE: dict[type, Callable[..., Any]] = {
     bool: flags.DEFINE_boolean,
 }
 
-CONFIG = Flag("config", "", "the experiment: a Python file with get_config()")
+CONFIG = Flag("config", "", "the experiment: a Python file with get_config(), or the config.json of a run")
 WORKDIR = Flag("workdir", "", "the folder of the run: config, metrics, checkpoints, plots and report")
 DATA_DIR = Flag("data_dir", "", "the folder of the data set's files, instead of the usual places")
 CHECKPOINT = Flag("checkpoint", "", "best (by the validation metric), last, or a step; by default what the run tested")
@@ -107,6 +107,21 @@ COMMANDS = {
         "say what is in image files, or in all images of a folder",
         "launch.py predict --workdir=runs/lenet shoe.png photos/",
         (WORKDIR, CHECKPOINT, JSON),
+    ),
+    "probe": Command(
+        "linear classifiers on every stage of a run's network, or with --config of what an experiment begins with",
+        "launch.py probe --workdir=runs/lenet",
+        (WORKDIR, CONFIG, DATA_DIR, CHECKPOINT, JSON),
+    ),
+    "transfer": Command(
+        "probe pretrained weights, fine-tune few and all of their stages, train from scratch, and say what to use",
+        "launch.py transfer --config=experiments/transfer_folder.py --workdir=runs/transfer --budget=20",
+        (
+            CONFIG,
+            WORKDIR,
+            DATA_DIR,
+            Flag("budget", 0, "minutes for the three trainings together; 0: as long as the experiment says"),
+        ),
     ),
     "summarize": Command(
         "count a network's layers: shapes, parameters, multiply-adds, memory, receptive fields",

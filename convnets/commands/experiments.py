@@ -10,14 +10,14 @@ from ml_collections import ConfigDict, config_flags
 
 from convnets.commands.command_line import Arguments
 from convnets.errors import InvalidValue, nearest
-from convnets.training.config import CHOICES, PLACES, check, complete, flatten
+from convnets.training.config import CHOICES, PLACES, check, complete, flatten, from_json
 from convnets.training.workdir import Workdir
 
 _OVERRIDE = re.compile(r"--?(?:no)?config\.([\w.]+)(?:=(.*))?", re.DOTALL)
 
 
 def load_experiment(path: str) -> ConfigDict:
-    """What the file's `get_config()` returns; of `file.py:words`, what `get_config("words")` does.
+    """What the file's `get_config()` returns; of `file.py:words`, what `get_config("words")` does; a config in JSON.
 
     Raises:
       InvalidValue: no such file, no `get_config` in it, or a value in it that the field can't take.
@@ -29,6 +29,8 @@ def load_experiment(path: str) -> ConfigDict:
         there = sorted(str(found) for found in Path("experiments").glob("*.py"))
         hint = nearest(path, there) if there else "there is no folder experiments here"
         raise InvalidValue(f"there is no experiment {path!r}: {hint}")
+    if file.suffix == ".json":
+        return from_json(file)
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
         raise InvalidValue(f"the experiment {path!r} is not a Python file")

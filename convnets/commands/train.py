@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from convnets import kernels
+from convnets.commands.beginning_table import tell
 from convnets.commands.command_line import Arguments
 from convnets.commands.experiments import load_experiment, override, refuse_rest, with_data_dir
 from convnets.commands.report import build_report
@@ -20,7 +21,7 @@ from convnets.commands.runtime import prepare
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
 from convnets.training.evaluation import views_of_run
-from convnets.training.initialization import beginning_of
+from convnets.training.initialization import beginning_of, source_of, take_normalization, take_normalization_of_run
 from convnets.training.loop import Loop, Outcome
 from convnets.training.parallel import Devices
 from convnets.training.plan import make_plan
@@ -30,13 +31,24 @@ from convnets.training.workdir import Workdir
 
 
 def run(arguments: Arguments) -> int:
-    """Everything that can be refused is refused before anything is compiled or written."""
+    """From the experiment that the command line names."""
     experiment = load_experiment(arguments.required("config"))
     workdir = Workdir(arguments.required("workdir"))
     refuse_rest(arguments)
     config = override(experiment, with_data_dir(arguments))
+    take_normalization_of_run(config, workdir)
     workdir.check(config)
     join_processes(arguments)
+    return train(config, workdir)
+
+
+def train(config: ConfigDict, workdir: Workdir) -> int:
+    """Trains to the end, or goes on; everything that can be refused is refused before anything is compiled or written.
+
+    Returns:
+      0, or 128 and the number of the signal that interrupted the run.
+    """
+    workdir.check(config)
     prepare(config, training=True)
     devices = Devices(config.train.wrapper)
     check_batch_size(config, devices)
@@ -44,11 +56,13 @@ def run(arguments: Arguments) -> int:
     splits = load_splits(config, console)
     check_processes_agree(splits)
     workdir.check_data(splits.train.info)
+    source = source_of(config, workdir)
+    take_normalization(config, source, splits.train.info.image_shape[-1])
     model = build_model(config, splits.train.info)
     views_of_run(config, model)
     plan = make_plan(config, model.task, len(splits.train))
     rehearse(config, model, splits.train, plan)
-    beginning = beginning_of(config, model, workdir)
+    beginning = beginning_of(config, model, source)
     if console is not None:
         derived = {"steps": plan.steps, "learning_rate": plan.learning_rate, "training_examples": len(splits.train)}
         workdir.claim(config, splits.train.info, derived)
@@ -58,6 +72,8 @@ def run(arguments: Arguments) -> int:
         what = f"{config.network.name} on {splits.train.info.name}, {len(splits.train):,} training examples"
         length = f"{plan.steps:,} steps of {config.train.batch_size}"
         console.print(f"{what}, {length}, {where}, workdir {workdir.folder}", highlight=False, soft_wrap=True)
+        if beginning is not None:
+            tell(beginning, workdir, console)
 
     outcome = Loop(config, model, plan, splits, devices, workdir, console, beginning).run()
     if outcome.interrupted is not None:

@@ -109,6 +109,11 @@ class InMemorySource:
     def __len__(self) -> int:
         return self._length
 
+    @property
+    def labels(self) -> np.ndarray | None:
+        """The label of every example, int32 `[N]`, if they have one."""
+        return self._arrays.get("label")
+
     def __getitem__(self, i: int, /) -> Example:
         """The example at place `i`, with `index` = `i` (int32).
 
@@ -217,7 +222,7 @@ def load_training_batch(
       IndexError: an index outside the source.
       InvalidValue: a size for a source whose images have one size, or a source without any readable example.
     """
-    batch = _as_trained_on(source, indices, epochs, seed, size)
+    batch = load_as_trained_on(source, indices, epochs, seed, size)
     if "weight" not in batch:
         return batch
     readable = batch.pop("weight") > 0
@@ -226,7 +231,7 @@ def load_training_batch(
         missing = np.flatnonzero(~readable)
         if not len(missing):
             break
-        others = _as_trained_on(source, (indices[missing] + further) % len(source), epochs[missing], seed, size)
+        others = load_as_trained_on(source, (indices[missing] + further) % len(source), epochs[missing], seed, size)
         readable[missing] = others.pop("weight") > 0
         for name, values in others.items():
             batch[name][missing] = values
@@ -235,11 +240,12 @@ def load_training_batch(
     return batch
 
 
-def _as_trained_on(
+def load_as_trained_on(
     source: Source, indices: np.ndarray, epochs: np.ndarray, seed: int, size: int | None
 ) -> dict[str, np.ndarray]:
+    """As `load_training_batch`, but what is unreadable is left, with `weight` 0.0."""
     if isinstance(source, Subset):
-        return _as_trained_on(source.source, source.indices[indices], epochs, seed, size)
+        return load_as_trained_on(source.source, source.indices[indices], epochs, seed, size)
     if isinstance(source, TrainingSource):
         return source.training_batch(indices, epochs, seed, size)
     if size is not None:

@@ -46,11 +46,31 @@ def default_config() -> ConfigDict:
             "task": {"name": "classification"},
             "data": {"name": "fashion_mnist"},
             "network": {"name": "lenet5"},
+            # Classes of the data set by name; none: all. per_class: so many training examples of each, drawn by the
+            # seed; 0: all of them.
+            "subset": {"classes": (), "per_class": 0, "seed": 0},
             # The part of the training examples that is held out to choose by, and the seed it is drawn with.
             "validation": {"examples": 5000, "seed": 0},
-            # Layers of another run's checkpoint ("best", "last", or a step) that a new run begins with; none: "", ().
-            "initialize": {"workdir": "", "checkpoint": "best", "layers": ()},
-            # Of each channel of all training pixels, on the scale where white is 1.
+            # What a new run begins with: another run's checkpoint ("best", "last", or a step), or weights, a file or
+            # hf://owner/name, of an architecture (empty: network.name). The rest is what convnets/pretrained/surgery.py
+            # says; 'normalization' in allow permits another than the weights expect.
+            "initialize": {
+                "workdir": "",
+                "checkpoint": "best",
+                "weights": "",
+                "architecture": "",
+                "layers": (),
+                "head": "keep",
+                "stem": "keep",
+                "deepen": False,
+                "allow": (),
+            },
+            # Parts of the network that are not trained. below: a feature map, as "stage3" or "pre_logits": all that the
+            # maps before it need ("logits": that any map needs). layers: patterns of names, as "conv1", "stage1*" or
+            # "*/norm". schedule: pairs of a duration, the first "0 steps", and the `below` from then on ("": nothing),
+            # in place of one `below`.
+            "freeze": {"below": "", "layers": (), "schedule": ()},
+            # Of each channel of all training pixels, on the scale where white is 1; mean (): what initialize expects.
             "normalization": {"mean": (0.5,), "deviation": (0.25,)},
             # Pairs of a name and its options, applied in this order.
             "augmentation": (),
@@ -62,6 +82,11 @@ def default_config() -> ConfigDict:
                 "learning_rate": 0.1,
                 # The batch size that the learning rate is meant for, to scale it in proportion; 0: as it is.
                 "reference_batch_size": 0,
+                # Pairs of a pattern of names and a factor of the learning rate; the first that matches a layer counts,
+                # 1 where none does. The lecture's advice for transfer: (("logits", 1.0), ("*", 0.1)).
+                "rates": (),
+                # Factor for each group of layers, from one feature map to the next, between a layer and the logits.
+                "depth_decay": 1.0,
                 "weight_decay": 1e-4,
                 "decay_bias_and_norm": False,
                 "gradient_clip": 0.0,
@@ -190,13 +215,18 @@ def check(config: ConfigDict) -> None:
     for field, value in positive.items():
         if not 0 < value < math.inf:
             raise InvalidValue(f"{field} is {value}, and must be positive")
-    for field, value in {"seed": config.seed, "validation.seed": config.validation.seed}.items():
+    for field, value in {
+        "seed": config.seed,
+        "validation.seed": config.validation.seed,
+        "subset.seed": config.subset.seed,
+    }.items():
         if not 0 <= value < LARGEST_SEED:
             raise InvalidValue(f"{field} is {value}, and must lie in [0, {LARGEST_SEED})")
     not_negative = {
         "optimizer.reference_batch_size": config.optimizer.reference_batch_size,
         "batch_norm.epsilon": config.batch_norm.epsilon,
         "loader.workers": config.loader.workers,
+        "subset.per_class": config.subset.per_class,
     }
     for field, value in not_negative.items():
         if not 0 <= value < math.inf:
@@ -211,6 +241,8 @@ def check(config: ConfigDict) -> None:
         "evaluation.protocol": (evaluation.protocol, tuple(protocols)),
         "batch_norm.scope": (config.batch_norm.scope, ("synchronized", "device")),
         "batch_norm.per": (config.batch_norm.per, ("filter", "location")),
+        "initialize.head": (config.initialize.head, ("keep", "new")),
+        "initialize.stem": (config.initialize.stem, ("keep", "adapt", "new")),
         "cpu.kernels": (config.cpu.kernels, kernels.CHOICES),
     }
     for field, (value, values) in allowed.items():

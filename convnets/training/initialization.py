@@ -1,7 +1,9 @@
-"""A run that begins with layers of another one."""
+"""A run that begins with what another network has learned: a run of this project, or published weights."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,73 +12,219 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from convnets.errors import ConvnetsError, InvalidValue
-from convnets.pretrained.initialize import initialize
+from convnets.pretrained.conversion import convert
+from convnets.pretrained.files import read_weights
+from convnets.pretrained.naming import Normalization
+from convnets.pretrained.parts import is_stem_kernel
+from convnets.pretrained.surgery import Report, Surgery, operate
 from convnets.training.config import complete
 from convnets.training.restore import find_step, restore_variables, steps_of
 from convnets.training.setup import Model, build_model
 from convnets.training.state import TrainState
 from convnets.training.workdir import Workdir
 
+CLOSE = 1e-6
+"""How far a normalization may lie from what weights expect, as rounding in print leaves it."""
+
 
 @dataclass(frozen=True)
-class Beginning:
-    """Layers that a new run begins with.
+class Source:
+    """What is begun with.
 
     Attributes:
-      variables: of the network that they are taken from, as evaluation applies it.
-      layers: their names.
-      of: what was taken from where, in words.
+      variables: `params` and `batch_stats` of another network.
+      origin: where they come from, in words.
+      normalization: of RGB images (or of the run's own), that they expect; None if it is not known.
+      left_over, optional: as `Imported` has them.
+      options: of the architecture, that they expect.
     """
 
     variables: Any
-    layers: tuple[str, ...]
-    of: str
+    origin: str
+    normalization: Normalization | None
+    left_over: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """A source that has been found to fit.
+
+    Attributes:
+      report: what becomes of each array.
+    """
+
+    source: Source
+    surgery: Surgery
+    report: Report
+
+    @property
+    def of(self) -> str:
+        """What was taken from where, in words."""
+        counts = {what: self.report.count(what) for what in ("taken", "adapted", "identity", "new")}
+        words = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        return f"{self.source.origin}: {words} arrays"
 
     def put_into(self, state: TrainState) -> TrainState:
-        """The state before the first step with these layers in it, in the average of its parameters too."""
-
-        def begun(params: Any, source: Any) -> dict[str, Any]:
-            return initialize({"params": params, "batch_stats": state.batch_stats}, source, self.layers)[0]
-
-        average = state.average
-        if average is not None:
-            # Copied, because a step overwrites its parameters and their average, which must not share memory.
-            average = begun(average, jax.tree.map(np.copy, self.variables))["params"]
-        return state.replace(**begun(state.params, self.variables), average=average)
+        """The state before the first step with what is taken in it, in the average of its parameters too."""
+        own = {"params": state.params, "batch_stats": state.batch_stats}
+        begun, _ = operate(own, self.source.variables, self.surgery, self.source.left_over)
+        return state.with_variables(begun["params"], begun["batch_stats"])
 
 
-def beginning_of(config: ConfigDict, model: Model, workdir: Workdir) -> Beginning | None:
-    """What the config's `initialize` names, read and found to fit; None without it, or if the run has begun before.
+def source_of(config: ConfigDict, workdir: Workdir) -> Source | None:
+    """What the config's `initialize` names, read; None without it, or if the run has begun before.
 
     Raises:
-      InvalidValue: a folder without such a checkpoint of a run, damaged files in it, or layers that don't fit.
+      InvalidValue: a folder without such a checkpoint of a run, a file that can't be read or is of another network, or
+        other fields of `initialize` without something to begin with.
     """
     given = config.initialize
-    if not given.workdir:
-        if given.layers:
+    if given.workdir and given.weights:
+        raise InvalidValue(
+            f"initialize.workdir is {given.workdir!r} and initialize.weights {given.weights!r}: begin with one of them"
+        )
+    if not (given.workdir or given.weights):
+        idle = [name for name in ("layers", "allow", "deepen", "architecture") if given[name]]
+        if idle:
             raise InvalidValue(
-                f"initialize.layers names {', '.join(given.layers)}, and initialize.workdir no run to take them from: "
-                "name one, or set initialize.layers to ()"
+                f"initialize.{idle[0]} is {given[idle[0]]!r}, and there is nothing to begin with: name the workdir of "
+                "a run (initialize.workdir) or a weight file (initialize.weights), or leave it out"
             )
         return None
     if steps_of(workdir):
         return None
-    step, variables = _read(Workdir(given.workdir), given.checkpoint)
+    return _of_run(Workdir(given.workdir), given.checkpoint) if given.workdir else _of_file(config)
+
+
+def take_normalization_of_run(config: ConfigDict, workdir: Workdir) -> None:
+    """Puts the normalization of the run in the workdir, if there is one, in the place of an empty one."""
+    if not config.normalization.mean and workdir.config_file.exists():
+        config.normalization.update(workdir.config().normalization)
+
+
+def take_normalization(config: ConfigDict, source: Source | None, channels: int) -> None:
+    """Puts what the source expects in the place of an empty normalization.
+
+    Raises:
+      InvalidValue: there is no source, or it does not say what it expects.
+    """
+    if config.normalization.mean:
+        return
+    if source is None or source.normalization is None:
+        of = "nothing that says what it expects is begun with" if source is None else f"{source.origin} does not say"
+        raise InvalidValue(
+            f"normalization.mean is (), which stands for what initialize.weights expect, and {of}: give the mean and "
+            "the deviation of each channel"
+        )
+    mean, deviation = for_channels(source.normalization, channels)
+    config.normalization.update({"mean": mean, "deviation": deviation})
+
+
+def beginning_of(config: ConfigDict, model: Model, source: Source | None) -> Beginning | None:
+    """The source in the model's network; None without one.
+
+    Raises:
+      InvalidValue: layers that don't fit, or a normalization or an option of the network other than the weights expect.
+    """
+    if source is None:
+        return None
+    given, network = config.initialize, config.network
+    for option, value in source.options.items():
+        if network.get(option) != value:
+            raise InvalidValue(
+                f"{source.origin} expects network.{option}={value!r}, and it is {network.get(option)!r}: set it so"
+            )
+    if given.deepen and network.get("shortcut") not in ("A", "B"):
+        raise InvalidValue(
+            f"initialize.deepen begins new blocks as the identity, which is for residual networks with shortcuts A or "
+            f"B, and {network.name!r} has none such: leave it at False"
+        )
+    surgery = Surgery(
+        tuple(given.layers),
+        given.head,
+        given.stem,
+        given.deepen,
+        tuple(pattern for pattern in given.allow if pattern != "normalization") + _optional(model, source),
+    )
     image = jnp.zeros((1, *model.image_shape))
-    own = jax.eval_shape(partial(model.network.init, train=False), jax.random.key(0), image)
+    own = {"batch_stats": {}} | jax.eval_shape(partial(model.network.init, train=False), jax.random.key(0), image)
     try:
-        _, taken = initialize(own, variables, given.layers)
+        _, report = operate(own, source.variables, surgery, source.left_over)
     except InvalidValue as error:
-        raise InvalidValue(f"initialize.layers, from {given.workdir}: {error}") from None
-    return Beginning(variables, tuple(given.layers), f"{taken} of {given.workdir} at step {step:,}")
+        raise InvalidValue(f"initialize, from {source.origin}: {error}") from None
+    if "normalization" not in given.allow:
+        _refuse_normalization(config, source, report)
+    return Beginning(source, surgery, report)
 
 
-def _read(workdir: Workdir, checkpoint: str) -> tuple[int, Any]:
-    """The step and the variables of a checkpoint of a run."""
+def for_channels(normalization: Normalization, channels: int) -> Normalization:
+    """For images of so many channels: their mean for one, and in turn the same again for more."""
+    mean, deviation = normalization
+    if channels == 1 and len(mean) > 1:
+        return (float(np.mean(mean)),), (float(np.mean(deviation)),)
+    turns = [number % len(mean) for number in range(channels)]
+    return tuple(mean[number] for number in turns), tuple(deviation[number] for number in turns)
+
+
+def _of_run(workdir: Workdir, checkpoint: str) -> Source:
     try:
         config = complete(workdir.config())
         model = build_model(config, workdir.info())
         step = find_step(workdir, config, model, checkpoint)
-        return restore_variables(workdir, config, model, str(step))
+        _, variables = restore_variables(workdir, config, model, str(step))
     except ConvnetsError as error:
         raise InvalidValue(f"initialize.workdir: {error}") from None
+    normalization = tuple(config.normalization.mean), tuple(config.normalization.deviation)
+    return Source(variables, f"{workdir.folder} at step {step:,}", normalization)
+
+
+def _of_file(config: ConfigDict) -> Source:
+    given = config.initialize
+    if Path(given.weights).is_dir():
+        raise InvalidValue(f"initialize.weights is the folder {given.weights}: name a file, or a run's by workdir")
+    try:
+        weights = read_weights(given.weights)
+        imported = convert(weights, given.architecture or config.network.name)
+    except ConvnetsError as error:
+        raise InvalidValue(f"initialize.weights: {error}") from None
+    notes = "".join(f", {note}" for note in weights.notes)
+    return Source(
+        imported.variables,
+        f"{weights.origin} ({imported.whose}{notes})",
+        imported.normalization,
+        imported.left_over,
+        imported.optional,
+        imported.options,
+    )
+
+
+def _optional(model: Model, source: Source) -> tuple[str, ...]:
+    """Patterns of what weights may lack or have in vain, as far as there is such."""
+    has_auxiliary = getattr(model.network, "auxiliary", False) or any(
+        name.startswith("auxiliary") for name in source.variables["params"]
+    )
+    return source.optional if has_auxiliary else ()
+
+
+def _refuse_normalization(config: ConfigDict, source: Source, report: Report) -> None:
+    sees = any(entry.what in ("taken", "adapted") and is_stem_kernel(_path(entry.name)) for entry in report.entries)
+    if not sees or source.normalization is None:
+        return
+    mean, deviation = tuple(config.normalization.mean), tuple(config.normalization.deviation)
+    expected = for_channels(source.normalization, len(mean))
+    if not np.allclose((mean, deviation), expected, rtol=0, atol=CLOSE):
+        raise InvalidValue(
+            f"{source.origin} expects images normalized by the mean {_short(expected[0])} and the deviation "
+            f"{_short(expected[1])}, and normalization says {_short(mean)} and {_short(deviation)}: set "
+            "normalization.mean to () for what the weights expect, or add 'normalization' to initialize.allow"
+        )
+
+
+def _path(name: str) -> tuple[str, ...]:
+    return tuple(name.split("/"))
+
+
+def _short(numbers: tuple[float, ...]) -> str:
+    return "(" + ", ".join(f"{number:.4g}" for number in numbers) + ")"

@@ -6,7 +6,7 @@ function of the step and of what a checkpoint holds, so a run that was stopped a
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -17,6 +17,7 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from rich.console import Console
 
+from convnets.augmentation import Link
 from convnets.data.source import Source
 from convnets.evaluation.evaluate import Evaluation
 from convnets.training.checkpoints import Checkpoints
@@ -27,9 +28,11 @@ from convnets.training.initialization import Beginning
 from convnets.training.interruption import Interruption
 from convnets.training.metrics_log import MetricsLog, best_step
 from convnets.training.parallel import Devices
+from convnets.training.phases import Phase, phase_at, phases_of
 from convnets.training.pixel_statistics import chain_of
 from convnets.training.plan import Plan
 from convnets.training.progress import Bar, Screen
+from convnets.training.savings import savings
 from convnets.training.setup import Model, Splits, initial_state, mapped_train_step
 from convnets.training.state import TrainState
 from convnets.training.workdir import Workdir
@@ -114,8 +117,9 @@ class Loop:
                 return self._test()
 
     def _start_or_resume(self) -> None:
-        self.state = initial_state(self.config, self.model, self.plan)
         self.step = max(self.checkpoints.steps, default=0)
+        self.phases = phases_of(self.config, self.plan, self.model.network, self.model.image_shape)
+        self.state = initial_state(self.config, self.model, self.plan, at=self.step)
         if self.step:
             self.seconds = Seconds(**self.checkpoints.memory(self.step)["seconds"])
             self.state = self.checkpoints.restore(self.step, self.state)
@@ -130,10 +134,11 @@ class Loop:
     def _train(self) -> None:
         plan = self.plan
         chain = chain_of(self.config, self.splits.train, self.workdir.statistics_file, self.screen)
-        train_step = mapped_train_step(self.config, self.model, plan, self.devices, chain)
-        compiled: set[tuple[int, ...]] = set()
+        phase = None
         self._begin_interval()
         while True:
+            if phase is not (phase := phase_at(self.phases, self.step)):
+                train_step, compiled = self._begin(phase, chain), set[tuple[int, ...]]()
             finished = self.step == plan.steps
             evaluation_due = finished or plan.evaluate_every.ends_at(self.step)
             logged = plan.log_every.ends_at(self.step)
@@ -165,18 +170,32 @@ class Loop:
                 self._record_training(keep=1)
         self.checkpoints.wait()
 
+    def _begin(self, phase: Phase, chain: Sequence[Link]) -> Any:
+        """The mapped step of a phase. The state moves into it at once, so what is saved has the shape of its step."""
+        began = time.monotonic()
+        if phase.start == self.step > 0:
+            self.state = self.devices.replicate(self._in_phase_of(self.step))
+        if self.console is not None and any(each.frozen for each in self.phases):
+            saved = savings(self.config, self.model, self.plan, phase, self.splits.train, self.state, chain)
+            self.screen.say(f"from step {phase.start} on {saved}")
+        self.began += time.monotonic() - began
+        return mapped_train_step(self.config, self.model, self.plan, self.devices, chain, at=self.step)
+
+    def _in_phase_of(self, step: int) -> TrainState:
+        """The state, as NumPy arrays, in the shape that it has at that step."""
+        return jax.device_get(self.state).entering(self.plan.optimizer, phase_at(self.phases, step).frozen)
+
     def _feed(self) -> closing[Feed]:
-        return closing(
-            Feed(
-                self.config,
-                self.splits.train,
-                self.devices,
-                sizes=self._sizes(),
-                start=self.step,
-                steps=self.plan.steps,
-                resolutions=self.plan.resolutions,
-            )
+        feed = Feed(
+            self.config,
+            self.splits.train,
+            self.devices,
+            sizes=self._sizes(),
+            start=self.step,
+            steps=self.plan.steps,
+            resolutions=self.plan.resolutions,
         )
+        return closing(feed)
 
     def _stop(self, together: bool) -> bool:
         """Whether to stop here: at any step if this process is alone, else where all ask together, and all alike."""
@@ -191,9 +210,8 @@ class Loop:
         step, plan = self.step, self.plan
         while step < plan.steps:
             ends = [plan.steps, plan.evaluate_every.next_end(step), plan.checkpoint_every.next_end(step)]
-            ends += [first for first, _ in plan.resolutions if first > step]
-            room = min(end for end in ends if end is not None) - step
-            count = min(self.config.train.steps_per_dispatch, room)
+            ends += [first for first, _ in (*plan.resolutions, *plan.unfreezing) if first > step]
+            count = min(self.config.train.steps_per_dispatch, *(end - step for end in ends if end is not None))
             yield count
             step += count
 
@@ -257,7 +275,7 @@ class Loop:
             step = self._best_step() or self.step
         state = self.state
         if step != self.step:
-            state = self.devices.replicate(self.checkpoints.restore(step, jax.device_get(self.state)))
+            state = self.devices.replicate(self.checkpoints.restore(step, self._in_phase_of(step)))
         test = self._evaluate(state, self.splits.test, "test", step)
         if test is None:
             return Outcome(self.step, self.seconds, interrupted=self.stopped_by)

@@ -8,6 +8,7 @@ import jax
 import optax
 
 from convnets.errors import InvalidValue
+from convnets.pretrained.patterns import Path, flat, nested
 from convnets.registry import Registry
 
 optimizers: Registry[Callable[..., optax.GradientTransformation]] = Registry("optimizer")
@@ -40,6 +41,7 @@ def create(
     weight_decay: float = 0.0,
     decay_bias_and_norm: bool = False,
     gradient_clip: float = 0.0,
+    separately: bool = False,
     **options: Any,
 ) -> optax.GradientTransformation:
     """An optimizer by its name: gradients to the direction of descent, not yet times the learning rate.
@@ -48,6 +50,8 @@ def create(
       weight_decay: times the parameter, added to its gradient (sgd) or its direction (adamw).
       decay_bias_and_norm: whether that holds for biases and the scales of batch norm too (as in the papers).
       gradient_clip: largest global norm of the gradient; 0 for no limit.
+      separately: whether each parameter counts its own steps, so that one that is trained from later on begins as all
+        others did.
 
     Raises:
       InvalidValue: an unknown optimizer, an option it does not have, or a negative decay or clip.
@@ -60,7 +64,27 @@ def create(
     mask = None if decay_bias_and_norm else is_kernel
     decay = optax.add_decayed_weights(weight_decay, mask) if weight_decay else optax.identity()
     clip = optax.clip_by_global_norm(gradient_clip) if gradient_clip else optax.identity()
-    return optax.chain(clip, factory(decay, **options))
+    optimizer = factory(decay, **options)
+    return optax.chain(clip, _each_by_itself(optimizer) if separately else optimizer)
+
+
+def _each_by_itself(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+    """The optimizer with a state of its own for each parameter, by the parameter's path."""
+
+    def init(params: Any) -> dict[str, Any]:
+        return {"/".join(path): optimizer.init(nested({path: array})) for path, array in flat(params).items()}
+
+    def update(gradient: Any, state: dict[str, Any], params: Any = None) -> tuple[Any, dict[str, Any]]:
+        arrays = flat(params)
+        direction: dict[Path, Any] = {}
+        after: dict[str, Any] = {}
+        for path, array in flat(gradient).items():
+            name = "/".join(path)
+            alone, after[name] = optimizer.update(nested({path: array}), state[name], nested({path: arrays[path]}))
+            direction |= flat(alone)
+        return nested(direction), after
+
+    return optax.GradientTransformation(init, update)
 
 
 def is_kernel(params: Any) -> Any:

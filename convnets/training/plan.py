@@ -20,6 +20,7 @@ class Plan:
       steps: of the whole training.
       learning_rate: the peak, after scaling by the batch size.
       resolutions: pairs of a step and the side of the training images from it on; none: the source's own.
+      unfreezing: pairs of a step, the first 0, and the feature map whose layers below are frozen from it on; "": none.
       metric, higher: what the best checkpoint goes by, and whether more of it is better.
     """
 
@@ -30,6 +31,7 @@ class Plan:
     optimizer: optax.GradientTransformation
     plateau: optax.GradientTransformationExtraArgs | None
     resolutions: tuple[tuple[int, int], ...]
+    unfreezing: tuple[tuple[int, str], ...]
     metric: str
     higher: bool
     evaluate_every: Duration
@@ -62,6 +64,7 @@ def make_plan(config: ConfigDict, task: Task, epoch_size: int) -> Plan:
             # Optax wants one of the two above zero; below the smallest float32 it counts as none.
             atol=max(config.schedule.tolerance, 1e-45),
         )
+    unfreezing = _unfreezing(config, clock, steps)
     return Plan(
         clock=clock,
         steps=steps,
@@ -79,10 +82,13 @@ def make_plan(config: ConfigDict, task: Task, epoch_size: int) -> Plan:
             weight_decay=config.optimizer.weight_decay,
             decay_bias_and_norm=config.optimizer.decay_bias_and_norm,
             gradient_clip=config.optimizer.gradient_clip,
+            # Parameters that are trained later begin to count their steps later.
+            separately=len(unfreezing) > 1,
             **options_of(config, "optimizer"),
         ),
         plateau=plateau,
         resolutions=_resolutions(config, clock, steps),
+        unfreezing=unfreezing,
         metric=metric,
         higher=task.metrics[metric],
         evaluate_every=clock.duration(config.evaluation.every),
@@ -115,5 +121,34 @@ def _resolutions(config: ConfigDict, clock: Clock, steps: int) -> tuple[tuple[in
     if sides[-1] != config.data.get("size"):
         raise InvalidValue(
             f"train.resolutions ends with {sides[-1]} pixels, and must end with data.size, {config.data.get('size')}"
+        )
+    return pairs
+
+
+def _unfreezing(config: ConfigDict, clock: Clock, steps: int) -> tuple[tuple[int, str], ...]:
+    """The feature maps whose layers below are frozen, by the step from which they are."""
+    below, given = config.freeze.below, tuple(config.freeze.schedule)
+    if not given:
+        return ((0, below),)
+    if below:
+        raise InvalidValue(
+            f"freeze.below is {below!r} beside a freeze.schedule, which says it for all times: set one of them only"
+        )
+    try:
+        pairs = tuple((clock.duration(start).steps, name) for start, name in given)
+    except (TypeError, ValueError) as error:
+        raise InvalidValue(
+            f"freeze.schedule has pairs such as ('6 epochs', 'stage3'), and is {given}: {error}"
+        ) from None
+    starts = [start for start, _ in pairs]
+    if starts[0] != 0 or starts != sorted(set(starts)) or not all(isinstance(name, str) for _, name in pairs):
+        raise InvalidValue(
+            f"freeze.schedule begins with '0 steps' and goes on to later steps, each with a feature map or '', and is "
+            f"{given}"
+        )
+    if starts[-1] >= steps:
+        raise InvalidValue(
+            f"freeze.schedule comes to {pairs[-1][1]!r} at step {starts[-1]}, and training ends after {steps}: let it "
+            "come earlier, or train for longer"
         )
     return pairs

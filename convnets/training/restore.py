@@ -27,7 +27,7 @@ def restore_variables(workdir: Workdir, config: ConfigDict, model: Model, which:
     """
     step, plan = find_step(workdir, config, model, which), _plan(config, model)
     with Checkpoints(workdir.checkpoints) as checkpoints:
-        state = checkpoints.restore(step, initial_state(config, model, plan))
+        state = checkpoints.restore(step, initial_state(config, model, plan, at=step))
     return step, state.variables()
 
 

@@ -1,6 +1,6 @@
 """From a config to the things that it names. What depends on batch sizes and devices is computed here, last."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from rich.console import Console
 
 from convnets import architectures, data, tasks
 from convnets.augmentation import Link, compose, with_components
+from convnets.data.few import few
 from convnets.data.reporting import drawn_by
 from convnets.data.source import Source, SourceInfo, carve
 from convnets.errors import InvalidValue
@@ -20,6 +21,7 @@ from convnets.tasks import Task
 from convnets.training import step
 from convnets.training.config import options_of
 from convnets.training.parallel import AXIS, REPLICATED, SPLIT, Devices
+from convnets.training.phases import Phase, phase_at, phases_of
 from convnets.training.plan import Plan
 from convnets.training.progress import Bar, Screen
 from convnets.training.state import TrainState, create_state
@@ -116,6 +118,8 @@ def load_splits(config: ConfigDict, console: Console | None = None) -> Splits:
     options = options_of(config, "data")
     with Screen(console) as screen, drawn_by(partial(Bar, screen)):
         whole, test = (data.create(config.data.name, split, **options) for split in ("train", "test"))
+    classes, per_class = tuple(config.subset.classes), config.subset.per_class
+    whole, test = few(whole, classes, per_class, config.subset.seed), few(test, classes)
     held_out = config.validation.examples
     if not 0 <= held_out < len(whole):
         raise InvalidValue(
@@ -125,8 +129,17 @@ def load_splits(config: ConfigDict, console: Console | None = None) -> Splits:
     return Splits(train, validation if len(validation) else None, test)
 
 
-def initial_state(config: ConfigDict, model: Model, plan: Plan) -> TrainState:
-    """The state before the first step."""
+def phase_of(config: ConfigDict, model: Model, plan: Plan, at: int) -> Phase:
+    """What of the network is trained after the first `at` steps.
+
+    Raises:
+      InvalidValue: as `phases_of`.
+    """
+    return phase_at(phases_of(config, plan, model.network, model.image_shape), at)
+
+
+def initial_state(config: ConfigDict, model: Model, plan: Plan, at: int = 0) -> TrainState:
+    """The state before the first step, in the shape that it has after the first `at` steps."""
     return create_state(
         model.network,
         model.image_shape,
@@ -134,6 +147,7 @@ def initial_state(config: ConfigDict, model: Model, plan: Plan) -> TrainState:
         seed=config.seed,
         average=config.train.average_decay > 0,
         plateau=plan.plateau,
+        frozen=phase_of(config, model, plan, at).frozen,
     )
 
 
@@ -167,17 +181,11 @@ def check_batch_size(config: ConfigDict, devices: Devices) -> None:
         )
 
 
-def mapped_train_step(
-    config: ConfigDict, model: Model, plan: Plan, devices: Devices, chain: Sequence[Link] | None = None
-) -> Any:
-    """`(state, batches on the devices [steps, ...]) -> (state, figures [steps])`, the state's buffers donated.
-
-    Args:
-      chain: of augmentations, instead of the config's.
-    """
-    # Inside a loop convolutions leave XLA's fast path on CPU; elsewhere a loop compiles faster.
-    unroll = jax.default_backend() == "cpu"
-    one = step.make_train_step(
+def train_step(
+    config: ConfigDict, model: Model, plan: Plan, phase: Phase, chain: Sequence[Link] | None = None
+) -> Callable[[TrainState, step.Batch], tuple[TrainState, step.Figures]]:
+    """`(state, batch) -> (state, figures)` on one device, in a phase of training; see `step.make_train_step`."""
+    return step.make_train_step(
         model.network,
         model.task,
         model.normalize,
@@ -187,11 +195,36 @@ def mapped_train_step(
         seed=config.seed,
         microbatches=config.train.gradient_accumulation,
         average_decay=config.train.average_decay,
-        unroll=unroll,
+        unroll=_unrolls(),
         images_grow=bool(plan.resolutions),
+        frozen=phase.frozen,
+        factors=phase.factors,
     )
+
+
+def _unrolls() -> bool:
+    """Inside a loop convolutions leave XLA's fast path on CPU; elsewhere a loop compiles faster."""
+    return jax.default_backend() == "cpu"
+
+
+def mapped_train_step(
+    config: ConfigDict,
+    model: Model,
+    plan: Plan,
+    devices: Devices,
+    chain: Sequence[Link] | None = None,
+    *,
+    at: int = 0,
+) -> Any:
+    """`(state, batches on the devices [steps, ...]) -> (state, figures [steps])`, the state's buffers donated.
+
+    Args:
+      chain: of augmentations, instead of the config's.
+      at: steps done before; what is trained then is trained in all of the steps.
+    """
+    one = train_step(config, model, plan, phase_of(config, model, plan, at), chain)
     return devices.wrap(
-        step.repeat(one, unroll=unroll),
+        step.repeat(one, unroll=_unrolls()),
         (REPLICATED, REPLICATED),
         batch_axis=1,
         donate=True,

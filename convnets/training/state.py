@@ -1,14 +1,19 @@
 """All that a run remembers from one step to the next."""
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
+
+from convnets.pretrained.freezing import divided, joined
+from convnets.pretrained.patterns import Path, flat
 
 MANY_PARAMETERS = 50_000_000
 """From here on, drawing the parameters takes longer than compiling what draws them."""
@@ -19,10 +24,10 @@ class TrainState(flax.struct.PyTreeNode):
 
     Attributes:
       step: int32, steps done.
-      params: the network's parameters, float32.
+      params: the network's parameters, float32, frozen ones among them.
       batch_stats: running statistics of batch norm, float32 (empty for networks without).
-      optimizer_state: of optax.
-      average: exponential moving average of the params, or None.
+      optimizer_state: of optax, for the params that are trained.
+      average: exponential moving average of the params that are trained, or None.
       plateau: what the plateau schedule remembers (scale of the learning rate, best value, evaluations since), or None.
     """
 
@@ -34,9 +39,35 @@ class TrainState(flax.struct.PyTreeNode):
     plateau: Any
 
     def variables(self) -> dict[str, Any]:
-        """What evaluation applies the network with: the averaged parameters if there are any."""
-        params = self.params if self.average is None else self.average
+        """What evaluation applies the network with: the averaged parameters where there are any."""
+        params = self.params
+        if self.average is not None:
+            frozen, _ = divided(params, flat(self.average))
+            params = joined(self.average, frozen)
         return {"params": params, "batch_stats": self.batch_stats}
+
+    def with_variables(self, params: Any, batch_stats: Any) -> "TrainState":
+        """The state before the first step with other parameters and statistics, of the same shapes and types."""
+        average = self.average
+        if average is not None:
+            # Copied, because a step overwrites its parameters and their average, which must not share memory.
+            average = jax.tree.map(np.copy, divided(params, flat(average))[1])
+        return self.replace(params=params, batch_stats=batch_stats, average=average)
+
+    def entering(self, optimizer: optax.GradientTransformation, frozen: Collection[Path]) -> "TrainState":
+        """The state, as NumPy arrays, with other parameters frozen than before.
+
+        What goes on to be trained keeps the optimizer's state and the average. What is trained from now on begins with
+        those of a first step, and what is frozen from now on stays at the parameters themselves, not at their average.
+        """
+        trained, _ = divided(self.params, frozen)
+        begun = (
+            jax.device_get(optimizer.init(trained)),
+            None if self.average is None else jax.tree.map(np.copy, trained),
+        )
+        kept = dict(jax.tree_util.tree_leaves_with_path((self.optimizer_state, self.average)))
+        state, average = jax.tree_util.tree_map_with_path(lambda path, leaf: kept.get(path, leaf), begun)
+        return self.replace(optimizer_state=state, average=average)
 
 
 def create_state(
@@ -47,19 +78,26 @@ def create_state(
     seed: int,
     average: bool = False,
     plateau: optax.GradientTransformationExtraArgs | None = None,
+    frozen: Collection[Path] = (),
 ) -> TrainState:
-    """The state before the first step; the parameters are a function of the seed alone."""
+    """The state before the first step; the parameters are a function of the seed alone.
+
+    Args:
+      average: whether it has an average of the parameters.
+      frozen: parameters that are not trained.
+    """
 
     def initialize() -> TrainState:
         images = jnp.zeros((1, *image_shape), jnp.float32)
         variables = network.init({"params": jax.random.key(seed)}, images, train=False)
         params = variables["params"]
+        trained, _ = divided(params, frozen)
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=params,
             batch_stats=variables.get("batch_stats", {}),
-            optimizer_state=optimizer.init(params),
-            average=params if average else None,
+            optimizer_state=optimizer.init(trained),
+            average=trained if average else None,
             plateau=None if plateau is None else plateau.init(params),
         )
 

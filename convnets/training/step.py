@@ -1,6 +1,6 @@
 """One step on one device: pure functions of (state, batch) with collectives over the devices' axis."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,6 +11,8 @@ import optax
 from jax import Array, lax
 
 from convnets.augmentation import example_keys
+from convnets.pretrained.freezing import divided, joined, still_norms
+from convnets.pretrained.patterns import Path, flat, nested
 from convnets.tasks import Task
 from convnets.training.parallel import AXIS, sum_over_devices
 from convnets.training.state import TrainState
@@ -63,6 +65,8 @@ def make_train_step(
     average_decay: float = 0.0,
     unroll: bool = True,
     images_grow: bool = False,
+    frozen: Collection[Path] = (),
+    factors: Mapping[Path, float] | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Figures]]:
     """A training step.
 
@@ -76,6 +80,8 @@ def make_train_step(
       average_decay: share of the averaged parameters that a step keeps.
       unroll: whether the parts are written out or looped over; on CPU convolutions in a loop leave XLA's fast path.
       images_grow: whether the network is made for the size of each batch's images (`made_for`).
+      frozen: parameters that stay as they are; no gradient of them is computed.
+      factors: of the learning rate, for the parameters where it is not 1.
 
     Returns:
       `step(state, batch) -> (state, figures)`. The batch has `image [n, H, W, C]` uint8, `epoch`, `index` and `weight`
@@ -83,22 +89,24 @@ def make_train_step(
       sums, `objective` (the mean loss that was differentiated), `learning_rate`, `gradient_norm`, and `parameter_norm`
       after the step.
     """
+    factor_of = (factors or {}).get
 
     def objective(
-        params: Any, batch_stats: Any, batch: Batch, key: Array, examples: Array
+        trained: Any, held: Any, batch_stats: Any, batch: Batch, key: Array, examples: Array
     ) -> tuple[Array, tuple[Any, Figures]]:
         example = unit_range(batch)
         weight = example.pop("weight")
         example = augment(example_keys(seed, batch["epoch"], batch["index"]), example)
         example["weight"] = weight
         sized = made_for(network, example["image"].shape) if images_grow else network
-        outputs, updates = sized.apply(
-            {"params": params, "batch_stats": batch_stats},
-            normalize(example["image"]),
-            train=True,
-            mutable=["batch_stats"],
-            rngs={"dropout": key},
-        )
+        with still_norms(frozen):
+            outputs, updates = sized.apply(
+                {"params": joined(trained, held), "batch_stats": batch_stats},
+                normalize(example["image"]),
+                train=True,
+                mutable=["batch_stats"],
+                rngs={"dropout": key},
+            )
         # A share of the mean over all examples, so that parts and devices count by what they hold.
         loss = jnp.sum(weight * task.loss(outputs, example)) / examples
         return loss, (updates.get("batch_stats", {}), task.measure(outputs, example))
@@ -106,6 +114,7 @@ def make_train_step(
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Figures]:
         stream = jax.random.fold_in(jax.random.key(seed), DROPOUT_STREAM)
         key = jax.random.fold_in(jax.random.fold_in(stream, state.step), lax.axis_index(AXIS))
+        trained, held = divided(state.params, frozen)
         differentiate = jax.value_and_grad(objective, has_aux=True)
         examples = sum_over_devices(jnp.sum(batch["weight"]))
 
@@ -113,17 +122,19 @@ def make_train_step(
             batch_stats, loss, gradient, sums = carry
             number, microbatch = numbered
             (more_loss, (batch_stats, more_sums)), more_gradient = differentiate(
-                state.params, batch_stats, microbatch, jax.random.fold_in(key, number), examples
+                trained, held, batch_stats, microbatch, jax.random.fold_in(key, number), examples
             )
             loss, gradient, sums = jax.tree.map(jnp.add, (loss, gradient, sums), (more_loss, more_gradient, more_sums))
             return (batch_stats, loss, gradient, sums), None
 
         if microbatches == 1:
-            (loss, (batch_stats, sums)), gradient = differentiate(state.params, state.batch_stats, batch, key, examples)
+            (loss, (batch_stats, sums)), gradient = differentiate(
+                trained, held, state.batch_stats, batch, key, examples
+            )
         else:
             parts = jax.tree.map(lambda x: x.reshape(microbatches, -1, *x.shape[1:]), dict(batch))
             first = jax.tree.map(lambda x: x[0], parts)
-            shapes = jax.eval_shape(differentiate, state.params, state.batch_stats, first, key, examples)
+            shapes = jax.eval_shape(differentiate, trained, held, state.batch_stats, first, key, examples)
             (loss, (_, sums)), gradient = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
             carry = (state.batch_stats, loss, gradient, sums)
             carry, _ = _scan(part, carry, (jnp.arange(microbatches), parts), unroll)
@@ -138,11 +149,13 @@ def make_train_step(
         # The update waits for the whole gradient, which reads the old parameters: so XLA sees that they may then be
         # overwritten, and need not be copied first.
         rate = learning_rate + 0.0 * gradient_norm
-        direction, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
-        params = jax.tree.map(lambda p, d: p - rate * d, state.params, direction)
+        direction, optimizer_state = optimizer.update(gradient, state.optimizer_state, trained)
+        descent = flat(direction)
+        trained = nested({path: p - rate * factor_of(path, 1.0) * descent[path] for path, p in flat(trained).items()})
         average = state.average
         if average is not None:
-            average = optax.incremental_update(params, average, 1 - average_decay)
+            average = optax.incremental_update(trained, average, 1 - average_decay)
+        params = joined(trained, held)
 
         state = state.replace(
             step=state.step + 1,

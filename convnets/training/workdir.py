@@ -35,6 +35,7 @@ class Workdir:
         self.summary_file = self.folder / "summary.json"
         self.report_file = self.folder / "report.html"
         self.events = self.folder / "events"
+        self.initialization_file = self.folder / "initialization.json"
         self.checkpoints = self.folder / "checkpoints"
         self.plots = self.folder / "plots"
 

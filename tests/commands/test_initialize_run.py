@@ -1,5 +1,7 @@
 """`launch.py train` with layers of another run: said in one line, taken once, refused before anything is written."""
 
+import json
+
 import numpy as np
 import pytest
 from launching import EXPERIMENT, ROOT, needs_data
@@ -46,7 +48,11 @@ def test_a_run_begins_with_the_layers_of_another_one_and_is_not_initialized_agai
     capsys.readouterr()
     assert train(other, *begin) == 0
     said = capsys.readouterr().out
-    assert "begins with 2 layers (conv1, fc3), 4 arrays, " in said and f" of {one} at step 2" in said
+    assert f"begins with {one} at step 2: 4 taken, 6 new arrays" in " ".join(said.split())
+    kept = json.loads((other / "initialization.json").read_text())
+    assert {entry["name"] for entry in kept["arrays"] if entry["what"] == "taken"} == {
+        f"{layer}/{name}" for layer in ("conv1", "fc3") for name in ("kernel", "bias")
+    }
     here, there = parameters(other), parameters(one)
     for layer in here:
         same = all(np.allclose(here[layer][name], there[layer][name], 1e-5) for name in here[layer])

@@ -7,7 +7,7 @@ from stripes import config_of, striped
 
 from convnets.errors import InvalidValue
 from convnets.training.checkpoints import Checkpoints
-from convnets.training.initialization import beginning_of
+from convnets.training.initialization import beginning_of, source_of
 from convnets.training.parallel import Devices
 from convnets.training.plan import make_plan
 from convnets.training.setup import build_model, initial_state
@@ -45,8 +45,8 @@ def test_a_run_begins_with_the_averaged_parameters_of_those_layers_in_its_averag
     fields = {"initialize.workdir": str(folder), "initialize.layers": ("conv1", "norm1"), "seed": 3}
     config = config_of(fields | {"train.average_decay": 0.5}, network="lenet5_bn")
     model, state = state_of(config)
-    beginning = beginning_of(config, model, Workdir(tmp_path / "run"))
-    assert beginning.of.startswith("2 layers (conv1, norm1), ") and beginning.of.endswith(f" of {folder} at step 7")
+    beginning = beginning_of(config, model, source_of(config, Workdir(tmp_path / "run")))
+    assert beginning.of == f"{folder} at step 7: 5 taken, 17 new arrays"
     begun = beginning.put_into(state)
     assert jax.tree.structure(begun) == jax.tree.structure(state)
     for layer in state.params:
@@ -66,22 +66,22 @@ def test_a_run_begins_with_the_averaged_parameters_of_those_layers_in_its_averag
 def test_a_run_that_has_begun_is_not_initialized_again(other, tmp_path):
     folder, _ = other
     config = config_of({"initialize.workdir": str(folder), "initialize.layers": ("conv1",)}, network="lenet5_bn")
-    model, _ = state_of(config)
-    assert beginning_of(config, model, Workdir(folder)) is None
+    assert source_of(config, Workdir(folder)) is None
     gone = config_of({"initialize.workdir": str(tmp_path / "gone"), "initialize.layers": ("conv1",)})
-    assert beginning_of(gone, model, Workdir(folder)) is None, "what it began with may be gone by then"
+    assert source_of(gone, Workdir(folder)) is None, "what it began with may be gone by then"
 
 
 def test_without_a_workdir_a_run_begins_with_its_own_draws():
     config = config_of()
-    assert beginning_of(config, state_of(config)[0], Workdir("nowhere")) is None
+    assert source_of(config, Workdir("nowhere")) is None
+    assert beginning_of(config, state_of(config)[0], None) is None
 
 
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"workdir": ""}, r"initialize.layers names conv1, and initialize.workdir no run to take them from: name one,"),
-        ({"layers": ()}, r"initialize.layers, from .*: no layers are named to begin with: name some of conv1, "),
+        ({"workdir": ""}, r"initialize.layers is \('conv1',\), and there is nothing to begin with: name the workdir of"),
+        ({"weights": "vgg16.pth"}, r"initialize.workdir is '.*' and initialize.weights 'vgg16.pth': begin with one of"),
         ({"layers": ("conv9",)}, "has no layer 'conv9': did you mean 'conv"),
         ({"checkpoint": "3"}, r"initialize.workdir: .* has no checkpoint of step 3: there are 7"),
         ({"checkpoint": "first"}, "the checkpoint 'first' is not 'best', 'last' or a step"),
@@ -93,7 +93,7 @@ def test_what_cannot_be_begun_with_is_refused_before_anything_is_written(other, 
     config = config_of({f"initialize.{field}": value for field, value in given.items()}, network="lenet5_bn")
     model, _ = state_of(config)
     with pytest.raises(InvalidValue, match=sentence) as refused:
-        beginning_of(config, model, Workdir(tmp_path / "run"))
+        beginning_of(config, model, source_of(config, Workdir(tmp_path / "run")))
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "run").exists()
 
@@ -102,5 +102,5 @@ def test_a_layer_of_another_shape_is_refused(other, tmp_path):
     fields = {"initialize.workdir": str(other[0]), "initialize.layers": ("conv1",)}
     config = config_of(fields, network="resnet20")
     model, _ = state_of(config)
-    with pytest.raises(InvalidValue, match=r"the layer 'conv1' does not fit: conv1/"):
-        beginning_of(config, model, Workdir(tmp_path / "run"))
+    with pytest.raises(InvalidValue, match=r"initialize, from .*: 6 arrays do not fit: conv1/"):
+        beginning_of(config, model, source_of(config, Workdir(tmp_path / "run")))

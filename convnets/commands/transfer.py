@@ -1,0 +1,231 @@
+"""`launch.py transfer`: the lecture's table of transfer learning as a tool, which measures each way."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from rich.console import Console
+from rich.table import Table
+
+from convnets.analysis.accuracy_by_depth import plot_accuracy_by_depth
+from convnets.commands.advice import Advice, Way, advise
+from convnets.commands.command_line import Arguments
+from convnets.commands.experiments import load_experiment, override, refuse_rest, with_data_dir
+from convnets.commands.probe import Probed, begun, keep, table_of
+from convnets.commands.train import train
+from convnets.data.source import load_training_batch
+from convnets.errors import InvalidValue
+from convnets.files import write_atomically
+from convnets.pretrained.depth import LOGITS, groups
+from convnets.training.config import to_json
+from convnets.training.features import FeatureCache
+from convnets.training.metrics_log import read_records
+from convnets.training.parallel import Devices
+from convnets.training.plan import make_plan
+from convnets.training.progress import Screen
+from convnets.training.setup import initial_state, mapped_train_step
+from convnets.training.stage_probes import StageProbe, probe_stages
+from convnets.training.workdir import Workdir
+
+RATES = ((LOGITS, 1.0), ("*", 0.1))
+"""The lecture: "1/10 of original learning rate is good starting point"; the head is new, and learns at the full one."""
+
+TIMED_STEPS = 5
+
+
+def run(arguments: Arguments) -> int:
+    """Probes, three trainings in folders of their own, a table, a plot, the advice, and the configs to go on with."""
+    refuse_rest(arguments)
+    config = override(load_experiment(arguments.required("config")), with_data_dir(arguments))
+    workdir, console = Workdir(arguments.required("workdir")), Console()
+    _refuse(config, arguments["budget"])
+    began = time.monotonic()
+    probed = begun(config, workdir, console)
+    devices = Devices(config.train.wrapper)
+    with Screen(console) as screen:
+        cache = FeatureCache(workdir.folder)
+        probes = probe_stages(config, probed.model, probed.variables, probed.splits, devices, cache, screen)
+    keep(probes, probed, workdir)
+    console.print(table_of(probes, probed.origin))
+    probing = time.monotonic() - began
+
+    configs = ways_to_train(probed)
+    duration = _duration(probed, devices, workdir, 60 * arguments["budget"] - probing if arguments["budget"] else 0)
+    ways = _of_probes(probes, probing)
+    for name, its in configs.items():
+        its.train.duration = duration
+        folder = workdir.folder / name.replace(" ", "_")
+        console.rule(name)
+        if interrupted := train(its, Workdir(folder)):
+            return interrupted
+        ways.append(_result(name, Workdir(folder), its))
+    advice = advise(
+        ways,
+        {each.stage: each.probe.validation for each in probes},
+        training_examples=len(probed.splits.train),
+        classes=len(probed.model.info.classes),
+        validation_examples=config.validation.examples,
+    )
+    _tell(ways, advice, console)
+    _keep(ways, advice, probes, probed, configs, config.train.duration, workdir, console)
+    return 0
+
+
+def ways_to_train(probed: Probed) -> dict[str, ConfigDict]:
+    """The experiment in three ways: the last stages fine-tuned, all of them, and trained from scratch."""
+    network, shape = probed.model.network, probed.model.image_shape
+    stages = list(groups(network, shape))
+    # The upper third of what has parameters, the head beside it.
+    first = stages[-max(1, round(len(stages) / 3))]
+
+    def changed(change: Callable[[ConfigDict], None]) -> ConfigDict:
+        config = ConfigDict(probed.config.to_dict())
+        change(config)
+        return config.lock()
+
+    def fine_tune(config: ConfigDict) -> None:
+        config.optimizer.rates = RATES
+
+    def fine_tune_last(config: ConfigDict) -> None:
+        fine_tune(config)
+        config.freeze.below = first
+
+    def from_scratch(config: ConfigDict) -> None:
+        fresh = {"workdir": "", "weights": "", "architecture": "", "layers": (), "head": "keep", "stem": "keep"}
+        config.initialize.update(fresh | {"deepen": False, "allow": ()})
+
+    return {
+        "last stages": changed(fine_tune_last),
+        "all stages": changed(fine_tune),
+        "from scratch": changed(from_scratch),
+    }
+
+
+def _refuse(config: ConfigDict, budget: int) -> None:
+    if not (config.initialize.weights or config.initialize.workdir):
+        raise InvalidValue(
+            "launch.py transfer begins with what another network has learned: set initialize.weights or "
+            "initialize.workdir"
+        )
+    if not config.validation.examples:
+        raise InvalidValue("launch.py transfer chooses by the validation split: set validation.examples above 0")
+    if config.task.name != "classification":
+        raise InvalidValue(
+            f"launch.py transfer compares accuracies of classification, and the task is {config.task.name!r}"
+        )
+    if budget < 0:
+        raise InvalidValue(f"--budget is {budget}, and must be minutes, or 0 for as long as the experiment says")
+
+
+def _duration(probed: Probed, devices: Devices, workdir: Workdir, seconds: float) -> str:
+    """Of each training: the experiment's, or what fits into a third of the time; kept, so that a resumed run agrees."""
+    kept = workdir.folder / "duration.json"
+    if kept.exists():
+        return str(json.loads(kept.read_text())["duration"])
+    config = probed.config
+    duration = str(config.train.duration)
+    if seconds:
+        plan = make_plan(config, probed.model.task, len(probed.splits.train))
+        steps = int(seconds / 3 / _seconds_a_step(probed, devices))
+        if steps < 1:
+            raise InvalidValue(
+                f"--budget leaves {max(seconds, 0):.0f} s for three trainings, which is under a step each: give it more"
+            )
+        duration = f"{min(steps, plan.steps)} steps"
+    write_atomically(kept, json.dumps({"duration": duration}))
+    return duration
+
+
+def _seconds_a_step(probed: Probed, devices: Devices) -> float:
+    """Of training everything, measured on the first examples."""
+    config, model, source = probed.config, probed.model, probed.splits.train
+    plan = make_plan(config, model.task, len(source))
+    step = mapped_train_step(config, model, plan, devices)
+    state = devices.replicate(initial_state(config, model, plan))
+    places = np.arange(config.train.batch_size // jax.process_count()) % len(source)
+    began = time.monotonic()
+    batch = load_training_batch(source, places, np.zeros(len(places), np.int64), config.seed)
+    reading = time.monotonic() - began
+    batch = {name: value for name, value in batch.items() if name != "unreadable"}
+    batch |= {"weight": np.ones(len(places), np.float32), "epoch": np.zeros(len(places), np.int32)}
+    batches = devices.split({name: value[None] for name, value in batch.items()}, batch_axis=1)
+    times = []
+    for _ in range(TIMED_STEPS + 1):
+        began = time.monotonic()
+        state, figures = step(state, batches)
+        jax.block_until_ready(figures)
+        times.append(time.monotonic() - began)
+    return max(float(np.median(times[1:])), reading / max(config.loader.threads, config.loader.workers))
+
+
+def _of_probes(probes: list[StageProbe], seconds: float) -> list[Way]:
+    """The linear classifier on the top map, and that on the best one below if it is better."""
+    # Of equals the deepest.
+    top, best = probes[-1], max(reversed(probes), key=lambda each: each.probe.validation)
+    ways = [Way(f"linear classifier on {top.stage}", top.probe.validation, top.test, seconds)]
+    if best is not top:
+        ways.append(Way(f"linear classifier on {best.stage}", best.probe.validation, best.test, seconds))
+    return ways
+
+
+def _result(name: str, workdir: Workdir, config: ConfigDict) -> Way:
+    summary = json.loads(workdir.summary_file.read_text())
+    records = [
+        r for r in read_records(workdir.metrics_file) if r["kind"] == "evaluation" and r["split"] == "validation"
+    ]
+    tested = next(r for r in reversed(records) if r["step"] == summary["checkpoint"])
+    return Way(name, tested["top1"], summary["top1"], sum(summary["seconds"].values()))
+
+
+def _tell(ways: list[Way], advice: Advice, console: Console) -> None:
+    table = Table(title="ways to transfer", title_justify="left")
+    for column in ("way", "validation", "test", "time"):
+        table.add_column(column, justify="left" if column == "way" else "right")
+    for way in ways:
+        chosen = "bold" if way is advice.use else ""
+        table.add_row(way.name, f"{way.validation:.2%}", f"{way.test:.2%}", f"{way.seconds:,.0f} s", style=chosen)
+    console.print(table)
+    console.print(f"use {advice.use.name}:", style="bold")
+    for reason in advice.reasons:
+        console.print(f"  - {reason}", highlight=False, soft_wrap=True)
+
+
+def _keep(
+    ways: list[Way],
+    advice: Advice,
+    probes: list[StageProbe],
+    probed: Probed,
+    configs: dict[str, ConfigDict],
+    duration: str,
+    workdir: Workdir,
+    console: Console,
+) -> None:
+    """Writes transfer.json, the plot, and a config of each way for a whole training."""
+    for name, config in configs.items():
+        config.train.duration = duration
+        write_atomically(_config_file(workdir, name), to_json(config))
+    found: dict[str, Any] = {"ways": [asdict(way) for way in ways], "use": advice.use.name, "why": list(advice.reasons)}
+    write_atomically(workdir.folder / "transfer.json", json.dumps(found, indent=2))
+    plot = workdir.plots / "transfer.png"
+    plot_accuracy_by_depth(
+        [each.stage for each in probes],
+        {probed.config.network.name: [each.test for each in probes]},
+        plot,
+        trained={way.name: way.test for way in ways if way.name in configs},
+        title=f"Transfer to {probed.splits.train.info.name}",
+        note=f"test accuracy; {len(probed.splits.train):,} training examples; {probed.origin}",
+    )
+    go_on = advice.use.name if advice.use.name in configs else "last stages"
+    console.print(f"{plot}\nto go on: python launch.py train --config={_config_file(workdir, go_on)} --workdir=...")
+    if advice.use.name not in configs:
+        console.print(f"the classifiers are in {workdir.folder / 'probes.npz'}", highlight=False, soft_wrap=True)
+
+
+def _config_file(workdir: Workdir, name: str) -> Path:
+    return workdir.folder / f"config_{name.replace(' ', '_')}.json"

@@ -1,0 +1,108 @@
+"""How deep in a network a layer lies: which of the named feature maps need its parameters."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Jaxpr, Literal
+
+from convnets.errors import InvalidValue, nearest
+from convnets.pretrained.patterns import Path
+
+LOGITS = "logits"
+"""What stands behind all feature maps."""
+
+
+@lru_cache(maxsize=4)
+def needs(network: nn.Module, image_shape: tuple[int, int, int]) -> Mapping[str, frozenset[Path]]:
+    """The parameters that each feature map needs, the maps in the order in which the network returns them.
+
+    Found from a trace of the network in shapes alone: a map needs whatever it can be reached from. What the network
+    calls as a function of its own, as rematerialization does, counts as one: all that goes in is needed by all that
+    comes out.
+
+    Args:
+      image_shape: (H, W, C) of an image.
+
+    Returns:
+      Paths within `params`. The last layer's is in no map, nor are those of auxiliary classifiers.
+    """
+    order: list[str] = []
+
+    def feature_maps(variables: Any, images: Any) -> dict[str, Any]:
+        outputs: Any = network.apply(variables, images, train=False)
+        # JAX sorts the entries of a dict.
+        order.extend(outputs[1])
+        return dict(outputs[1])
+
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    variables = jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros(images.shape), train=False))
+    closed = jax.make_jaxpr(feature_maps)(variables, images)
+    paths = [tuple(key.key for key in path) for path, _ in jax.tree_util.tree_leaves_with_path(variables)]
+    inputs = dict(zip(closed.jaxpr.invars, paths, strict=False))
+    reached = {}
+    for name, output in zip(sorted(order), closed.jaxpr.outvars, strict=True):
+        found = [inputs[each] for each in _sources(closed.jaxpr, output) if each in inputs]
+        reached[name] = frozenset(path[1:] for path in found if path[0] == "params")
+    return {name: reached[name] for name in order}
+
+
+def _sources(jaxpr: Jaxpr, output: Any) -> set[Any]:
+    """All variables of the trace that an output is computed from."""
+    needed = {output}
+    for equation in reversed(jaxpr.eqns):
+        if needed.intersection(equation.outvars):
+            needed.update(each for each in equation.invars if not isinstance(each, Literal))
+    return needed
+
+
+def below(network: nn.Module, image_shape: tuple[int, int, int], name: str) -> set[Path]:
+    """The parameters of all layers that the feature maps before the named one need.
+
+    Args:
+      image_shape: (H, W, C) of an image.
+      name: of a feature map, such as "stage3"; "logits" stands behind all maps.
+
+    Raises:
+      InvalidValue: no such map, or one that no layers lie below.
+    """
+    maps = needs(network, image_shape)
+    if name not in (*maps, LOGITS):
+        raise InvalidValue(f"the network has no feature map {name!r}: {nearest(name, (*maps, LOGITS))}")
+    order = list(maps)
+    before = order[: order.index(name)] if name in maps else order
+    found = set[Path]().union(*(maps[each] for each in before))
+    if not found:
+        raise InvalidValue(f"no layers lie below the feature map {name!r}: name a later one, or none by ''")
+    return found
+
+
+def height(network: nn.Module, image_shape: tuple[int, int, int]) -> dict[Path, int]:
+    """How many groups of layers, the logits' among them, lie above each parameter.
+
+    A group is the layers that a feature map is the first to need; maps that need no further layers, as those of pools,
+    make none.
+
+    Args:
+      image_shape: (H, W, C) of an image.
+
+    Returns:
+      1 for the layers right below the logits, and so on down; the logits and auxiliary classifiers, which no map needs,
+      are not in it.
+    """
+    layers = groups(network, image_shape).values()
+    return {path: number for number, group in enumerate(reversed(layers), 1) for path in group}
+
+
+def groups(network: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, frozenset[Path]]:
+    """The parameters that each feature map is the first to need; maps that need no further ones are not in it."""
+    found: dict[str, frozenset[Path]] = {}
+    known = frozenset[Path]()
+    for name, needed in needs(network, image_shape).items():
+        if needed - known:
+            found[name] = needed - known
+            known |= needed
+    return found

@@ -1,0 +1,162 @@
+"""Files of the Hugging Face hub, by `huggingface_hub` and its cache: `hf://owner/name[@revision][/file]`."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convnets.errors import InvalidValue
+from convnets.pretrained.files.hub_normalization import Normalization, normalization_of
+from convnets.pretrained.files.unreadable import reason_of
+
+BEGINS = "hf://"
+PLACE = re.compile(r"hf://(?P<name>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/@]+))?(?:/(?P<file>[^/].*))?")
+
+USUAL_FILES = ("model.safetensors", "pytorch_model.bin")
+"""Looked for, in this order, where no file is named."""
+
+SECONDS = 10
+"""How long the hub may take to say what it has."""
+
+LOGGERS = ("huggingface_hub", "httpx", "httpx2")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A file of the hub.
+
+    Attributes:
+      path: its copy in the cache.
+      origin: `hf://owner/name@revision/file`.
+      normalization: mean and deviation of the channels on the scale where white is 1, if the repository says them.
+    """
+
+    path: Path
+    origin: str
+    normalization: Normalization | None
+
+
+def fetch(place: str) -> Fetched:
+    """The file from the hub or, where that can't be reached, from the cache; `HF_HUB_OFFLINE=1` asks the cache alone.
+
+    Raises:
+      InvalidValue: the place is not written as above; the repository, the revision or the file doesn't exist, or isn't
+        for this user; neither the hub can be reached nor is a copy in the cache; the download broke off.
+    """
+    if not (given := PLACE.fullmatch(place)) or ".." in place.split("/"):
+        raise InvalidValue(
+            f"{place} is no place on the hub: write hf://owner/name, hf://owner/name/model.safetensors or, for another "
+            "version, hf://owner/name@revision/model.safetensors"
+        )
+    names = (given["file"],) if given["file"] else USUAL_FILES
+    with _quiet():
+        repository = Repository(given["name"], given["revision"])
+        for name in names:
+            if path := repository.file(name):
+                normalization = normalization_of(lambda beside: repository.file(beside, visible=False))
+                return Fetched(path, f"{repository}/{name}", normalization)
+    raise repository.without(" or ".join(names))
+
+
+class Repository:
+    """What a repository has, and the cache of it.
+
+    Raises:
+      InvalidValue: the package `huggingface_hub` is not installed.
+    """
+
+    def __init__(self, name: str, revision: str | None):
+        try:
+            import huggingface_hub
+            import huggingface_hub.constants
+            import huggingface_hub.errors
+        except ImportError as error:
+            raise InvalidValue(
+                f"{BEGINS}{name} takes a package to fetch: pip install huggingface_hub, or give the path of a file"
+            ) from error
+        self._library: Any = huggingface_hub
+        self._name = name
+        self._revision = revision
+        self._problem: Exception | None = None
+
+    def __str__(self) -> str:
+        return f"{BEGINS}{self._name}" + (f"@{self._revision}" if self._revision else "")
+
+    def file(self, name: str, visible: bool = True) -> Path | None:
+        """The path of a file's copy; None if there is no such file, or no copy where the hub can't be asked.
+
+        Args:
+          visible: a progress bar is shown.
+
+        Raises:
+          InvalidValue: the download broke off.
+        """
+        library, here = self._library, {"repo_id": self._name, "filename": name, "revision": self._revision}
+        if self._problem is None:
+            try:
+                # Asked apart, as `hf_hub_download` asks for minutes before it gives up.
+                library.get_hf_file_metadata(library.hf_hub_url(**here), timeout=SECONDS)
+            except library.errors.EntryNotFoundError:
+                return None
+            except Exception as error:
+                self._problem = error
+        if self._problem is not None:
+            try:
+                return Path(library.hf_hub_download(**here, local_files_only=True))
+            except Exception:
+                return None
+        try:
+            return Path(library.hf_hub_download(**here, tqdm_class=None if visible else _no_bar()))
+        except Exception as error:
+            raise InvalidValue(
+                f"{self}/{name} could not be fetched ({reason_of(error)}): try again, or give the path of a file"
+            ) from error
+
+    def without(self, names: str) -> InvalidValue:
+        """The error that says why none of the files can be had."""
+        errors, problem = self._library.errors, self._problem
+        match problem:
+            case None:
+                return InvalidValue(f"{self} has no file {names}: name one that it has, as {self}/FILE")
+            case errors.OfflineModeIsEnabled():
+                what, advice = "may not be asked, as HF_HUB_OFFLINE is set", "unset it"
+            case errors.GatedRepoError():
+                what, advice = "is open only to whom its owners let in", "ask there and log in with `hf auth login`"
+            case errors.RepositoryNotFoundError():
+                what = "is no repository that the hub shows you"
+                advice = "check the name, or log in with `hf auth login` if it is private"
+            case errors.RevisionNotFoundError():
+                what, advice = "is a revision that does not exist", "name another"
+            case _:
+                what, advice = f"can't be reached ({reason_of(problem)})", "try again"
+        return InvalidValue(
+            f"{self} {what}, and the cache {self._library.constants.HF_HUB_CACHE} has no copy of {names}, which would "
+            f"have been used: {advice}, or give the path of a file"
+        )
+
+
+def _no_bar() -> type:
+    from huggingface_hub.utils import tqdm
+
+    class NoBar(tqdm):
+        def __init__(self, *arguments: Any, **options: Any):
+            super().__init__(*arguments, **(options | {"disable": True}))
+
+    return NoBar
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the libraries from logging their requests, retries and advice: what matters comes as an error."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

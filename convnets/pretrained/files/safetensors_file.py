@@ -1,0 +1,26 @@
+"""Safetensors files: https://github.com/huggingface/safetensors#format"""
+
+from pathlib import Path
+
+from safetensors import safe_open
+
+from convnets.pretrained.files.unreadable import Unreadable
+from convnets.pretrained.files.weights import Contents
+
+TYPES = {"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"}
+
+
+def read(path: Path) -> Contents:
+    """The arrays of the file, each copied out of it once.
+
+    Raises:
+      Unreadable: arrays of numbers that NumPy doesn't have.
+    """
+    arrays = {}
+    with safe_open(path, framework="np") as file:
+        for name in file.keys():  # noqa: SIM118 (it is no mapping)
+            kind = file.get_slice(name).get_dtype()
+            if kind not in TYPES:
+                raise Unreadable(f"holds {name!r} of {kind}, and what can be read is {', '.join(sorted(TYPES))}")
+            arrays[name] = file.get_tensor(name)
+    return arrays, ()

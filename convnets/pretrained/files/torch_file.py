@@ -1,0 +1,121 @@
+"""Files of `torch.save`, read without PyTorch: zip files, and the row of pickles from before version 1.6."""
+
+import io
+import mmap
+import sys
+import zipfile
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from convnets.pretrained.files.restricted_pickle import load
+from convnets.pretrained.files.state_dict import state_dict
+from convnets.pretrained.files.torch_tensors import NAMES, Storage, Tensor, storage
+from convnets.pretrained.files.unreadable import Unreadable
+from convnets.pretrained.files.weights import Contents
+
+MAGIC_NUMBER = bytes.fromhex("8a0a6cfc9c46f9206aa85019")
+"""0x1950a86a20f9469cfc6c, as it is pickled at the beginning of an older file."""
+
+ZIP = b"PK\x03\x04"
+"""What a zip file begins with."""
+
+PROTOCOL = 1001
+LENGTH = 8
+"""Bytes of the number of elements that goes before each storage of an older file."""
+
+
+def read(path: Path) -> Contents:
+    """The tensors of the file's state dict by their names; storages of anything else are not read.
+
+    Raises:
+      Unreadable: it holds code or objects besides tensors, no state dict, or tensors outside their storages; it ends
+        early.
+    """
+    with open(path, "rb") as file:
+        is_zip = file.read(len(ZIP)) == ZIP
+    return _read_zip(path) if is_zip else _read_pickles(path)
+
+
+def _read_zip(path: Path) -> Contents:
+    size = path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        folders = [name.removesuffix("data.pkl") for name in archive.namelist() if name.endswith("/data.pkl")]
+        if len(folders) != 1:
+            raise Unreadable("is a zip file, but none of torch.save: it has no data.pkl in its one folder")
+        (folder,) = folders
+        pickle = _entry(archive, f"{folder}data.pkl", size)
+        tensors, notes = state_dict(load(io.BytesIO(pickle), NAMES, storage))
+        order: str = sys.byteorder
+        if f"{folder}byteorder" in archive.namelist():
+            order = _entry(archive, f"{folder}byteorder", size).decode()
+        if order not in ("little", "big"):
+            raise Unreadable(f"is damaged: it says that its order of bytes is {order!r}")
+        needed = _storages(tensors)
+        if sum(each.nbytes for each in needed) > size:
+            raise Unreadable("is damaged: its tensors take more bytes than the file has")
+        raw = {}
+        for each in needed:
+            entry = _entry(archive, f"{folder}data/{each.key}", each.nbytes)
+            if len(entry) != each.nbytes:
+                raise Unreadable(f"is damaged: the storage {each.key!r} has {len(entry)} bytes, not {each.nbytes}")
+            raw[each] = np.frombuffer(entry, np.uint8)
+            if order != sys.byteorder:
+                raw[each] = raw[each].view(f"u{each.dtype.itemsize}").byteswap()
+    return {name: tensor.array(raw[tensor.storage]) for name, tensor in tensors.items()}, notes
+
+
+def _entry(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    """The content of an entry of at most so many bytes, which is compared with its checksum."""
+    entry = archive.getinfo(name)
+    if max(entry.file_size, entry.compress_size) > most:
+        raise Unreadable(f"is damaged: {name!r} takes more bytes than the file has")
+    # An entry that unfolds to a thousand times its size is none of `torch.save`, which compresses nothing.
+    if entry.compress_type != zipfile.ZIP_STORED:
+        raise Unreadable(f"has {name!r} compressed, as torch.save does not: save it again")
+    return archive.read(entry)
+
+
+def _read_pickles(path: Path) -> Contents:
+    with open(path, "rb") as file:
+        # A pickle says how long its strings are; reading from a map never takes more than there is.
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            stream: IO[bytes] = mapped  # type: ignore[assignment]
+            if MAGIC_NUMBER not in mapped[:64]:
+                raise Unreadable("is no file of torch.save: it does not begin as those do")
+            known: dict[str, Storage] = {}
+            _, protocol, _, found, keys = (load(stream, NAMES, lambda given: _noted(given, known)) for _ in range(5))
+            start = mapped.tell()
+        if protocol != PROTOCOL:
+            raise Unreadable(f"is of the protocol {protocol!r} of torch.save, and known is {PROTOCOL}: save it again")
+        tensors, notes = state_dict(found)
+        raw = _raw(file, start, [known[key] for key in keys], _storages(tensors))
+    return {name: tensor.array(raw[tensor.storage]) for name, tensor in tensors.items()}, notes
+
+
+def _noted(identity: object, known: dict[str, Storage]) -> Storage:
+    given = storage(identity)
+    return known.setdefault(given.key, given)
+
+
+def _raw(file: IO[bytes], start: int, present: list[Storage], needed: set[Storage]) -> dict[Storage, np.ndarray]:
+    """The bytes of the needed storages among those that lie one behind the other from `start` on."""
+    size, raw = file.seek(0, io.SEEK_END), {}
+    for each in present:
+        file.seek(start)
+        count = int.from_bytes(file.read(LENGTH), "little")
+        start += LENGTH + each.nbytes
+        if start > size:
+            raise Unreadable(f"is cut short: it ends at {size:,} bytes, within the storage {each.key!r}")
+        if count * each.dtype.itemsize != each.nbytes:
+            raise Unreadable(f"is damaged: the storage {each.key!r} says that it has {count} numbers")
+        if each in needed:
+            raw[each] = np.fromfile(file, np.uint8, each.nbytes)
+    if missing := needed - raw.keys():
+        raise Unreadable(f"lacks the storage {min(each.key for each in missing)!r}: fetch it again")
+    return raw
+
+
+def _storages(tensors: dict[str, Tensor]) -> set[Storage]:
+    return {tensor.storage for tensor in tensors.values()}

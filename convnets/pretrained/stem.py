@@ -1,0 +1,43 @@
+"""Filters that have learned to see images of one kind, made to see those of another."""
+
+import numpy as np
+
+
+def adapt_stem(kernel: np.ndarray, size: int, channels: int) -> tuple[np.ndarray, str]:
+    """Filters `[h, w, C, filters]` for images of other channels, and of another size.
+
+    For fewer channels the old ones are folded onto them in turn (for one: summed), for more they are repeated in turn,
+    each shared out evenly over its places. So an image that is alike in all channels gives the response of one that is
+    so in the old ones. Filters of another size (7x7 at stride 2 to 3x3 at stride 1, for small images) are shared out by
+    area, so that their sum, the response to an even patch, is kept.
+
+    Args:
+      size: height and width of the new filters.
+      channels: of the new images.
+
+    Returns:
+      `[size, size, channels, filters]` float32, and what was done, in words.
+    """
+    done = []
+    height, width, old, _ = kernel.shape
+    shared = np.asarray(kernel, np.float32)
+    if channels != old:
+        done.append(f"{old} channels summed" if channels == 1 else f"{old} channels shared out to {channels}")
+        shared = np.einsum("hwcf,dc->hwdf", shared, _turns(channels, old))
+    if (height, width) != (size, size):
+        done.append(f"{height}x{width} filters shared out to {size}x{size}")
+        shared = np.einsum("ih,jw,hwcf->ijcf", _overlaps(size, height), _overlaps(size, width), shared)
+    return shared.astype(np.float32), ", ".join(done)
+
+
+def _turns(new: int, old: int) -> np.ndarray:
+    """`[new, old]`: the share of each old channel that goes to each new one; each column's sum is 1."""
+    turn = min(new, old)
+    meet = np.arange(new)[:, None] % turn == np.arange(old) % turn
+    return meet / meet.sum(0)
+
+
+def _overlaps(new: int, old: int) -> np.ndarray:
+    """`[new, old]`: how much of each of `old` pixels lies in each of `new` in their place; each column's sum is 1."""
+    starts, pixels = np.arange(new)[:, None] * (old / new), np.arange(old)
+    return np.clip(np.minimum(starts + old / new, pixels + 1) - np.maximum(starts, pixels), 0, None)

@@ -1,0 +1,216 @@
+"""Parameters of one network put into another: strictly, and with a report."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import jax
+
+from convnets.errors import InvalidValue, nearest
+from convnets.pretrained.deepening import BLOCK, identity_blocks
+from convnets.pretrained.parts import is_head, is_stem, is_stem_kernel
+from convnets.pretrained.patterns import Path, flat, matches
+from convnets.pretrained.stem import adapt_stem
+
+Variables = Mapping[str, Any]
+"""What a network is applied with: `params` and `batch_stats`, trees of arrays by the names of layers."""
+
+What = Literal["taken", "adapted", "identity", "new", "left over"]
+
+SHOWN = 6
+"""Complaints that an error names."""
+
+
+@dataclass(frozen=True)
+class Surgery:
+    """What is to be done.
+
+    Attributes:
+      layers: patterns of those to take, such as "stage1_conv1", "stage3*"; none: all.
+      head: "keep" the classifier (and auxiliary ones), or leave the "new" one as it is.
+      stem: "keep" the filters that see the images, "adapt" them (`adapt_stem`), or leave the "new" ones.
+      deepen: whether residual blocks that the source does not have begin as the identity.
+      allow: patterns of layers that may be missing, misshapen (then they are left as they are) or left over.
+    """
+
+    layers: tuple[str, ...] = ()
+    head: Literal["keep", "new"] = "keep"
+    stem: Literal["keep", "adapt", "new"] = "keep"
+    deepen: bool = False
+    allow: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What became of an array.
+
+    Attributes:
+      name: its path, the collection left out.
+      what: "taken" as it is, "adapted", "identity" (of a block that is new), "new" (as it was drawn), "left over".
+      detail: how it was adapted.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    what: What
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of every array, by the names of the layers."""
+
+    entries: tuple[Entry, ...] = field(default_factory=tuple)
+
+    def count(self, *what: What) -> int:
+        """Arrays of which that became."""
+        return sum(entry.what in what for entry in self.entries)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Ready for JSON."""
+        return [asdict(entry) for entry in self.entries]
+
+
+def operate(
+    variables: Variables,
+    source: Variables,
+    surgery: Surgery = Surgery(),
+    left_over: Mapping[str, tuple[int, ...]] | None = None,
+) -> tuple[dict[str, Any], Report]:
+    """`variables` with those of `source` in their places; what is not taken stays the same array.
+
+    Args:
+      variables: of the network that begins. Shapes and types are all that is read of its arrays, so that
+        `jax.ShapeDtypeStruct`s do to find out what would be refused.
+      source: of the network that is taken from.
+      left_over: names, with shapes, that the source has besides and that stand for nothing in any network.
+
+    Raises:
+      InvalidValue: a pattern without a layer, another number of classes, and all that is missing, misshapen or left
+        over and not allowed.
+    """
+    wanted, given = flat(variables), flat(source)
+    _refuse_patterns(surgery, wanted, given, left_over or {})
+    taken: dict[Path, Any] = {}
+    entries: dict[Path, Entry] = {}
+    complaints: dict[Path, str] = {}
+    identity = identity_blocks(wanted, given) if surgery.deepen else {}
+    for path, array in wanted.items():
+        if path in identity:
+            taken[path] = identity[path]
+            entries[path] = _entry(path, array, "identity")
+        elif _stays_new(path, surgery) or (surgery.deepen and _is_new_block(path, given)):
+            entries[path] = _entry(path, array, "new")
+        elif path in given and (adapted := _adapted(path, given[path], array, surgery)) is not None:
+            taken[path], detail = adapted
+            entries[path] = _entry(path, array, "adapted" if detail else "taken", detail)
+        else:
+            entries[path] = _entry(path, array, "new")
+            if not _allowed(path, surgery):
+                complaints[path] = f"{_name(path)} is {_in_words(given.get(path))} there and {_in_words(array)} here"
+    for path, array in given.items():
+        if path not in wanted:
+            entries[path] = _entry(path, array, "left over")
+            if not (_allowed(path, surgery) or _stays_new(path, surgery)):
+                complaints[path] = f"{_name(path)} is {_in_words(array)} there and absent here"
+    for name, shape in (left_over or {}).items():
+        entries[("", name)] = Entry(name, tuple(shape), "left over")
+        if not (surgery.layers or any(matches((name,), pattern) for pattern in surgery.allow)):
+            complaints[("", name)] = f"{name} {list(shape)} is left over"
+    _refuse(complaints, wanted, given)
+
+    def replaced(path: Any, array: Any) -> Any:
+        return taken.get(tuple(key.key for key in path), array)
+
+    return dict(jax.tree_util.tree_map_with_path(replaced, dict(variables))), Report(
+        tuple(entries[path] for path in sorted(entries, key=_by_layer))
+    )
+
+
+def _adapted(path: Path, there: Any, here: Any, surgery: Surgery) -> tuple[Any, str] | None:
+    """The array as it can be taken, and what was done to it; None if it does not fit."""
+    if (there.shape, there.dtype) == (here.shape, here.dtype):
+        return there, ""
+    if surgery.stem == "adapt" and is_stem_kernel(path[1:]) and there.shape[-1] == here.shape[3]:
+        return adapt_stem(there, here.shape[0], here.shape[2])
+    # A matrix of the neurons' weights, of a fully connected layer that did not keep its window.
+    if path[-1] == "kernel" and there.ndim == 2 and there.size == here.size and there.shape[1] == here.shape[3]:
+        return there.reshape(here.shape), "matrix as convolution"
+    return None
+
+
+def _stays_new(path: Path, surgery: Surgery) -> bool:
+    """Whether that array is not to be taken."""
+    if surgery.layers and not any(matches(path[1:], pattern) for pattern in surgery.layers):
+        return True
+    return (surgery.head == "new" and is_head(path)) or (surgery.stem == "new" and is_stem(path[1:]))
+
+
+def _is_new_block(path: Path, given: Mapping[Path, Any]) -> bool:
+    return bool(BLOCK.fullmatch(path[1])) and not any(other[1] == path[1] for other in given)
+
+
+def _allowed(path: Path, surgery: Surgery) -> bool:
+    return any(matches(path[1:], pattern) for pattern in surgery.allow)
+
+
+def _refuse_patterns(
+    surgery: Surgery, wanted: Mapping[Path, Any], given: Mapping[Path, Any], left_over: Mapping[str, Any]
+) -> None:
+    """Refuses patterns of `layers` that one of the two networks lacks, and of `allow` that neither has."""
+    for pattern in surgery.layers:
+        for arrays, which in ((given, "which is taken from"), (wanted, "which begins")):
+            if not any(matches(path[1:], pattern) for path in arrays):
+                raise InvalidValue(f"the network {which} has no layer {pattern!r}: {nearest(pattern, _layers(arrays))}")
+    for pattern in surgery.allow:
+        paths: Sequence[Path] = [*(path[1:] for path in (*wanted, *given)), *((name,) for name in left_over)]
+        if not any(matches(path, pattern) for path in paths):
+            raise InvalidValue(
+                f"allow has {pattern!r}, which is no layer of either: {nearest(pattern, _layers(wanted))}"
+            )
+
+
+def _refuse(complaints: Mapping[Path, str], wanted: Mapping[Path, Any], given: Mapping[Path, Any]) -> None:
+    if not complaints:
+        return
+    here, there = _classes(wanted), _classes(given)
+    if here != there and all(is_head(path) for path in complaints):
+        found = f"tell {there:,} classes apart and this network {here:,}" if there else "have no classifier"
+        raise InvalidValue(f"the weights {found}: begin with a new head (head='new')")
+    shown = list(complaints.values())[:SHOWN]
+    if len(complaints) > SHOWN:
+        shown.append(f"and {len(complaints) - SHOWN} more")
+    counted = "1 array does" if len(complaints) == 1 else f"{len(complaints)} arrays do"
+    raise InvalidValue(
+        f"{counted} not fit: {'; '.join(shown)}: take some layers only (layers), or name those that may be new or left "
+        "over (allow)"
+    )
+
+
+def _classes(arrays: Mapping[Path, Any]) -> int:
+    """How many are told apart; 0 without a classifier."""
+    return next((array.shape[-1] for path, array in arrays.items() if is_head(path)), 0)
+
+
+def _entry(path: Path, array: Any, what: What, detail: str = "") -> Entry:
+    return Entry(_name(path), tuple(array.shape), what, detail)
+
+
+def _by_layer(path: Path) -> tuple[bool, list[tuple[str, int]]]:
+    """The order of layers' names, the numbers in them by size; names of no network last."""
+    words = re.findall(r"(\D*)(\d*)", _name(path))
+    return path[0] == "", [(text, int(number or 0)) for text, number in words]
+
+
+def _name(path: Path) -> str:
+    return "/".join(path[1:])
+
+
+def _layers(arrays: Mapping[Path, Any]) -> list[str]:
+    """Names at the top."""
+    return sorted({path[1] for path in arrays})
+
+
+def _in_words(array: Any) -> str:
+    return "absent" if array is None else f"{array.dtype.name}{list(array.shape)}"

@@ -1,0 +1,245 @@
+"""Files that PyTorch writes, in both of its formats, read without it: every number, in its place."""
+
+import io
+import pickle
+import struct
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from torch_arrays import torch
+
+from convnets.errors import InvalidValue
+from convnets.pretrained.files import read_weights
+
+ZIP_AND_OLD = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "old"])
+FLOATS = ("float64", "float32", "float16", "bfloat16")
+
+
+def saved(tmp_path: Path, what: Any, zipped: bool = True, **options: Any) -> str:
+    path = tmp_path / "weights.pth"
+    torch.save(what, path, _use_new_zipfile_serialization=zipped, **options)
+    return str(path)
+
+
+def network() -> Any:
+    torch.manual_seed(0)
+    layers = [torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(16, 5)]
+    return torch.nn.Sequential(OrderedDict(zip(("conv", "norm", "flat", "fc"), layers, strict=True)))
+
+
+@ZIP_AND_OLD
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_a_state_dict_comes_back_number_by_number(tmp_path, zipped, protocol):
+    expected = network().state_dict()
+    weights = read_weights(saved(tmp_path, expected, zipped, pickle_protocol=protocol))
+    assert list(weights.arrays) == list(expected)
+    for name, tensor in expected.items():
+        np.testing.assert_array_equal(weights.arrays[name], tensor.numpy(), strict=True)
+    assert (weights.format, weights.origin) == ("pytorch", str(tmp_path / "weights.pth"))
+    assert (weights.normalization, weights.notes) == (None, ())
+
+
+@ZIP_AND_OLD
+def test_views_shared_storages_and_parameters_are_the_numbers_that_torch_sees(tmp_path, zipped):
+    base = torch.arange(60.0).reshape(3, 4, 5)
+    tensors = {
+        "whole": base,
+        "permuted": base.permute(2, 0, 1),
+        "every_second": base[:, ::2, 1:4],
+        "behind": base[2],
+        "one": base[1, 1, 1],
+        "parameter": torch.nn.Parameter(base[:2].clone()),
+        "empty": torch.zeros(0, 3),
+    }
+    weights = read_weights(saved(tmp_path, tensors, zipped))
+    assert weights.arrays.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        np.testing.assert_array_equal(weights.arrays[name], tensor.detach().numpy(), strict=True)
+    assert np.shares_memory(weights.arrays["whole"], weights.arrays["behind"])
+
+
+@ZIP_AND_OLD
+@pytest.mark.parametrize("dtype", [*FLOATS, "int64", "int32", "int16", "int8", "uint8", "bool", "uint16", "uint32"])
+def test_every_type_of_numbers(tmp_path, zipped, dtype):
+    tensor = torch.tensor([0, 1, 100, 3]).to(getattr(torch, dtype))
+    (array,) = read_weights(saved(tmp_path, {"x": tensor}, zipped)).arrays.values()
+    np.testing.assert_array_equal(array, [0, 1, 1, 1] if dtype == "bool" else [0, 1, 100, 3])
+    assert array.dtype == ("float32" if "float" in dtype else dtype)
+
+
+def test_halves_are_rounded_as_torch_rounds_them_and_counted(tmp_path):
+    state = {name: tensor.half() for name, tensor in network().state_dict().items()}
+    state["more"] = torch.rand(3).bfloat16()
+    weights = read_weights(saved(tmp_path, state))
+    assert weights.notes == ("9 arrays of float16, as float32", "1 array of bfloat16, as float32")
+    for name, tensor in state.items():
+        np.testing.assert_array_equal(weights.arrays[name], tensor.float().numpy(), strict=True)
+
+
+@ZIP_AND_OLD
+@pytest.mark.parametrize("name", ["state_dict", "model", "model_state_dict", "state_dict_ema"])
+def test_a_state_dict_beside_the_optimizer_and_a_schedule_is_found_and_the_rest_is_not(tmp_path, zipped, name):
+    net = network()
+    optimizer = torch.optim.Adam(net.parameters())
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [3, 5])
+    net(torch.ones(2, 3, 4, 4)).sum().backward()
+    optimizer.step()
+    checkpoint = {
+        "epoch": 3,
+        "best": torch.tensor(0.5),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+        "config": {
+            "lr": 0.1,
+            "size": torch.Size([3]),
+            "type": torch.float32,
+            "none": None,
+            "tags": ["a", (1, 2, 3, 4)],
+        },
+        name: net.state_dict(),
+    }
+    weights = read_weights(saved(tmp_path, checkpoint, zipped))
+    assert list(weights.arrays) == list(net.state_dict())
+    assert weights.notes == (f"under {name!r}",)
+
+
+def test_storages_of_the_optimizer_are_not_read(tmp_path):
+    path = saved(tmp_path, {"optimizer": torch.ones(1000), "model": {"w": torch.ones(3)}})
+    with zipfile.ZipFile(path) as archive:
+        kept = {name: archive.read(name) for name in archive.namelist() if not name.endswith("data/0")}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in kept.items():
+            archive.writestr(name, content)
+    np.testing.assert_array_equal(read_weights(path).arrays["w"], [1, 1, 1])
+
+
+def test_the_prefix_of_dataparallel_is_taken_off_where_all_names_have_it(tmp_path):
+    parallel = torch.nn.DataParallel(network())
+    weights = read_weights(saved(tmp_path, {"state_dict": parallel.state_dict()}))
+    assert list(weights.arrays) == list(network().state_dict())
+    assert weights.notes == ("under 'state_dict'", "'module.' taken off the names")
+    some = read_weights(saved(tmp_path, {"module.a": torch.ones(1), "b": torch.ones(1)}))
+    assert list(some.arrays) == ["module.a", "b"] and some.notes == ()
+
+
+def test_entries_besides_tensors_are_left_out_and_named(tmp_path):
+    weights = read_weights(saved(tmp_path, {"w": torch.ones(1), "epoch": 3, "more": {"v": torch.ones(1)}}))
+    assert list(weights.arrays) == ["w"]
+    assert weights.notes == ("left out what is no tensor: 'epoch', 'more'",)
+
+
+def test_attributes_of_a_state_dict_do_no_harm(tmp_path):
+    state = network().state_dict()
+    assert state._metadata
+    assert list(read_weights(saved(tmp_path, state)).arrays) == list(state)
+
+
+@ZIP_AND_OLD
+def test_a_whole_module_is_refused_by_the_name_of_its_class_with_advice(tmp_path, zipped):
+    with pytest.raises(InvalidValue) as refused:
+        read_weights(saved(tmp_path, network(), zipped))
+    assert "besides tensors: 'torch.nn.modules.container.Sequential'; nothing of it was run" in str(refused.value)
+    assert "torch.save(model.state_dict(), path)" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        (torch.ones(2), "holds a tensor and no named tensors"),
+        ([torch.ones(2)], "holds a list and no named tensors"),
+        (
+            {"netG": {"w": torch.ones(1)}, "epoch": 1},
+            "holds no tensors at its top or .*, only 'netG', 'epoch'",
+        ),
+        ({}, "holds no tensors"),
+        ({"x": torch.ones(2, dtype=torch.complex64)}, "besides tensors: 'torch.ComplexFloatStorage'"),
+        ({"x": torch.ones(1).expand(1000)}, r"shape \[1000\], strides \[0\] .* storage of 1 numbers"),
+    ],
+)
+def test_what_holds_no_named_tensors_of_known_numbers_is_refused(tmp_path, what, sentence):
+    with pytest.raises(InvalidValue, match=sentence):
+        read_weights(saved(tmp_path, what))
+
+
+def test_the_other_order_of_bytes_as_torch_reads_it(tmp_path):
+    """PyTorch swaps what a machine with the other order has written; the file says which that is."""
+    state = {"x": torch.rand(5), "d": torch.rand(2).double(), "h": torch.rand(3).bfloat16(), "i": torch.arange(4)}
+    swapped = {"0": 4, "1": 8, "2": 2, "3": 8}
+    with zipfile.ZipFile(saved(tmp_path, state)) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    path = tmp_path / "big.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            rest = name.partition("/")[2]
+            if rest.startswith("data/"):
+                content = np.frombuffer(content, f"u{swapped[rest[5:]]}").byteswap().tobytes()
+            archive.writestr(f"another_top/{rest}", b"big" if rest == "byteorder" else content)
+    weights = read_weights(str(path))
+    for name, tensor in torch.load(path).items():
+        np.testing.assert_array_equal(weights.arrays[name], tensor.float().numpy() if name != "i" else tensor.numpy())
+    torch.testing.assert_close(torch.load(path), state, rtol=0, atol=0)
+
+
+def old_file(path: Path, pickled: bytes, numbers: np.ndarray) -> None:
+    """As versions before 1.6 wrote them: four pickles, the keys, then the storages, each after its length."""
+    row = [0x1950A86A20F9469CFC6C, 1001, {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}]
+    storages = pickle.dumps(["7"], 2) + struct.pack("<q", numbers.size) + numbers.tobytes()
+    path.write_bytes(b"".join(pickle.dumps(part, 2) for part in row) + pickled + storages)
+
+
+def test_a_file_of_the_first_versions_with_parameters_and_strings_of_python_2(tmp_path):
+    """By hand, as no PyTorch of today writes it: an OrderedDict of lists of pairs, `Parameter` rebuilt and given a
+    state, `_rebuild_tensor`. PyTorch itself still reads it."""
+    storage = b"(U\x07storagectorch\nFloatStorage\nU\x017U\x03cpuK\x06NtQ"
+    tensor = b"ctorch._utils\n_rebuild_tensor\n(" + storage + b"K\x00K\x02K\x03\x86K\x03K\x01\x86tR"
+    parameter = b"ctorch.nn.parameter\nParameter\n" + tensor + b"\x85R"
+    pickled = b"\x80\x02ccollections\nOrderedDict\n](](U\x06weight" + parameter + b"ee\x85R."
+    path = tmp_path / "old.pth"
+    old_file(path, pickled, np.arange(6, dtype=np.float32))
+    expected = torch.load(path)["weight"].detach().numpy()
+    np.testing.assert_array_equal(expected, np.arange(6).reshape(2, 3))
+    np.testing.assert_array_equal(read_weights(str(path)).arrays["weight"], expected, strict=True)
+
+
+@ZIP_AND_OLD
+def test_a_file_cut_short_anywhere_is_refused(tmp_path, zipped):
+    path = Path(saved(tmp_path, {"a": torch.ones(20), "b": torch.zeros(4)}, zipped))
+    content = path.read_bytes()
+    for length in range(0, len(content), 7):
+        path.write_bytes(content[:length])
+        with pytest.raises(InvalidValue, match=r"weights\.pth ") as refused:
+            read_weights(str(path))
+        assert "\n" not in str(refused.value)
+
+
+def test_a_flipped_bit_of_the_numbers_is_found_by_the_checksum_of_the_zip_file(tmp_path):
+    path = Path(saved(tmp_path, {"a": torch.full((100,), 3.0)}))
+    content = bytearray(path.read_bytes())
+    content[content.index(struct.pack("<f", 3.0) * 9) + 1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InvalidValue, match="CRC"):
+        read_weights(str(path))
+
+
+def test_a_compressed_archive_is_refused_before_it_unfolds(tmp_path):
+    path = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(saved(tmp_path, {"a": torch.zeros(1000)})) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    with pytest.raises(InvalidValue, match=r"compressed, as torch\.save does not"):
+        read_weights(str(path))
+
+
+def test_a_file_in_memory_is_the_same_as_torch_reads(tmp_path):
+    """The name says nothing: the format is told by the content."""
+    path = tmp_path / "anything"
+    buffer = io.BytesIO()
+    torch.save({"x": torch.arange(3.0)}, buffer)
+    path.write_bytes(buffer.getvalue())
+    np.testing.assert_array_equal(read_weights(str(path)).arrays["x"], [0, 1, 2])

@@ -1,0 +1,35 @@
+"""Variables of narrow networks, every number drawn at random."""
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+
+from convnets import architectures
+
+
+def narrow(name: str, **options: Any) -> Any:
+    """The network of 10 classes for images of 32 pixels, with few filters."""
+    return architectures.create(name, 10, **({"width": 1 / 16, "image_size": 32} | options))
+
+
+def variables_of(network: Any, seed: int = 0, channels: int = 3) -> Any:
+    """Numbers by which responses neither grow nor fade, as NumPy's arrays."""
+    side = network.image_size
+    shapes = jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, side, side, channels), np.float32))
+    random = np.random.default_rng(seed)
+
+    def drawn(path: Any, leaf: Any) -> np.ndarray:
+        if path[-1].key == "kernel":
+            return random.normal(0, (2 / math.prod(leaf.shape[:-1])) ** 0.5, leaf.shape).astype(np.float32)
+        low = 0.5 if path[-1].key in ("scale", "variance") else -0.5
+        return random.uniform(low, low + 1, leaf.shape).astype(np.float32)
+
+    return {"batch_stats": {}} | jax.tree_util.tree_map_with_path(drawn, shapes)
+
+
+def by_name(variables: Any) -> dict[str, np.ndarray]:
+    """Arrays by their paths, `params/conv1/...`."""
+    leaves = jax.tree_util.tree_leaves_with_path(variables)
+    return {"/".join(key.key for key in path): array for path, array in leaves}

@@ -1,0 +1,147 @@
+"""Files of torchvision's networks, with random numbers: read, converted, and the same responses; then back."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import pytest
+from published import assert_close, by_jax, by_torch, learned, normalized, pictures
+from safetensors.torch import save_file
+from torch_arrays import relative_difference, torch
+from torchvision_networks import RESNETS, VGG, AlexNet, GoogLeNet
+
+from convnets import architectures, kernels
+from convnets.architectures.googlenet import PUBLISHED_NORM, AuxiliaryClassifier
+from convnets.pretrained.conversion import Imported, convert, naming_for, to_names
+from convnets.pretrained.files import Weights, read_weights
+from convnets.pretrained.naming.rules import IMAGENET
+from convnets.pretrained.surgery import Surgery, operate
+
+# By our names: the network, and the side of the images.
+NETWORKS: dict[str, Any] = (
+    {"alexnet_owt": (lambda: AlexNet(window=2), 96)}
+    | {
+        f"vgg{depth}{'_bn' * norm}": (lambda depth=depth, norm=norm: VGG(depth, norm, window=2), 64)
+        for depth in (11, 13, 16, 19)
+        for norm in (False, True)
+    }
+    | {"googlenet_bn": (GoogLeNet, 64)}
+    | {name if name in ("resnet18", "resnet34") else f"{name}_v1_5": (make, 64) for name, make in RESNETS.items()}
+)
+ENDINGS = (".pth", ".safetensors")
+
+
+class Published(NamedTuple):
+    architecture: str
+    network: Any
+    rgb: np.ndarray
+    weights: Weights
+    imported: Imported
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def published(request, tmp_path_factory) -> Published:
+    make, side = NETWORKS[request.param]
+    rgb = pictures(4, side)
+    network = learned(make(), normalized(rgb, IMAGENET))
+    path = tmp_path_factory.mktemp("weights") / f"file{ENDINGS[list(NETWORKS).index(request.param) % 2]}"
+    if path.suffix == ".pth":
+        torch.save(network.state_dict(), path)
+    else:
+        save_file(network.state_dict(), path)
+    weights = read_weights(str(path))
+    path.unlink()
+    return Published(request.param, network, rgb, weights, convert(weights, request.param))
+
+
+def test_logits_and_feature_maps_are_those_of_the_network_in_pytorch(published):
+    rgb = published.rgb[:2]
+    given = by_jax(published.imported, published.architecture, rgb)
+    expected = by_torch(published.network, normalized(rgb, IMAGENET))
+    assert given.keys() == {name for name in expected if not name.startswith("auxiliary")}
+    assert_close(given, expected)
+
+
+def test_every_array_has_its_place_and_every_place_its_array(published):
+    network = architectures.create(published.architecture, 1000, image_size=published.rgb.shape[1])
+    shapes = jax.eval_shape(network.init, jax.random.key(0), published.rgb[:1])
+    imported = published.imported
+    begun, report = operate(shapes, imported.variables, left_over=imported.left_over)
+    counting = sum(name.endswith("num_batches_tracked") for name in published.weights.arrays)
+    assert report.count("taken") == len(report.entries) == len(published.weights.arrays) - counting
+    assert all(isinstance(array, np.ndarray) for array in jax.tree.leaves(begun))
+
+
+def test_back_in_their_names_the_arrays_are_the_files_bit_for_bit(published):
+    naming = naming_for(published.architecture, "torchvision")
+    given = to_names(published.imported.variables, naming)
+    floating = {name: array for name, array in published.weights.arrays.items() if array.dtype == np.float32}
+    assert given.keys() == floating.keys()
+    for name, array in floating.items():
+        np.testing.assert_array_equal(given[name], array, strict=True)
+    published.network.load_state_dict({name: torch.tensor(array) for name, array in given.items()}, strict=True)
+
+
+def test_the_weights_say_by_what_images_are_normalized(published):
+    expected = ((0.5,) * 3, (0.5,) * 3) if published.architecture == "googlenet_bn" else IMAGENET
+    assert published.imported.normalization == expected
+    assert not published.imported.options
+
+
+def google(tmp_path: Path, without: str = "-") -> tuple[Any, Imported]:
+    """GoogLeNet and its file, without the arrays whose names begin so."""
+    network = learned(GoogLeNet(), normalized(pictures(4, 64), IMAGENET))
+    torch.save(
+        {name: x for name, x in network.state_dict().items() if not name.startswith(without)}, tmp_path / "g.pth"
+    )
+    return network, convert(read_weights(str(tmp_path / "g.pth")), "googlenet_bn")
+
+
+def test_the_auxiliary_classifiers_of_googlenet_say_the_same_of_the_maps_that_they_see(tmp_path):
+    network, imported = google(tmp_path)
+    maps = by_torch(network, normalized(pictures(2, 64), IMAGENET))
+    for name in ("auxiliary1", "auxiliary2"):
+        classifier = AuxiliaryClassifier(1000, window=4, adaptive=True, dropout=0.7, norm=PUBLISHED_NORM)
+        variables = {collection: arrays[name] for collection, arrays in imported.variables.items()}
+        with kernels.use("plain"):
+            given = classifier.apply(variables, maps[f"{name}_input"].astype(np.float32), False)
+        assert relative_difference(given, maps[name]) < 1e-4
+
+
+def test_a_googlenet_without_auxiliary_classifiers_is_taken_too_and_says_that_they_may_be_missing(tmp_path):
+    _, imported = google(tmp_path, without="aux")
+    assert not imported.left_over and imported.optional == ("auxiliary*",)
+    for auxiliary in (False, True):
+        network = architectures.create("googlenet_bn", 1000, image_size=64, auxiliary=auxiliary)
+        shapes = jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, 64, 64, 3), np.float32))
+        allow = imported.optional if auxiliary else ()
+        _, report = operate(shapes, imported.variables, Surgery(allow=allow))
+        assert {entry.name.split("/")[0] for entry in report.entries if entry.what == "new"} == (
+            {"auxiliary1", "auxiliary2"} if auxiliary else set()
+        )
+
+
+@pytest.mark.parametrize(
+    ("make", "parameters"),
+    [
+        (AlexNet, 61_100_840),
+        (lambda: VGG(11, False), 132_863_336),
+        (lambda: VGG(13, False), 133_047_848),
+        (lambda: VGG(16, False), 138_357_544),
+        (lambda: VGG(19, False), 143_667_240),
+        (lambda: VGG(11, True), 132_868_840),
+        (lambda: VGG(13, True), 133_053_736),
+        (lambda: VGG(16, True), 138_365_992),
+        (lambda: VGG(19, True), 143_678_248),
+        (GoogLeNet, 13_004_888),
+        (RESNETS["resnet18"], 11_689_512),
+        (RESNETS["resnet34"], 21_797_672),
+        (RESNETS["resnet50"], 25_557_032),
+        (RESNETS["resnet101"], 44_549_160),
+        (RESNETS["resnet152"], 60_192_808),
+    ],
+)
+def test_the_networks_held_against_have_as_many_parameters_as_torchvision_publishes(make, parameters):
+    with torch.device("meta"):
+        assert sum(x.numel() for x in make().parameters()) == parameters
