@@ -184,7 +184,9 @@ def _draw_panel(
         if split == "validation":
             _ring_the_best(axes, curve)
         shown.append(values)
-    _choose_axis(axes, np.concatenate([*shown, np.zeros(0)]), ceiling=ceiling, wide=WIDE_RANGE)
+    values = np.concatenate([*shown, np.zeros(0)])
+    # A curve that reaches zero, as the errors of an easy data set do, would leave a logarithmic axis.
+    _choose_axis(axes, values, ceiling=ceiling, wide=math.inf if np.any(values == 0) else WIDE_RANGE)
 
 
 def _ring_the_best(axes: Axes, curve: Curve) -> None:

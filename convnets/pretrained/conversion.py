@@ -60,7 +60,7 @@ def convert(weights: Weights, architecture: str) -> Imported:
     for path, leaf in _arrays(naming).items():
         if (name := naming.there(path[1:])) in arrays:
             found[path] = _as_ours(arrays.pop(name), path, leaf.shape, naming)
-    for there, here in naming.biases:
+    for here, there in naming.biases:
         path = ("batch_stats", *here.split("/"))
         if there in arrays and path in found:
             found[path] = found[path] - arrays.pop(there)
@@ -141,7 +141,7 @@ def _fit(weights: Weights, naming: Naming) -> float:
         else:
             wanted[name] = math.prod(leaf.shape)
     there = {name for name in sizes if name not in heads and not naming.passes_over(name)}
-    there -= {rule.here for rule in naming.biases}
+    there -= {rule.there for rule in naming.biases}
     agreeing = sum(sizes.get(name) == size for name, size in wanted.items())
     return agreeing / len(there | wanted.keys())
 

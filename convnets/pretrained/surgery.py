@@ -182,10 +182,15 @@ def _refuse(complaints: Mapping[Path, str], wanted: Mapping[Path, Any], given: M
     if len(complaints) > SHOWN:
         shown.append(f"and {len(complaints) - SHOWN} more")
     counted = "1 array does" if len(complaints) == 1 else f"{len(complaints)} arrays do"
+    filters = ", adapt the filters that see the images (stem='adapt')" if any(map(_is_stem, complaints)) else ""
     raise InvalidValue(
-        f"{counted} not fit: {'; '.join(shown)}: take some layers only (layers), or name those that may be new or left "
-        "over (allow)"
+        f"{counted} not fit: {'; '.join(shown)}: take some layers only (layers){filters}, or name those that may be "
+        "new or left over (allow)"
     )
+
+
+def _is_stem(path: Path) -> bool:
+    return bool(path[0]) and is_stem_kernel(path[1:])
 
 
 def _classes(arrays: Mapping[Path, Any]) -> int:

@@ -1,4 +1,4 @@
-"""VGG-16 and ResNet-50 as their authors' prototxt files have them, in PyTorch's layers, and their `.caffemodel` files.
+"""VGG-16, VGG-19 and ResNet-50 as their authors' prototxt files have them, in PyTorch's layers, and their `.caffemodel` files.
 
 Images are blue, green, red on the scale to 255, less the means of ImageNet's training images. Modules map them,
 `[N, 3, H, W]`, to a dictionary of the logits and of the feature maps that our networks name.
@@ -25,13 +25,17 @@ def as_caffe_sees(rgb: np.ndarray) -> np.ndarray:
     return 255.0 * rgb[..., ::-1] - np.array(MEANS_BGR)
 
 
-class VGG16(nn.Module):
+VGG_DEPTHS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+"""Convolutions of each stage."""
+
+
+class VGG(nn.Module):
     """`window` is the side of the map that fc6 sees, 7 for images of 224."""
 
-    def __init__(self, window: int):
+    def __init__(self, layers: int, window: int):
         super().__init__()
-        channels = 3
-        for stage, (filters, depth) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], 1):
+        self.depths, channels = VGG_DEPTHS[layers], 3
+        for stage, (filters, depth) in enumerate(zip([64, 128, 256, 512, 512], self.depths, strict=True), 1):
             for number in range(1, depth + 1):
                 self.add_module(f"conv{stage}_{number}", nn.Conv2d(channels, filters, 3, padding=1))
                 channels = filters
@@ -41,7 +45,7 @@ class VGG16(nn.Module):
 
     def forward(self, x: Any) -> dict[str, Any]:
         maps = {}
-        for stage, depth in enumerate([2, 2, 3, 3, 3], 1):
+        for stage, depth in enumerate(self.depths, 1):
             for number in range(1, depth + 1):
                 x = torch.relu(self.get_submodule(f"conv{stage}_{number}")(x))
             maps[f"stage{stage}"] = x

@@ -1,11 +1,11 @@
-"""Caffe models of VGG-16 and ResNet-50, with random numbers: read, converted, and the same responses."""
+"""Caffe models of VGG and ResNet-50, with random numbers: read, converted, and the same responses."""
 
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
-from caffe_networks import VGG16, ResNet50, as_caffe_sees, caffemodel, caffemodel_v1
+from caffe_networks import VGG, ResNet50, as_caffe_sees, caffemodel, caffemodel_v1
 from published import assert_close, by_jax, by_torch, learned, pictures
 
 from convnets import architectures
@@ -26,18 +26,18 @@ def assert_all_taken(found: Imported, network: Any, side: int) -> None:
     assert report.count("taken") == len(report.entries) == len(jax.tree.leaves(shapes))
 
 
-@pytest.mark.parametrize("form", [caffemodel, caffemodel_v1])
-def test_vgg16_gives_the_responses_that_it_gives_in_caffe_of_blue_green_red_less_the_means(tmp_path, form):
+@pytest.mark.parametrize(("layers", "form"), [(16, caffemodel), (19, caffemodel_v1)])
+def test_vgg_gives_the_responses_that_it_gives_in_caffe_of_blue_green_red_less_the_means(tmp_path, layers, form):
     rgb = pictures(2, 64)
-    theirs = learned(VGG16(window=2), as_caffe_sees(rgb))
-    found = imported(tmp_path, form(theirs), "vgg16")
-    assert_close(by_jax(found, "vgg16", rgb), by_torch(theirs, as_caffe_sees(rgb)))
-    assert_all_taken(found, architectures.create("vgg16", 1000, image_size=64), 64)
+    theirs = learned(VGG(layers, window=2), as_caffe_sees(rgb))
+    found = imported(tmp_path, form(theirs), f"vgg{layers}")
+    assert_close(by_jax(found, f"vgg{layers}", rgb), by_torch(theirs, as_caffe_sees(rgb)))
+    assert_all_taken(found, architectures.create(f"vgg{layers}", 1000, image_size=64), 64)
     assert not found.options
 
 
 def test_back_in_caffes_names_vgg16_is_what_was_read(tmp_path):
-    theirs = learned(VGG16(window=2), as_caffe_sees(pictures(1, 64)))
+    theirs = learned(VGG(16, window=2), as_caffe_sees(pictures(1, 64)))
     found = imported(tmp_path, caffemodel(theirs), "vgg16")
     given = to_names(found.variables, naming_for("vgg16", "Caffe"))
     expected = {name.replace(".", "/"): x.numpy() for name, x in theirs.state_dict().items()}

@@ -62,11 +62,9 @@ def photographs() -> np.ndarray:
 
 def by_onnx_runtime(images: np.ndarray) -> dict[str, Any]:
     """Its responses to blue, green and red less the means, `[N, H, W, C]`."""
-    model = onnx.load(FILE)
-    for name in MAPS.values():
-        model.graph.output.append(
-            onnx.helper.make_tensor_value_info(f"functional_1/{name}", onnx.TensorProto.FLOAT, None)
-        )
+    model, names = onnx.load(FILE), [f"functional_1/{name}" for name in MAPS.values()]
+    for name in names:
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

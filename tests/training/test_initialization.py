@@ -80,7 +80,10 @@ def test_without_a_workdir_a_run_begins_with_its_own_draws():
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"workdir": ""}, r"initialize.layers is \('conv1',\), and there is nothing to begin with: name the workdir of"),
+        (
+            {"workdir": ""},
+            r"initialize.layers is \('conv1',\), and there is nothing to begin with: name the workdir of",
+        ),
         ({"weights": "vgg16.pth"}, r"initialize.workdir is '.*' and initialize.weights 'vgg16.pth': begin with one of"),
         ({"layers": ("conv9",)}, "has no layer 'conv9': did you mean 'conv"),
         ({"checkpoint": "3"}, r"initialize.workdir: .* has no checkpoint of step 3: there are 7"),

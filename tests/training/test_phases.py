@@ -17,7 +17,7 @@ from convnets.training.rehearsal import rehearse
 from convnets.training.setup import build_model, initial_state
 
 SOURCE = striped(64)
-GRADUAL = (("0 steps", "pre_logits"), ("3 steps", "stage3"), ("1 epochs", ""))
+GRADUAL = (("0 steps", "pre_logits"), ("3 steps", "stage3"), ("2 epochs", ""))
 
 
 def planned(fields: dict[str, Any], **choices: str) -> tuple[Any, Any, Any]:
@@ -25,6 +25,11 @@ def planned(fields: dict[str, Any], **choices: str) -> tuple[Any, Any, Any]:
     config = config_of({"train.duration": "8 epochs"} | fields, **({"network": "lenet5_bn"} | choices))
     model = build_model(config, SOURCE.info)
     return config, model, make_plan(config, model.task, len(SOURCE))
+
+
+def rehearsed(fields: dict[str, Any]) -> None:
+    config, model, plan = planned(fields)
+    rehearse(config, model, SOURCE, plan)
 
 
 def phases(fields: dict[str, Any]) -> Any:
@@ -85,8 +90,7 @@ def test_without_any_of_it_there_is_one_phase_and_everything_is_trained():
 )
 def test_what_cannot_be_is_refused_in_one_sentence_before_the_first_step(fields, sentence):
     with pytest.raises(InvalidValue, match=sentence) as refused:
-        config, model, plan = planned(fields)
-        rehearse(config, model, SOURCE, plan)
+        rehearsed(fields)
     assert "\n" not in str(refused.value)
 
 
@@ -98,10 +102,7 @@ def test_what_goes_on_is_kept_what_begins_begins_afresh_and_what_is_frozen_is_le
     state = jax.device_get(initial_state(config, model, plan, at=0))
     assert layers(flat(state.average)) == {"fc4", "norm4", "logits"}
     state = jax.tree.map(lambda x: x + 5, state)
-    _, head, second, whole = [
-        frozenset(),
-        *(each.frozen for each in phases_of(config, plan, model.network, (32, 32, 1))),
-    ]
+    head, second, whole = (phase.frozen for phase in phases_of(config, plan, model.network, model.image_shape))
     for frozen, at in ((second, 3), (head, 0), (whole, 4)):
         before, state = state, state.entering(plan.optimizer, frozen)
         fresh = jax.device_get(initial_state(config, model, plan, at=at))

@@ -124,7 +124,10 @@ class Repository:
             case errors.OfflineModeIsEnabled():
                 what, advice = "may not be asked, as HF_HUB_OFFLINE is set", "unset it"
             case errors.GatedRepoError():
-                what, advice = "is open only to whom its owners let in", "ask there and log in with `hf auth login`"
+                what, advice = (
+                    "is open only to whom its owners let in",
+                    "ask for it on its page and log in with `hf auth login`",
+                )
             case errors.RepositoryNotFoundError():
                 what = "is no repository that the hub shows you"
                 advice = "check the name, or log in with `hf auth login` if it is private"

@@ -1,6 +1,7 @@
 """The one door to weight files, of whatever format and wherever they are."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def read_weights(place: str) -> Weights:
         found = hub.fetch(place)
         weights = _read(found.path, found.origin, f"{found.origin} (kept as {found.path})")
         return dataclasses.replace(weights, normalization=found.normalization)
-    path = Path(place).expanduser()
+    path = Path(os.path.expanduser(place))
     if path.is_dir():
         raise InvalidValue(f"{place} is a folder, and a folder is no weight file: name a file in it")
     if not path.is_file():

@@ -25,6 +25,8 @@ def refusing(file: str, kind: str) -> Iterator[None]:
         raise
     except Unreadable as error:
         raise InvalidValue(f"{file} {error}") from error
+    except PermissionError as error:
+        raise InvalidValue(f"{file} may not be read ({error.strerror}): change its permissions") from error
     # What the libraries raise at damaged bytes is no part of what they promise, and is of a dozen kinds.
     except Exception as error:
         raise InvalidValue(

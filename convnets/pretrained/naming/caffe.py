@@ -51,7 +51,7 @@ CAFFE = (
         RESNET,
         LESS_MEANS,
         matrices=("logits",),
-        biases=(Rule("conv1/bias", "conv1/norm/mean"),),
+        biases=(Rule("conv1/norm/mean", "conv1/bias"),),
         bgr=True,
         options={"stem_pool": "ceil"},
     ),

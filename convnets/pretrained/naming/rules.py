@@ -40,7 +40,7 @@ class Naming:
       renames: regular expressions, and what the names in a file that match them become before all else.
       passed_over: regular expressions of names there that stand for nothing here.
       optional: patterns of layers that weights may lack, or have in vain.
-      biases: of convolutions before a batch norm, by their names there: each moves the mean of a norm, by its path.
+      biases: of convolutions before a batch norm: the path of the mean that each moves, and its name there.
       bgr: whether the channels of the images are blue, green, red.
       options: of the architecture, that the weights expect besides.
     """

@@ -1,13 +1,13 @@
 """One small set of weights in every format."""
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 from caffe_wire import layer, net
 from safetensors.numpy import save_file
-from torch_arrays import torch
+from torch_pickles import in_a_row, whole, zipped
 
 STATE = {
     "conv/weight": np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32),
@@ -22,13 +22,12 @@ def safetensors(folder: Path) -> Path:
 
 
 def pytorch(folder: Path) -> Path:
-    torch.save({name: torch.tensor(array) for name, array in STATE.items()}, folder / "good.pth")
+    zipped(folder / "good.pth", *whole(STATE))
     return folder / "good.pth"
 
 
 def pytorch_old(folder: Path) -> Path:
-    state = {name: torch.tensor(array) for name, array in STATE.items()}
-    torch.save({"state_dict": state, "epoch": 3}, folder / "old.pth", _use_new_zipfile_serialization=False)
+    in_a_row(folder / "old.pth", *whole(STATE))
     return folder / "old.pth"
 
 
@@ -43,6 +42,8 @@ def npz_compressed(folder: Path) -> Path:
 
 
 def onnx_model(folder: Path) -> Path:
+    import onnx
+
     weights = [onnx.numpy_helper.from_array(array, name) for name, array in STATE.items()]
     onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "net", [], [], weights)), folder / "good.onnx")
     return folder / "good.onnx"
@@ -61,7 +62,9 @@ GOOD: dict[str, Callable[[Path], Path]] = {
     "pytorch old": pytorch_old,
     "npz": npz,
     "npz compressed": npz_compressed,
-    "onnx": onnx_model,
     "caffe": caffe,
 }
 """Writers of the weights into a folder, by what they write."""
+
+if importlib.util.find_spec("onnx"):
+    GOOD["onnx"] = onnx_model

@@ -27,7 +27,7 @@ def test_a_file_that_is_damaged_is_read_or_refused_in_a_sentence(tmp_path, name)
     # Half of the changes go to the beginning and the end, where the formats say what they have.
     edges = st.one_of(places, st.integers(0, 150), st.integers(max(0, len(content) - 400), len(content) - 1))
 
-    @settings(max_examples=400, derandomize=True, deadline=None, database=None)
+    @settings(max_examples=150, derandomize=True, deadline=None, database=None)
     @given(changes=st.dictionaries(edges, st.integers(0, 255), max_size=4), length=st.none() | places)
     def damaged(changes: dict[int, int], length: int | None) -> None:
         changed = bytearray(content)

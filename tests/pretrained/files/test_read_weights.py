@@ -2,7 +2,6 @@
 
 import os
 
-import ml_dtypes
 import numpy as np
 import pytest
 from caffe_wire import layer, net
@@ -77,7 +76,7 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
         return opened(file, *arguments, **options)
 
     monkeypatch.setattr("builtins.open", denied)
-    with pytest.raises(InvalidValue, match="Permission denied"):
+    with pytest.raises(InvalidValue, match=r"good\.npz may not be read \(Permission denied\): change its permissions"):
         read_weights(str(path))
 
 
@@ -87,8 +86,7 @@ def test_a_path_in_the_home_folder(tmp_path, monkeypatch):
     assert read_weights(f"~/{name}").origin == f"~/{name}"
 
 
-@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
-def test_floats_become_float32_once_and_others_stay(tmp_path, dtype):
+def test_floats_become_float32_and_others_stay(tmp_path):
     np.savez(tmp_path / "w.npz", a=np.ones(2), b=np.ones(3), c=np.ones(1, np.float32), d=np.ones(1, np.int64), e=True)
     weights = read_weights(str(tmp_path / "w.npz"))
     assert [str(array.dtype) for array in weights.arrays.values()] == ["float32"] * 3 + ["int64", "bool"]

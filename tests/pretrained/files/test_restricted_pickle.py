@@ -4,19 +4,14 @@ import copyreg
 import os
 import pickle
 import struct
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from torch_pickles import ROW, in_a_row, integer, state, tensor, zipped
 
 from convnets.errors import InvalidValue
 from convnets.pretrained.files import read_weights
-
-STORAGE = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu%stQ"
-HELD = 4
-MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2) + pickle.dumps({}, 2)
-ROW_AFTER = pickle.dumps(["0"], 2) + struct.pack("<q", HELD) + bytes(4 * HELD)
 
 
 class Evil:
@@ -27,38 +22,6 @@ class Evil:
 
     def __reduce__(self):
         return os.system, (self.command,)
-
-
-def integer(value: int) -> bytes:
-    return b"\x8a\x09" + value.to_bytes(9, "little", signed=True)
-
-
-Numbers = tuple[int, ...]
-
-
-def tensor(offset: int = 0, shape: Numbers = (2, 2), strides: Numbers = (2, 1), held: int = HELD) -> bytes:
-    """The operations that put a tensor onto the stack, as PyTorch writes them."""
-    sizes = [b"(" + b"".join(map(integer, numbers)) + b"t" for numbers in (shape, strides)]
-    rebuilt = b"ctorch._utils\n_rebuild_tensor_v2\n(" + STORAGE % integer(held) + integer(offset) + b"".join(sizes)
-    return rebuilt + b"\x89ccollections\nOrderedDict\n)RtR"
-
-
-def state(value: bytes, name: bytes = b"w") -> bytes:
-    """The pickle of a state dict that has the value."""
-    return b"\x80\x02}X" + struct.pack("<I", len(name)) + name + value + b"s."
-
-
-def zipped(path: Path, pickled: bytes) -> str:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in {"data.pkl": pickled, "data/0": bytes(4 * HELD), "version": b"3"}.items():
-            archive.writestr(f"archive/{name}", content)
-    return str(path)
-
-
-def in_a_row(path: Path, pickled: bytes) -> str:
-    # The older format names one thing more of a storage.
-    path.write_bytes(MAGIC + pickled.replace(b"tQ", b"NtQ") + ROW_AFTER)
-    return str(path)
 
 
 def refused(path: str) -> str:
@@ -122,12 +85,11 @@ def test_code_is_refused_by_name_and_not_run(tmp_path, write, attack):
 @pytest.mark.parametrize("place", range(3))
 def test_code_in_the_pickles_before_that_of_an_older_file_is_refused(tmp_path, place):
     mark = tmp_path / "run"
-    row = [pickle.dumps(0x1950A86A20F9469CFC6C, 2), pickle.dumps(1001, 2), pickle.dumps({}, 2)]
-    evil = pickle.dumps(Evil(f"touch {mark}"), 2)
-    row[place] = row[0][:-1] + b"0" + evil[2:] if place == 0 else evil
+    row, evil = list(ROW), pickle.dumps(Evil(f"touch {mark}"), 2)
+    row[place] = row[0][:-1] + evil[2:] if place == 0 else evil
     path = tmp_path / "evil.pth"
-    path.write_bytes(b"".join(row) + state(tensor()) + ROW_AFTER)
-    refused(str(path))
+    path.write_bytes(b"".join(row) + state(tensor()))
+    assert "besides tensors" in refused(str(path))
     assert not mark.exists()
 
 

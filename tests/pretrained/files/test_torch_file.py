@@ -1,7 +1,6 @@
 """Files that PyTorch writes, in both of its formats, read without it: every number, in its place."""
 
 import io
-import pickle
 import struct
 import zipfile
 from collections import OrderedDict
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from torch_arrays import torch
+from torch_pickles import in_a_row
 
 from convnets.errors import InvalidValue
 from convnets.pretrained.files import read_weights
@@ -184,25 +184,17 @@ def test_the_other_order_of_bytes_as_torch_reads_it(tmp_path):
     torch.testing.assert_close(torch.load(path), state, rtol=0, atol=0)
 
 
-def old_file(path: Path, pickled: bytes, numbers: np.ndarray) -> None:
-    """As versions before 1.6 wrote them: four pickles, the keys, then the storages, each after its length."""
-    row = [0x1950A86A20F9469CFC6C, 1001, {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}]
-    storages = pickle.dumps(["7"], 2) + struct.pack("<q", numbers.size) + numbers.tobytes()
-    path.write_bytes(b"".join(pickle.dumps(part, 2) for part in row) + pickled + storages)
-
-
 def test_a_file_of_the_first_versions_with_parameters_and_strings_of_python_2(tmp_path):
-    """By hand, as no PyTorch of today writes it: an OrderedDict of lists of pairs, `Parameter` rebuilt and given a
-    state, `_rebuild_tensor`. PyTorch itself still reads it."""
-    storage = b"(U\x07storagectorch\nFloatStorage\nU\x017U\x03cpuK\x06NtQ"
-    tensor = b"ctorch._utils\n_rebuild_tensor\n(" + storage + b"K\x00K\x02K\x03\x86K\x03K\x01\x86tR"
-    parameter = b"ctorch.nn.parameter\nParameter\n" + tensor + b"\x85R"
+    """By hand, as no PyTorch of today writes it: an OrderedDict of a list of pairs, with parameters of tensors by
+    `_rebuild_tensor`. PyTorch itself still reads it."""
+    storage = b"(U\x07storagectorch\nFloatStorage\nU\x017U\x03cpuK\x06tQ"
+    of_tensor = b"ctorch._utils\n_rebuild_tensor\n(" + storage + b"K\x00K\x02K\x03\x86K\x03K\x01\x86tR"
+    parameter = b"ctorch.nn.parameter\nParameter\n" + of_tensor + b"\x85R"
     pickled = b"\x80\x02ccollections\nOrderedDict\n](](U\x06weight" + parameter + b"ee\x85R."
-    path = tmp_path / "old.pth"
-    old_file(path, pickled, np.arange(6, dtype=np.float32))
+    path = in_a_row(tmp_path / "old.pth", pickled, {"7": np.arange(6, dtype=np.float32).tobytes()})
     expected = torch.load(path)["weight"].detach().numpy()
     np.testing.assert_array_equal(expected, np.arange(6).reshape(2, 3))
-    np.testing.assert_array_equal(read_weights(str(path)).arrays["weight"], expected, strict=True)
+    np.testing.assert_array_equal(read_weights(path).arrays["weight"], expected, strict=True)
 
 
 @ZIP_AND_OLD

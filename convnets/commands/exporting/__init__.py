@@ -1,0 +1,1 @@
+"""The formats that `launch.py export` writes, one a file."""
