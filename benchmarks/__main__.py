@@ -18,6 +18,7 @@ BENCHMARKS = (
     "steps_per_dispatch",
     "gradient_accumulation",
     "precision",
+    "freezing",
     "data",
     "input_pipeline",
     "resampling",

@@ -24,6 +24,7 @@ SIZES = {
     "imagenet2012": (1000, 1_281_167),
     "cifar10": (10, 50_000),
     "imagenette/320px-v2": (10, 9_469),
+    "oxford_iiit_pet": (37, 3_680),
     "": (10, 60_000),
 }
 """Classes and training examples of each data set; the last is Fashion-MNIST, which has no options of a name."""

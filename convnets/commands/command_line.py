@@ -115,7 +115,7 @@ COMMANDS = {
     ),
     "transfer": Command(
         "probe pretrained weights, fine-tune few and all of their stages, train from scratch, and say what to use",
-        "launch.py transfer --config=experiments/transfer_folder.py --workdir=runs/transfer --budget=20",
+        "launch.py transfer --config=experiments/pets_fine_tuning.py --workdir=runs/transfer --budget=20",
         (
             CONFIG,
             WORKDIR,

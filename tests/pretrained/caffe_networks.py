@@ -1,4 +1,4 @@
-"""VGG-16, VGG-19 and ResNet-50 as their authors' prototxt files have them, in PyTorch's layers, and their `.caffemodel` files.
+"""VGG and ResNet-50 as their authors' prototxt files have them, in PyTorch's layers, and their `.caffemodel` files.
 
 Images are blue, green, red on the scale to 255, less the means of ImageNet's training images. Modules map them,
 `[N, 3, H, W]`, to a dictionary of the logits and of the feature maps that our networks name.

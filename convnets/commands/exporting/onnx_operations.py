@@ -73,7 +73,7 @@ def _pad(x: Array, value: Array, *, padding_config: Sequence[tuple[int, int, int
     """By concatenation; only padding at the ends is asked for here."""
     for axis, (before, after, _) in enumerate(padding_config):
         shapes = [(*x.shape[:axis], pixels, *x.shape[axis + 1 :]) for pixels in (before, after)]
-        ends = [jnp.full(shape, value, x.dtype) for shape in shapes]
+        ends = [lax.broadcast(value, shape) for shape in shapes]
         parts = [ends[0], x, ends[1]]
         x = lax.concatenate([part for part in parts if part.shape[axis] != 0], axis)
     return x

@@ -203,3 +203,18 @@ def test_a_storage_larger_than_the_file_is_refused_before_memory_is_asked_for(tm
 )
 def test_pickles_that_take_memory_or_make_no_sense_are_refused(tmp_path, write, pickled):
     refused(write(tmp_path / "bad.pth", pickled))
+
+
+@pytest.mark.parametrize(
+    ("pickled", "sentence"),
+    [
+        (b"\x80\x02ctorch\nFloatStorage\n)R.", "its pickle calls a Float32DType"),
+        (b"\x80\x02Vprint\n)R.", "its pickle calls a str"),
+        (b"\x80\x02}K\x01a.", "its pickle appends to a dict"),
+        (b"\x80\x02]K\x01K\x02s.", "its pickle sets items of a list"),
+        (b"\x80\x02})K\x01s.", "its pickle has a tuple for a key"),
+        (b"\x80\x02\x85.", "its pickle takes more than it has given"),
+    ],
+)
+def test_what_is_wrong_with_a_pickle_is_said(tmp_path, pickled, sentence):
+    assert sentence in refused(zipped(tmp_path / "bad.pth", pickled))
