@@ -13,10 +13,11 @@ and for a folder of pictures of your own, which has train and test with a folder
         --config.data.name=image_folder --data_dir=/data/own
 
 The weights are torchvision's, from the Hugging Face hub; a file of them does as well
-(`--config.initialize.weights=resnet50.pth`). The head is new and learns at the full rate, all other layers at a tenth, as
-the lecture advises; where data are few, more is frozen (`--config.freeze.below=stage4`).
+(`--config.initialize.weights=resnet50.pth`). The head is new and learns at the full rate, all other layers at a tenth,
+as the lecture advises; where data are few, more is frozen (`--config.freeze.below=stage4`).
 
-No run of it has been made yet, and no figure is claimed. The last checkpoint is tested by the central 224 pixels of 256.
+No run of it has been made yet, and no figure is claimed. The last checkpoint is tested by the central 224 pixels of
+256.
 
 Memory: about 3.2 GB on one device. Parameters, gradients and momentum take 12 bytes each (0.3 GB), and the responses
 of all layers 89.7 MB an image (`launch.py summarize resnet50_v1_5`), 2.9 GB of the batch of 32.

@@ -58,7 +58,7 @@ def advise(
     each = training_examples / classes
     amount = "little" if each < LITTLE else "a lot"
     # Of equals the deepest.
-    top, stage = list(probes)[-1], max(reversed(probes), key=lambda name: probes[name])
+    top, stage = list(probes)[-1], max(reversed(list(probes)), key=lambda name: probes[name])
     gap = probes[stage] - probes[top]
     likeness = "different" if gap > FAR else "similar"
     reasons = [

@@ -180,8 +180,8 @@ def test_what_is_missing_misshapen_or_left_over_is_refused_all_at_once_and_by_na
         "fc6/bias is absent there and float32[256] here",
         "fc8/bias is float32[3] there and absent here",
         "step [] is left over",
-        "take some layers only (layers), adapt the filters that see the images (stem='adapt'), or name those that may be "
-        "new or left over (allow)",
+        "take some layers only (layers), adapt the filters that see the images (stem='adapt'), or name those that may ",
+        "be new or left over (allow)",
     ):
         assert part in str(refused.value)
     assert "\n" not in str(refused.value)

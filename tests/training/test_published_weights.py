@@ -91,7 +91,10 @@ def test_an_empty_normalization_without_weights_is_refused():
             {"initialize.stem": "adapt"},
             r"the weights tell 1,000 classes apart and this network 10: begin with a new head",
         ),
-        ({"initialize.head": "new"}, r"1 array does not fit: conv1/convolution/kernel is float32\[7, 7, 3, 64\] there.*stem='adapt'"),
+        (
+            {"initialize.head": "new"},
+            r"1 array does not fit: conv1/convolution/kernel is float32\[7, 7, 3, 64\] there.*stem='adapt'",
+        ),
         (
             NEW | {"initialize.allow": ("conv9",)},
             "allow has 'conv9', which is no layer of either: did you mean",
