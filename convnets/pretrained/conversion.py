@@ -13,7 +13,7 @@ import numpy as np
 from convnets import architectures
 from convnets.errors import InvalidValue
 from convnets.pretrained.files import Weights
-from convnets.pretrained.naming import NAMINGS, Naming, Normalization
+from convnets.pretrained.naming import NAMINGS, Naming, Normalization, namings_of
 from convnets.pretrained.parts import is_head, is_stem_kernel
 from convnets.pretrained.patterns import Path, flat, matches, nested
 
@@ -97,8 +97,7 @@ def to_own_names(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 def naming_for(architecture: str, library: str) -> Naming | None:
     """What a library calls the arrays of a network, if it has that network."""
-    found = [naming for naming in NAMINGS if (naming.architecture, naming.library) == (architecture, library)]
-    return found[0] if found else None
+    return next((naming for naming in namings_of(architecture) if naming.library == library), None)
 
 
 def _naming(weights: Weights, architecture: str) -> Naming:
@@ -107,7 +106,7 @@ def _naming(weights: Weights, architecture: str) -> Naming:
     Raises:
       InvalidValue: none fits; a network that they fit is suggested.
     """
-    own = [naming for naming in NAMINGS if naming.architecture == architecture]
+    own = namings_of(architecture)
     best = max(own, key=lambda naming: _fit(weights, naming), default=None)
     fit = _fit(weights, best) if best else 0.0
     if best and fit == 1:

@@ -97,7 +97,7 @@ def operate(
     complaints: dict[Path, str] = {}
     identity = identity_blocks(wanted, given) if surgery.deepen else {}
     for path, array in wanted.items():
-        if path in identity:
+        if path in identity and not _stays_new(path, surgery):
             taken[path] = identity[path]
             entries[path] = _entry(path, array, "identity")
         elif _stays_new(path, surgery) or (surgery.deepen and _is_new_block(path, given)):

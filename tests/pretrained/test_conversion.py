@@ -152,3 +152,11 @@ def test_on_a_larger_image_imported_weights_say_of_each_window_what_the_classifi
                 window = last[:, :, i : i + 2, j : j + 2]
                 expected = network.classifier(torch.flatten(window, 1)).numpy()
                 assert relative_difference(given[:, i, j], expected) < 1e-4
+
+
+def test_the_papers_names_of_vgg_are_known_too():
+    for letter, depth in {"a": 11, "b": 13, "d": 16, "e": 19}.items():
+        for norms in ("", "_bn"):
+            naming = naming_for(f"vgg_{letter}{norms}", "torchvision")
+            assert naming is not None and naming is naming_for(f"vgg{depth}{norms}", "torchvision")
+    assert naming_for("vgg_c", "torchvision") is None
