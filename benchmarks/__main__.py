@@ -25,12 +25,14 @@ BENCHMARKS = (
     "augmentation",
     "against_pytorch",
 )
+LONG = ("transfer_textures", "transfer_fashion_mnist")
+"""Those that take many minutes, or files that have to be fetched first, and run only if they are named."""
 
 
 def overview() -> str:
     """The benchmarks and what they measure."""
     lines = ["benchmarks:"]
-    for name in BENCHMARKS:
+    for name in (*BENCHMARKS, *LONG):
         summary = (import_module(f"benchmarks.{name}").__doc__ or "").splitlines()[0]
         lines.append(f"  {name:<22} {summary}")
     return "\n".join(lines)
@@ -49,12 +51,12 @@ def parse(arguments: Sequence[str]) -> tuple[list[str], bool]:
         epilog=overview(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="which benchmarks to run (default: all)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which benchmarks to run (default: all but {', '.join(LONG)})")
     parser.add_argument("--quick", action="store_true", help="a short run: fewer slices, fewer variants")
     given = parser.parse_args(arguments)
     for name in given.names:
-        if name not in BENCHMARKS:
-            raise InvalidValue(f"there is no benchmark {name!r}: {nearest(name, BENCHMARKS)}")
+        if name not in (*BENCHMARKS, *LONG):
+            raise InvalidValue(f"there is no benchmark {name!r}: {nearest(name, (*BENCHMARKS, *LONG))}")
     return list(given.names or BENCHMARKS), given.quick
 
 

@@ -42,7 +42,9 @@ SHOTS = (5, 20)
 SEEDS, TRAINED_SEEDS = 5, 3
 HELD_OUT = 5
 """One training patch of a class in so many chooses the regularization."""
-STEPS = 2000
+STEPS = 1000
+IMAGENET, RANDOM = "ImageNet's convolutions", "random convolutions"
+PIXELS, SCRATCH = "linear classifier on pixels", "ResNet-18 x 1/4 from scratch"
 PLOT = Path(__file__).parent.parent / "docs" / "images" / "transfer_textures.png"
 
 Scores = dict[str, dict[int, list[float]]]
@@ -67,15 +69,16 @@ def run(quick: bool) -> Result:
         random = tuple(_features(config, model, _random(config, model), source) for source in (train, test))
         for shots in SHOTS:
             places = drawn(_labels(train), shots, seed)
-            add(scores, "pixels", shots, probed(*pixels, "pixels", places))
+            add(scores, PIXELS, shots, probed(*pixels, "pixels", places))
             for stage in STAGES:
-                add(scores, f"{stage}, ImageNet", shots, probed(*of_imagenet, stage, places))
-                add(scores, f"{stage}, random", shots, probed(*random, stage, places))
+                add(scores, f"{stage}, {IMAGENET}", shots, probed(*of_imagenet, stage, places))
+                add(scores, f"{stage}, {RANDOM}", shots, probed(*random, stage, places))
     fitted = _train_from_scratch(scores, train, test, trained_seeds, steps)
     if not quick:
         _plot(scores)
     rows: list[Row] = [
-        {"way": way} | {f"{shots} a class": in_percent(found[shots]) for shots in SHOTS} for way, found in scores.items()
+        {"way": way} | {f"{shots} a class": in_percent(found[shots]) for shots in SHOTS}
+        for way, found in scores.items()
     ]
     return Result(
         f"Test accuracy in % on {len(train.info.classes)} textures, {len(test)} patches of {PATCH} x {PATCH}",
@@ -145,9 +148,7 @@ def _random(config: ConfigDict, model: Model) -> dict[str, Any]:
 
 
 def _with_imagenet(config: ConfigDict, model: Model, imported: Imported) -> dict[str, Any]:
-    return operate(
-        _random(config, model), imported.variables, Surgery(layers=("stage*",)), imported.left_over
-    )[0]
+    return operate(_random(config, model), imported.variables, Surgery(layers=("stage*",)), imported.left_over)[0]
 
 
 def _features(config: ConfigDict, model: Model, variables: Any, source: InMemorySource) -> Features:
@@ -175,7 +176,7 @@ def _train_from_scratch(
             few = Subset(train, drawn(_labels(train), shots, seed).ravel())
             variables = training(few, seed)
             fitted.append(training.accuracy(variables, few))
-            add(scores, "ResNet-18 x 1/4 from scratch", shots, training.accuracy(variables, test))
+            add(scores, SCRATCH, shots, training.accuracy(variables, test))
     return fitted
 
 
@@ -191,19 +192,14 @@ def _resnet(steps: int) -> ConfigDict:
 
 
 def _plot(scores: Scores) -> None:
-    few, many = SHOTS
-    means = {(way, shots): float(np.mean(found[shots])) for way, found in scores.items() for shots in SHOTS}
-    scratch = "ResNet-18 x 1/4 from scratch"
+    shots = SHOTS[0]
+    means = {way: float(np.mean(found[shots])) for way, found in scores.items()}
     plot_accuracy_by_depth(
         STAGES,
-        {
-            f"{of}, {shots} a class": [means[f"{stage}, {of}", shots] for stage in STAGES]
-            for of in ("ImageNet", "random")
-            for shots in (many, few)
-        },
+        {of: [means[f"{stage}, {of}"] for stage in STAGES] for of in (IMAGENET, RANDOM)},
         PLOT,
-        trained={f"from scratch, {shots} a class": means[scratch, shots] for shots in SHOTS},
+        trained={way: means[way] for way in (SCRATCH, PIXELS)},
         title="What VGG-16's stages know of textures",
-        note=f"30 textures, test accuracy from {few} and {many} patches of each; mean of {SEEDS} seeds "
+        note=f"28 textures from {shots} patches of each, test accuracy; mean of {SEEDS} seeds "
         f"({TRAINED_SEEDS} from scratch)",
     )

@@ -108,6 +108,16 @@ COMMANDS = {
         "launch.py predict --workdir=runs/lenet shoe.png photos/",
         (WORKDIR, CHECKPOINT, JSON),
     ),
+    "export": Command(
+        "write a run's network for use elsewhere: its weights, or a program that predicts",
+        "launch.py export --workdir=runs/lenet --out=lenet.stablehlo",
+        (
+            WORKDIR,
+            CHECKPOINT,
+            Flag("out", "", "the file to write, ending in .safetensors, .npz, .stablehlo or .onnx"),
+            Flag("format", "", "safetensors, npz, stablehlo or onnx, where the ending does not say it"),
+        ),
+    ),
     "probe": Command(
         "linear classifiers on every stage of a run's network, or with --config of what an experiment begins with",
         "launch.py probe --workdir=runs/lenet",

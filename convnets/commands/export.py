@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from convnets.analysis.human_units import human_bytes
+from convnets.analysis.human_units import short_bytes
 from convnets.commands.command_line import Arguments
 from convnets.commands.experiments import override, refuse_rest
 from convnets.commands.exporting import onnx_model, program, weights
@@ -62,11 +62,16 @@ def run(arguments: Arguments) -> int:
     trained = Trained(config, model, variables, step)
 
     exported = form.export(trained)
-    if not form.holds_about:
-        write_atomically(description, json.dumps(trained.about(), indent=2))
-    write_atomically(out, exported.content)
+    try:
+        if not form.holds_about:
+            write_atomically(description, json.dumps(trained.about(), indent=2))
+        write_atomically(out, exported.content)
+    except OSError as error:
+        raise InvalidValue(f"--out is {str(out)!r}, which can't be written: {error.strerror}") from None
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{out}: {trained.architecture} at step {step:,}, {exported.inside}, {human_bytes(out.stat().st_size)}")
+    console.print(
+        f"{out}: {trained.architecture} at step {step:,}, {exported.inside}, {short_bytes(out.stat().st_size)}"
+    )
     mean, deviation = model.normalize.mean, model.normalize.deviation
     console.print(f"trained on images normalized by the mean {mean} and the deviation {deviation} (white is 1)")
     return 0
@@ -74,12 +79,12 @@ def run(arguments: Arguments) -> int:
 
 def _format(out: str, name: str) -> Format:
     """The format of that name, or else of the ending of the file's."""
+    if name and name not in FORMATS:
+        raise InvalidValue(f"--format is {name!r}, and there is no such format: {nearest(name, FORMATS)}")
     name = name or Path(out).suffix[1:].lower()
     if name not in FORMATS:
-        ending = "" if name else ", which has no ending"
-        raise InvalidValue(
-            f"--out is {out!r}{ending}: give it the ending of a format, or --format; {nearest(name, FORMATS)}"
-        )
+        endings = ", ".join(f".{ending}" for ending in FORMATS)
+        raise InvalidValue(f"--out is {out!r}, and must end in one of {endings}, or the format be named by --format")
     return FORMATS[name]
 
 

@@ -32,7 +32,7 @@ def difference_from_torchvision(architecture: str, network: nn.Module, variables
     if naming is None:
         return f"torchvision has no {architecture}"
     # Every network that torchvision has takes a number of classes.
-    published: Any = architectures.create(architecture, network.num_classes)  # type: ignore[attr-defined]
+    published: Any = architectures.create(architecture, network.num_classes)
     for option in (field.name for field in fields(network) if field.init and field.name not in FREE):
         theirs, here = getattr(published, option), getattr(network, option)
         if option == "norm":
@@ -56,15 +56,13 @@ def torchvision_state(architecture: str, variables: Mapping[str, Any]) -> dict[s
 
 
 def _difference_of_arrays(naming: Naming, published: nn.Module, variables: Mapping[str, Any]) -> str:
-    size = published.image_size  # type: ignore[attr-defined]
+    size = published.image_size
     expected = flat(jax.eval_shape(published.init, jax.random.key(0), jnp.zeros((1, size, size, 3))))
     given = flat(variables)
-    for path in expected.keys() | given.keys():
+    for path in sorted(expected.keys() | given.keys()):
         if any(matches(path[1:], pattern) for pattern in naming.optional) and path not in given:
             continue
-        theirs, here = (
-            list(arrays[path].shape) if path in arrays else "no such array" for arrays in (expected, given)
-        )
+        theirs, here = (list(arrays[path].shape) if path in arrays else "no such array" for arrays in (expected, given))
         if theirs != here:
             return f"{naming} has {'/'.join(path[1:])} {theirs}, not {here}"
     return ""

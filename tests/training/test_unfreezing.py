@@ -109,6 +109,13 @@ def test_each_layer_begins_to_move_with_its_phase_and_stops_when_it_is_frozen_ag
     assert saved[FIRST - 1] == head and saved[FIRST] == head | middle | tail and saved[SECOND] == head | tail
 
 
+def test_adamw_counts_the_steps_of_each_parameter_from_its_own_beginning(left_alone):
+    leaves = jax.tree_util.tree_leaves_with_path(left_alone[FIRST + 2].optimizer_state)
+    counts = {jax.tree_util.keystr(path): int(leaf) for path, leaf in leaves if "count" in jax.tree_util.keystr(path)}
+    assert {count for name, count in counts.items() if "conv2" in name or "norm2" in name} == {2}
+    assert {count for name, count in counts.items() if "logits" in name or "fc4" in name} == {FIRST + 2}
+
+
 def test_the_networks_of_all_phases_are_restored(tmp_path):
     run(tmp_path)
     workdir, model = Workdir(tmp_path), build_model(CONFIG, TRAIN.info)

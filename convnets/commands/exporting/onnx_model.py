@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 
 import jax
@@ -42,11 +43,11 @@ def onnx(trained: Trained) -> Exported:
     with kernels.use("plain"):
         traced, outputs = jax.make_jaxpr(prediction(trained), return_shape=True)(images)
     with _quiet("jax2onnx", "onnx_ir"):
-        import onnx
-        from jax2onnx import to_onnx
+        from onnx.helper import set_model_props
 
+        to_onnx = import_module("jax2onnx").to_onnx
         model = to_onnx(rewritten(traced), [images], input_names=["images"], output_names=sorted(outputs))
-    onnx.helper.set_model_props(model, {name: json.dumps(said) for name, said in trained.about().items()})
+    set_model_props(model, {name: json.dumps(said) for name, said in trained.about().items()})
     return Exported(model.SerializeToString(), f"ONNX, {in_words(images, outputs)}")
 
 

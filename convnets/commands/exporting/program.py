@@ -6,7 +6,7 @@ from convnets import kernels
 from convnets.commands.exporting.prediction import images_of, in_words, prediction
 from convnets.commands.exporting.trained import Exported, Trained
 
-PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def stablehlo(trained: Trained) -> Exported:
