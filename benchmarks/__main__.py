@@ -51,7 +51,9 @@ def parse(arguments: Sequence[str]) -> tuple[list[str], bool]:
         epilog=overview(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which benchmarks to run (default: all but {', '.join(LONG)})")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"which benchmarks to run (default: all but {', '.join(LONG)})"
+    )
     parser.add_argument("--quick", action="store_true", help="a short run: fewer slices, fewer variants")
     given = parser.parse_args(arguments)
     for name in given.names:

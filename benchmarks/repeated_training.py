@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from convnets.data.source import Source, SourceInfo
 from convnets.training.evaluation import Evaluator
+from convnets.training.features import Features, features_of
 from convnets.training.feed import Feed
 from convnets.training.parallel import Devices
 from convnets.training.plan import make_plan
@@ -30,6 +31,9 @@ class RepeatedTraining:
     Args:
       config: complete; its durations are in steps, so that they don't depend on the number of examples.
       info: of the examples.
+
+    Raises:
+      InvalidValue: as `build_model` and `make_plan`.
     """
 
     def __init__(self, config: ConfigDict, info: SourceInfo):
@@ -46,20 +50,32 @@ class RepeatedTraining:
           seed: of the parameters that are drawn, and of the order of the examples.
           begin: what puts other parameters into the state before the first step.
         """
-        config = self.config.copy_and_resolve_references()
-        config.seed = seed
-        state = self.devices.replicate(begin(jax.device_get(initial_state(config, self.model, self.plan))))
+        state = self.devices.replicate(begin(self.drawn(seed)))
         steps = self.plan.steps
-        with closing(Feed(config, train, self.devices, sizes=repeat(1, steps), start=0, steps=steps)) as feed:
+        feed = Feed(self._seeded(seed), train, self.devices, sizes=repeat(1, steps), start=0, steps=steps)
+        with closing(feed):
             for _, batches in feed:
                 state, _ = self._step(state, batches)
         return state.variables()
+
+    def drawn(self, seed: int) -> TrainState:
+        """The state before the first step, as NumPy arrays."""
+        return jax.device_get(initial_state(self._seeded(seed), self.model, self.plan))
+
+    def features(self, variables: Any, source: Source) -> Features:
+        """The pooled feature maps of every example."""
+        return features_of(self.config, self.model, variables, source, self.devices, "", Screen(None))
 
     def accuracy(self, variables: Any, source: Source) -> float:
         """The share of a source's examples that the network is right about."""
         found = self.evaluator(variables, source, "", Screen(None))
         assert found is not None
         return found.metrics["top1"]
+
+    def _seeded(self, seed: int) -> ConfigDict:
+        config = self.config.copy_and_resolve_references()
+        config.seed = seed
+        return config
 
     @cached_property
     def _step(self) -> Any:
