@@ -18,7 +18,7 @@ HOW = (
 SIDE, PATCH = 512, 64
 """Pixels of a photograph's side, and of a patch's."""
 LEFT_OUT = ("light-gray-plaster", "yellow-plaster")
-"""The right half of the first repeats its left (correlation 0.998), and the second is cream-plaster in another colour."""
+"""The right half of the first repeats its left (correlation 0.998); the second is cream-plaster in another colour."""
 MEAN, DEVIATION = 127.5, 48.0
 """Gray levels, of every patch before it is rounded and cut off at black and white."""
 

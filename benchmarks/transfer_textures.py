@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
+from benchmarks.few_examples import Scores, add, drawn, probed, rows_of
 from benchmarks.measuring import Result
 from benchmarks.repeated_training import RepeatedTraining
 from benchmarks.texture_patches import PATCH, texture_patches

@@ -37,7 +37,7 @@ def read_weights(place: str) -> Weights:
     if place.startswith(hub.BEGINS):
         found = hub.fetch(place)
         weights = _read(found.path, found.origin, f"{found.origin} (kept as {found.path})")
-        return dataclasses.replace(weights, normalization=found.normalization)
+        return dataclasses.replace(weights, normalization=found.normalization or weights.normalization)
     path = Path(os.path.expanduser(place))
     if path.is_dir():
         raise InvalidValue(f"{place} is a folder, and a folder is no weight file: name a file in it")
@@ -53,4 +53,5 @@ def _read(path: Path, origin: str, named: str) -> Weights:
     with refusing(named, in_words):
         arrays, notes = read(path)
         arrays, more = uniform(arrays)
-    return Weights(arrays, origin, kind, notes=notes + more)
+        normalization = safetensors_file.normalization(path) if kind == "safetensors" else None
+    return Weights(arrays, origin, kind, normalization, notes + more)

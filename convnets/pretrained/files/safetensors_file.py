@@ -1,5 +1,6 @@
 """Safetensors files: https://github.com/huggingface/safetensors#format"""
 
+import json
 from pathlib import Path
 
 from safetensors import safe_open
@@ -24,3 +25,14 @@ def read(path: Path) -> Contents:
                 raise Unreadable(f"holds {name!r} of {kind}, and what can be read is {', '.join(sorted(TYPES))}")
             arrays[name] = file.get_tensor(name)
     return arrays, ()
+
+
+def normalization(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Mean and deviation of the channels, if the file was exported from here; others don't say them."""
+    with safe_open(path, framework="np") as file:
+        said = (file.metadata() or {}).get("normalization")
+    try:
+        found = json.loads(said or "")
+        return tuple(map(float, found["mean"])), tuple(map(float, found["deviation"]))
+    except (ValueError, KeyError, TypeError):
+        return None

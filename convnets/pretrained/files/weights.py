@@ -25,7 +25,7 @@ class Weights:
       origin: what was read, as errors and reports name it: the path, or `hf://owner/name/file`.
       format: "safetensors", "pytorch", "npz", "onnx" or "caffe".
       normalization: mean and deviation of the channels that the weights expect, on the scale where white is 1, if it
-        is known with the file; only a repository of the hub says it.
+        is known with the file: a repository of the hub says it, and a safetensors file that was exported from here.
       notes: what was done or passed over on the way, a phrase each: "161 arrays of float16, as float32".
     """
 

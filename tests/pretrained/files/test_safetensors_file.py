@@ -56,3 +56,20 @@ def by_hand(path, arrays):
         data += content
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ('{"mean": [0.4, 0.5], "deviation": [0.2, 0.25]}', ((0.4, 0.5), (0.2, 0.25))),
+        ('{"mean": 3}', None),
+        ("no JSON", None),
+        (None, None),
+    ],
+)
+def test_a_normalization_in_the_header_travels_with_the_weights_and_nonsense_there_counts_as_none(
+    tmp_path, said, expected
+):
+    path = tmp_path / "w.safetensors"
+    save_file({"a": np.ones(3, np.float32)}, path, metadata=None if said is None else {"normalization": said})
+    assert read_weights(str(path)).normalization == expected
