@@ -28,15 +28,17 @@ def drawn(labels: np.ndarray, shots: int, seed: int) -> np.ndarray:
     return np.stack([order[labels[order] == label][:shots] for label in np.unique(labels)])
 
 
-def probed(train: Features, test: Features, name: str, places: np.ndarray) -> Probed:
+def probed(features: tuple[Features, Features], name: str, places: np.ndarray) -> Probed:
     """The linear classifier of some examples.
 
     Its regularization is the one that does best on a part of them when it is fitted to the rest; then all are fitted.
 
     Args:
-      name: of the features.
-      places: of the examples in `train`, `[classes, shots]`.
+      features: of all training examples, and of the test.
+      name: of the feature map.
+      places: of the examples among the training ones, `[classes, shots]`.
     """
+    train, test = features
     classes, shots = places.shape
     held_out = max(shots // HELD_OUT, 1)
 
@@ -57,7 +59,7 @@ def add(scores: Scores, way: str, shots: int, score: float) -> None:
 def rows_of(scores: Scores) -> list[Row]:
     """A row for each way, in %."""
     return [
-        {"way": way} | {f"{shots} a class": in_percent(found) for shots, found in by_shots.items()}
+        {"way": way, **{f"{shots} a class": in_percent(found) for shots, found in by_shots.items()}}
         for way, by_shots in scores.items()
     ]
 

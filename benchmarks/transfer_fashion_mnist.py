@@ -55,12 +55,12 @@ def run(quick: bool) -> Result:
     }
     probes = trainings[SCRATCH]
     variables = _begun(learned, probes.drawn(0)).variables()
-    of_train, of_test = (probes.features(variables, source) for source in (train, test))
+    features = probes.features(variables, train), probes.features(variables, test)
     scores: Scores = {}
     for shots in SHOTS:
         for seed in range(seeds):
-            places = drawn(of_train["label"], shots, seed)
-            stages = [probed(of_train, of_test, stage, places) for stage in STAGES]
+            places = drawn(features[0]["label"], shots, seed)
+            stages = [probed(features, stage, places) for stage in STAGES]
             # Of equals the deepest.
             best = max(reversed(stages), key=lambda each: each.validation)
             add(scores, "linear classifier on stage3", shots, stages[-1].test)

@@ -51,19 +51,19 @@ def run(quick: bool) -> Result:
     seeds, trained_seeds, steps = (2, 1, 20) if quick else (SEEDS, TRAINED_SEEDS, STEPS)
     scores: Scores = {}
     vgg = _vgg(imported, train.info)
-    pixels = [_pixels(source) for source in (train, test)]
+    pixels = _pixels(train), _pixels(test)
     learned = vgg.drawn(0).variables()
     learned, _ = operate(learned, imported.variables, Surgery(layers=("stage*",)), imported.left_over)
-    of_imagenet = [vgg.features(learned, source) for source in (train, test)]
+    of_imagenet = vgg.features(learned, train), vgg.features(learned, test)
     for seed in range(seeds):
         variables = vgg.drawn(seed).variables()
-        of_random = [vgg.features(variables, source) for source in (train, test)]
+        of_random = vgg.features(variables, train), vgg.features(variables, test)
         for shots in SHOTS:
             places = drawn(pixels[0]["label"], shots, seed)
             for stage in STAGES:
-                add(scores, f"{stage}, {IMAGENET}", shots, probed(*of_imagenet, stage, places).test)
-                add(scores, f"{stage}, {RANDOM}", shots, probed(*of_random, stage, places).test)
-            add(scores, PIXELS, shots, probed(*pixels, "pixels", places).test)
+                add(scores, f"{stage}, {IMAGENET}", shots, probed(of_imagenet, stage, places).test)
+                add(scores, f"{stage}, {RANDOM}", shots, probed(of_random, stage, places).test)
+            add(scores, PIXELS, shots, probed(pixels, "pixels", places).test)
     fitted = _train_from_scratch(scores, train, test, trained_seeds, steps)
     if not quick:
         _plot(scores)
