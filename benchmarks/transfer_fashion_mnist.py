@@ -48,8 +48,8 @@ def run(quick: bool) -> Result:
     """
     seeds, known_steps, new_steps = (2, 10, 5) if quick else (SEEDS, KNOWN_STEPS, NEW_STEPS)
     whole, tested = (data.create("fashion_mnist", split) for split in ("train", "test"))
-    learned, accuracy = _learn_known(few(whole, KNOWN), few(tested, KNOWN), known_steps)
-    train, test = few(whole, NEW), few(tested, NEW)
+    learned, accuracy = _learn_known(few(whole, "train", KNOWN), few(tested, "test", KNOWN), known_steps)
+    train, test = few(whole, "train", NEW), few(tested, "test", NEW)
     trainings = {
         way: RepeatedTraining(_experiment(new_steps, NEW_BATCH, fields), train.info) for way, fields in WAYS.items()
     }

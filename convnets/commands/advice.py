@@ -8,7 +8,7 @@ LITTLE = 100
 """Training images a class below which the lecture's "very little" is taken to hold."""
 
 FAR = 0.01
-"""By how much a probe below the top must be better, in accuracy, for the data to count as different."""
+"""By how much a probe below the top must be better, in accuracy and beyond chance, for data to count as different."""
 
 QUADRANT = {
     ("little", "similar"): "a linear classifier on the top layer",
@@ -60,13 +60,14 @@ def advise(
     # Of equals the deepest.
     top, stage = list(probes)[-1], max(reversed(list(probes)), key=lambda name: probes[name])
     gap = probes[stage] - probes[top]
-    likeness = "different" if gap > FAR else "similar"
+    border = max(FAR, error)
+    likeness = "different" if gap > border else "similar"
     reasons = [
         f"{use.name} reaches {use.validation:.1%} of the {validation_examples:,} validation examples"
         + ("" if use is best else f", within one standard error ({error:.1%}) of {best.name}, {best.validation:.1%}"),
         f"amount of data: {each:,.0f} training examples a class, which counts as {amount} (the border is {LITTLE})",
         f"likeness: the best probe is that of {stage}, {probes[stage]:.1%}, and that of the top, {top}, has "
-        f"{probes[top]:.1%}: {likeness} to what the network was trained on (the border is {FAR:.0%})",
+        f"{probes[top]:.1%}: {likeness} to what the network was trained on (the border is {border:.1%})",
         f"the lecture advises {QUADRANT[amount, likeness]} for that",
     ]
     return Advice(use, tuple(reasons))

@@ -47,8 +47,9 @@ def run(arguments: Arguments) -> int:
     """Probes the network of a run, or with --config what an experiment begins with; the results go into the workdir."""
     refuse_rest(arguments)
     workdir = Workdir(arguments.required("workdir"))
+    workdir.refuse_file()
     console = Console(stderr=arguments["json"])
-    probed = _begun(arguments, workdir) if arguments["config"] else _trained(arguments, workdir)
+    probed = _begun(arguments) if arguments["config"] else _trained(arguments, workdir)
     with Screen(console) as screen:
         devices = Devices(probed.config.train.wrapper)
         cache = FeatureCache(workdir.folder)
@@ -62,7 +63,7 @@ def run(arguments: Arguments) -> int:
     return 0
 
 
-def begun(config: ConfigDict, workdir: Workdir, console: Console | None) -> Probed:
+def begun(config: ConfigDict, console: Console | None) -> Probed:
     """The network that a run of this config would begin with.
 
     Raises:
@@ -70,7 +71,7 @@ def begun(config: ConfigDict, workdir: Workdir, console: Console | None) -> Prob
     """
     prepare(config)
     splits = load_splits(config, console)
-    source = source_of(config, workdir)
+    source = source_of(config)
     take_normalization(config, source, splits.train.info.image_shape[-1])
     model = build_model(config, splits.train.info)
     beginning = beginning_of(config, model, source)
@@ -123,11 +124,11 @@ def table_of(probes: list[StageProbe], origin: str) -> Table:
     return table
 
 
-def _begun(arguments: Arguments, workdir: Workdir) -> Probed:
+def _begun(arguments: Arguments) -> Probed:
     if arguments["checkpoint"]:
         raise InvalidValue("--checkpoint is of a run's own network: leave --config out, or set initialize.checkpoint")
     config = override(load_experiment(arguments["config"]), with_data_dir(arguments))
-    return begun(config, workdir, Console())
+    return begun(config, Console())
 
 
 def _trained(arguments: Arguments, workdir: Workdir) -> Probed:

@@ -24,12 +24,15 @@ from convnets.errors import InvalidValue
 from convnets.files import write_atomically
 from convnets.pretrained.depth import LOGITS, groups
 from convnets.training.config import to_json
+from convnets.training.evaluation import views_of_run
 from convnets.training.features import FeatureCache
 from convnets.training.metrics_log import read_records
 from convnets.training.parallel import Devices
+from convnets.training.pixel_statistics import chain_of
 from convnets.training.plan import make_plan
 from convnets.training.progress import Screen
-from convnets.training.setup import initial_state, mapped_train_step
+from convnets.training.rehearsal import rehearse
+from convnets.training.setup import check_batch_size, initial_state, mapped_train_step
 from convnets.training.stage_probes import StageProbe, probe_stages
 from convnets.training.workdir import Workdir
 
@@ -37,6 +40,9 @@ RATES = ((LOGITS, 1.0), ("*", 0.1))
 """The lecture: "1/10 of original learning rate is good starting point"; the head is new, and learns at the full one."""
 
 TIMED_STEPS = 5
+
+DURATION = "duration.json"
+"""What a resumed transfer has to agree with."""
 
 
 def run(arguments: Arguments) -> int:
@@ -46,8 +52,13 @@ def run(arguments: Arguments) -> int:
     workdir, console = Workdir(arguments.required("workdir")), Console()
     _refuse(config, arguments["budget"])
     began = time.monotonic()
-    probed = begun(config, workdir, console)
+    workdir.refuse_file()
+    probed = begun(config, console)
     devices = Devices(config.train.wrapper)
+    configs = ways_to_train(probed)
+    for its in configs.values():
+        _rehearse(its, probed, devices)
+    kept = _kept_duration(config, workdir, arguments["budget"])
     with Screen(console) as screen:
         cache = FeatureCache(workdir.folder)
         probes = probe_stages(config, probed.model, probed.variables, probed.splits, devices, cache, screen)
@@ -55,8 +66,7 @@ def run(arguments: Arguments) -> int:
     console.print(table_of(probes, probed.origin))
     probing = time.monotonic() - began
 
-    configs = ways_to_train(probed)
-    duration = _duration(probed, devices, workdir, 60 * arguments["budget"] - probing if arguments["budget"] else 0)
+    duration = kept or _duration(probed, devices, workdir, arguments["budget"], probing)
     ways = _of_probes(probes, probing)
     for name, its in configs.items():
         its.train.duration = duration
@@ -78,7 +88,10 @@ def run(arguments: Arguments) -> int:
 
 
 def ways_to_train(probed: Probed) -> dict[str, ConfigDict]:
-    """The experiment in three ways: the last stages fine-tuned, all of them, and trained from scratch."""
+    """The experiment in three ways: the last stages fine-tuned, all of them, and trained from scratch.
+
+    What the experiment itself freezes, and its rates by part, are not theirs.
+    """
     network, shape = probed.model.network, probed.model.image_shape
     stages = list(groups(network, shape))
     # The upper third of what has parameters, the head beside it.
@@ -89,7 +102,12 @@ def ways_to_train(probed: Probed) -> dict[str, ConfigDict]:
         change(config)
         return config.lock()
 
+    def train_all(config: ConfigDict) -> None:
+        config.freeze.update({"below": "", "layers": (), "schedule": ()})
+        config.optimizer.update({"rates": (), "depth_decay": 1.0})
+
     def fine_tune(config: ConfigDict) -> None:
+        train_all(config)
         config.optimizer.rates = RATES
 
     def fine_tune_last(config: ConfigDict) -> None:
@@ -97,6 +115,7 @@ def ways_to_train(probed: Probed) -> dict[str, ConfigDict]:
         config.freeze.below = first
 
     def from_scratch(config: ConfigDict) -> None:
+        train_all(config)
         fresh = {"workdir": "", "weights": "", "architecture": "", "layers": (), "head": "keep", "stem": "keep"}
         config.initialize.update(fresh | {"deepen": False, "allow": ()})
 
@@ -123,30 +142,57 @@ def _refuse(config: ConfigDict, budget: int) -> None:
         raise InvalidValue(f"--budget is {budget}, and must be minutes, or 0 for as long as the experiment says")
 
 
-def _duration(probed: Probed, devices: Devices, workdir: Workdir, seconds: float) -> str:
-    """Of each training: the experiment's, or what fits into a third of the time; kept, so that a resumed run agrees."""
-    kept = workdir.folder / "duration.json"
-    if kept.exists():
-        return str(json.loads(kept.read_text())["duration"])
+def _rehearse(config: ConfigDict, probed: Probed, devices: Devices) -> None:
+    """Refuses what training would refuse, before the probes are paid for."""
+    check_batch_size(config, devices)
+    views_of_run(config, probed.model)
+    source = probed.splits.train
+    rehearse(config, probed.model, source, make_plan(config, probed.model.task, len(source)))
+
+
+def _kept_duration(config: ConfigDict, workdir: Workdir, budget: int) -> str:
+    """Of each training, as the call that began in this folder found it; empty if none did.
+
+    Raises:
+      InvalidValue: that one had another budget or duration.
+    """
+    file = workdir.folder / DURATION
+    if not file.exists():
+        return ""
+    kept, asked = json.loads(file.read_text()), {"budget": budget, "experiment": str(config.train.duration)}
+    if {name: kept[name] for name in asked} != asked:
+        raise InvalidValue(
+            f"{workdir.folder} holds a transfer with --budget={kept['budget']} and train.duration="
+            f"{kept['experiment']!r}: give the same ones, or name another --workdir"
+        )
+    return str(kept["duration"])
+
+
+def _duration(probed: Probed, devices: Devices, workdir: Workdir, budget: int, probing: float) -> str:
+    """Of each training: the experiment's, or what fits into a third of the time that the probes left."""
     config = probed.config
     duration = str(config.train.duration)
-    if seconds:
+    if budget:
+        seconds = 60 * budget - probing
         plan = make_plan(config, probed.model.task, len(probed.splits.train))
-        steps = int(seconds / 3 / _seconds_a_step(probed, devices))
+        steps = int(seconds / 3 / _seconds_a_step(probed, devices, workdir))
         if steps < 1:
             raise InvalidValue(
                 f"--budget leaves {max(seconds, 0):.0f} s for three trainings, which is under a step each: give it more"
             )
         duration = f"{min(steps, plan.steps)} steps"
-    write_atomically(kept, json.dumps({"duration": duration}))
+    facts = {"budget": budget, "experiment": str(config.train.duration), "duration": duration}
+    write_atomically(workdir.folder / DURATION, json.dumps(facts))
     return duration
 
 
-def _seconds_a_step(probed: Probed, devices: Devices) -> float:
+def _seconds_a_step(probed: Probed, devices: Devices, workdir: Workdir) -> float:
     """Of training everything, measured on the first examples."""
     config, model, source = probed.config, probed.model, probed.splits.train
     plan = make_plan(config, model.task, len(source))
-    step = mapped_train_step(config, model, plan, devices)
+    with Screen(None) as screen:
+        chain = chain_of(config, source, workdir.statistics_file, screen)
+    step = mapped_train_step(config, model, plan, devices, chain)
     state = devices.replicate(initial_state(config, model, plan))
     places = np.arange(config.train.batch_size // jax.process_count()) % len(source)
     began = time.monotonic()
@@ -222,7 +268,11 @@ def _keep(
         note=f"test accuracy; {len(probed.splits.train):,} training examples; {probed.origin}",
     )
     go_on = advice.use.name if advice.use.name in configs else "last stages"
-    console.print(f"{plot}\nto go on: python launch.py train --config={_config_file(workdir, go_on)} --workdir=...")
+    console.print(
+        f"{plot}\nto go on: python launch.py train --config={_config_file(workdir, go_on)} --workdir=...",
+        soft_wrap=True,
+        highlight=False,
+    )
     if advice.use.name not in configs:
         console.print(f"the classifiers are in {workdir.folder / 'probes.npz'}", highlight=False, soft_wrap=True)
 

@@ -26,46 +26,49 @@ class Few:
       source: examples with labels.
       places: `[n]` of examples of those classes.
       classes: their names, in the order of the new labels.
+      split: the name of what `source` is the whole of; its size is that of the view.
     """
 
-    def __init__(self, source: Source, places: np.ndarray, classes: Sequence[str]):
+    def __init__(self, source: Source, places: np.ndarray, classes: Sequence[str], split: str):
         info = source.info
-        self._view = Subset(source, places)
+        self.view = Subset(source, places)
         numbers = {info.classes.index(name): new for new, name in enumerate(classes)}
         self._new = np.array([numbers.get(old, -1) for old in range(len(info.classes))], np.int32)
         digest = hashlib.sha256(info.digest.encode() + places.astype(np.int64).tobytes()).hexdigest()
-        self.info = replace(info, classes=tuple(classes), digest=digest)
+        sizes = info.splits | {split: len(places)}
+        self.info = replace(info, classes=tuple(classes), splits=sizes, digest=digest)
 
     def __len__(self) -> int:
-        return len(self._view)
+        return len(self.view)
 
     def __getitem__(self, i: int, /) -> Example:
         """The example at place `i` of the view."""
-        example = self._view[i]
+        example = self.view[i]
         return example | {"label": self._new[example["label"]]}
 
     def batch(self, indices: np.ndarray, /) -> dict[str, np.ndarray]:
         """As `load_batch` gives the parent's."""
-        return self._relabelled(load_batch(self._view, indices))
+        return self._relabelled(load_batch(self.view, indices))
 
     def training_batch(
         self, indices: np.ndarray, epochs: np.ndarray, seed: int, size: int | None = None
     ) -> dict[str, np.ndarray]:
         """As the parent serves them for training."""
-        return self._relabelled(load_as_trained_on(self._view, indices, epochs, seed, size))
+        return self._relabelled(load_as_trained_on(self.view, indices, epochs, seed, size))
 
     def count_unreadable(self, places: np.ndarray) -> None:
         """Has the parent count them."""
-        count_unreadable(self._view, places)
+        count_unreadable(self.view, places)
 
     def _relabelled(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return batch | {"label": self._new[batch["label"]]}
 
 
-def few(source: Source, classes: Sequence[str] = (), per_class: int = 0, seed: int = 0) -> Source:
+def few(source: Source, split: str, classes: Sequence[str] = (), per_class: int = 0, seed: int = 0) -> Source:
     """The examples of some classes, at most so many of each; which ones depends on the labels and the seed alone.
 
     Args:
+      split: the name of what the source is the whole of.
       classes: their names, in the order of the new labels; none: all.
       per_class: 0 for all examples.
 
@@ -90,7 +93,7 @@ def few(source: Source, classes: Sequence[str] = (), per_class: int = 0, seed: i
                 f"subset asks for {max(per_class, 1)} examples of {wanted!r}, and {name!r} has {len(of_class)}"
             )
         chosen.append(of_class[: per_class or None])
-    return Few(source, np.sort(np.concatenate(chosen)), classes or known)
+    return Few(source, np.sort(np.concatenate(chosen)), classes or known, split)
 
 
 def labels_of(source: Source) -> np.ndarray:

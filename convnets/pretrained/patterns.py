@@ -49,7 +49,10 @@ def matching(paths: Iterable[Path], patterns: Sequence[str], what: str) -> set[P
     for pattern in patterns:
         these = {path for path in paths if matches(path, pattern)}
         if not these:
-            layers = sorted({"/".join(path[:length]) for path in paths for length in range(1, len(path))})
-            raise InvalidValue(f"{what} has {pattern!r}, and there is no such layer: {nearest(pattern, layers)}")
+            layers = {"/".join(path[:length]) for path in paths for length in range(1, len(path))}
+            hint = nearest(pattern, layers)
+            if not hint.startswith("did you mean"):
+                hint = nearest(pattern, {path[0] for path in paths})
+            raise InvalidValue(f"{what} has {pattern!r}, and there is no such layer: {hint}")
         found |= these
     return found

@@ -47,7 +47,7 @@ def default_config() -> ConfigDict:
             "data": {"name": "fashion_mnist"},
             "network": {"name": "lenet5"},
             # Classes of the data set by name; none: all. per_class: so many training examples of each, drawn by the
-            # seed; 0: all of them.
+            # seed, of which validation takes its part; 0: all of them.
             "subset": {"classes": (), "per_class": 0, "seed": 0},
             # The part of the training examples that is held out to choose by, and the seed it is drawn with.
             "validation": {"examples": 5000, "seed": 0},
@@ -251,9 +251,15 @@ def check(config: ConfigDict) -> None:
     mean, deviation = config.normalization.mean, config.normalization.deviation
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in (*mean, *deviation)):
         raise InvalidValue(f"normalization takes finite numbers, and was given {tuple(mean)} and {tuple(deviation)}")
-    if len(mean) != len(deviation) or min(deviation, default=1) <= 0:
+    if mean and (len(mean) != len(deviation) or min(deviation, default=1) <= 0):
         raise InvalidValue("normalization needs a mean and a positive deviation for each channel")
     compose(config.augmentation)
+    named = {"initialize.layers": config.initialize.layers, "initialize.allow": config.initialize.allow}
+    for field, patterns in (named | {"freeze.layers": config.freeze.layers}).items():
+        if not all(isinstance(pattern, str) for pattern in patterns):
+            raise InvalidValue(
+                f"{field} is {tuple(patterns)!r}, and takes patterns of names, such as ('conv1', 'stage2*')"
+            )
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

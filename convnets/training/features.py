@@ -14,8 +14,10 @@ import numpy as np
 from jax import Array
 from ml_collections import ConfigDict
 
+from convnets.data.few import Few
+from convnets.data.pictures import Pictures
 from convnets.data.pipeline import EvaluationBatches, read_ahead
-from convnets.data.source import Source
+from convnets.data.source import Source, Subset
 from convnets.evaluation.evaluate import evaluate
 from convnets.evaluation.protocols import views_of
 from convnets.evaluation.scores import take_crop
@@ -80,7 +82,7 @@ class FeatureCache:
     def load(self, name: str, facts: str) -> Features | None:
         """The features kept under a name, if they were made of the same; a damaged file counts as none."""
         with (
-            suppress(OSError, ValueError, KeyError, zipfile.BadZipFile),
+            suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile),
             open(self._file(name), "rb") as stream,
             np.load(stream) as kept,
         ):
@@ -100,6 +102,17 @@ class FeatureCache:
         return self.folder / f"features_{name}.npz"
 
 
+def _stamps(source: Any) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of every file that pictures are read from: their names may stay."""
+    while isinstance(source, Subset | Few):
+        source = source.source if isinstance(source, Subset) else source.view
+    if not isinstance(source, Pictures):
+        return []
+    images = (source.records[i].image for i in range(len(source)))
+    files = ((image, image.stat()) for image in images if isinstance(image, Path) and image.exists())
+    return [(str(file), status.st_size, status.st_mtime_ns) for file, status in files]
+
+
 def facts_of(config: ConfigDict, model: Model, variables: Any, source: Source) -> str:
     """All that features depend on, as a digest."""
     digest = hashlib.sha256()
@@ -116,4 +129,5 @@ def facts_of(config: ConfigDict, model: Model, variables: Any, source: Source) -
     ]
     digest.update(json.dumps(facts, default=str).encode())
     digest.update(places.tobytes())
+    digest.update(json.dumps(_stamps(source)).encode())
     return digest.hexdigest()

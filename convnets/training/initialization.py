@@ -17,7 +17,7 @@ from convnets.pretrained.files import read_weights
 from convnets.pretrained.naming import Normalization
 from convnets.pretrained.parts import is_stem_kernel
 from convnets.pretrained.surgery import Report, Surgery, operate
-from convnets.training.config import complete
+from convnets.training.config import complete, default_config
 from convnets.training.restore import find_step, restore_variables, steps_of
 from convnets.training.setup import Model, build_model
 from convnets.training.state import TrainState
@@ -73,8 +73,8 @@ class Beginning:
         return state.with_variables(begun["params"], begun["batch_stats"])
 
 
-def source_of(config: ConfigDict, workdir: Workdir) -> Source | None:
-    """What the config's `initialize` names, read; None without it, or if the run has begun before.
+def source_of(config: ConfigDict, workdir: Workdir | None = None) -> Source | None:
+    """What the config's `initialize` names, read; None without it, or if the run in the workdir has begun before.
 
     Raises:
       InvalidValue: a folder without such a checkpoint of a run, a file that can't be read or is of another network, or
@@ -85,15 +85,25 @@ def source_of(config: ConfigDict, workdir: Workdir) -> Source | None:
         raise InvalidValue(
             f"initialize.workdir is {given.workdir!r} and initialize.weights {given.weights!r}: begin with one of them"
         )
+    if given.workdir and given.architecture:
+        raise InvalidValue(
+            f"initialize.architecture is {given.architecture!r}, and a run says itself which network it is of: "
+            "leave it out"
+        )
+    if given.weights and given.checkpoint != "best":
+        raise InvalidValue(
+            f"initialize.checkpoint is {given.checkpoint!r}, and a weight file has none: leave it at 'best'"
+        )
     if not (given.workdir or given.weights):
-        idle = [name for name in ("layers", "allow", "deepen", "architecture") if given[name]]
+        usual = default_config().initialize
+        idle = [name for name in usual if given[name] != usual[name]]
         if idle:
             raise InvalidValue(
                 f"initialize.{idle[0]} is {given[idle[0]]!r}, and there is nothing to begin with: name the workdir of "
                 "a run (initialize.workdir) or a weight file (initialize.weights), or leave it out"
             )
         return None
-    if steps_of(workdir):
+    if workdir is not None and steps_of(workdir):
         return None
     return _of_run(Workdir(given.workdir), given.checkpoint) if given.workdir else _of_file(config)
 

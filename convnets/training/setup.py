@@ -119,7 +119,7 @@ def load_splits(config: ConfigDict, console: Console | None = None) -> Splits:
     with Screen(console) as screen, drawn_by(partial(Bar, screen)):
         whole, test = (data.create(config.data.name, split, **options) for split in ("train", "test"))
     classes, per_class = tuple(config.subset.classes), config.subset.per_class
-    whole, test = few(whole, classes, per_class, config.subset.seed), few(test, classes)
+    whole, test = few(whole, "train", classes, per_class, config.subset.seed), few(test, "test", classes)
     held_out = config.validation.examples
     if not 0 <= held_out < len(whole):
         raise InvalidValue(

@@ -43,14 +43,22 @@ class Workdir:
         """Where the predictions of a split are kept."""
         return self.folder / f"predictions_{split}.npz"
 
+    def refuse_file(self) -> None:
+        """Refuses a file in the place of the folder.
+
+        Raises:
+          InvalidValue: there is one.
+        """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise InvalidValue(f"the workdir {self.folder} is a file: name a folder")
+
     def check(self, config: ConfigDict) -> None:
         """Refuses a config other than the one that the folder holds already.
 
         Raises:
           InvalidValue: another config, the fields that differ being named; or a folder that can't be one's own.
         """
-        if self.folder.exists() and not self.folder.is_dir():
-            raise InvalidValue(f"the workdir {self.folder} is a file: name a folder")
+        self.refuse_file()
         if self.config_file.exists():
             # Fields that are newer than the run have the values that it had without them.
             different = differences(complete(self.config()), config)

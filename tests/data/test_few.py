@@ -18,7 +18,7 @@ def source(count: int = 30) -> InMemorySource:
 
 
 def test_the_classes_are_numbered_anew_in_the_order_given_and_the_examples_are_theirs():
-    view = few(source(), ("shoe", "coat"))
+    view = few(source(), "train", ("shoe", "coat"))
     assert view.info.classes == ("shoe", "coat") and len(view) == 20
     batch = load_batch(view, np.arange(20))
     old = batch["image"][:, 0, 0, 0] % 3
@@ -29,7 +29,7 @@ def test_the_classes_are_numbered_anew_in_the_order_given_and_the_examples_are_t
 
 
 def test_so_many_of_each_class_are_drawn_by_the_seed_alone():
-    one, again, other = (few(source(), (), 4, seed) for seed in (0, 0, 1))
+    one, again, other = (few(source(), "train", (), 4, seed) for seed in (0, 0, 1))
     places = [load_batch(view, np.arange(12))["index"] for view in (one, again, other)]
     np.testing.assert_array_equal(places[0], places[1])
     assert set(places[0]) != set(places[2])
@@ -37,22 +37,28 @@ def test_so_many_of_each_class_are_drawn_by_the_seed_alone():
 
 
 def test_fewer_of_a_class_are_among_more_of_it():
-    fewer, more = (load_batch(few(source(), (), count), np.arange(3 * count))["index"] for count in (2, 5))
+    fewer, more = (load_batch(few(source(), "train", (), count), np.arange(3 * count))["index"] for count in (2, 5))
     assert set(fewer) < set(more)
 
 
 def test_another_choice_is_another_digest_so_that_a_resumed_run_notices():
-    digests = {few(source(), classes, count).info.digest for classes in ((), ("bag", "shoe")) for count in (2, 3)}
+    digests = {
+        few(source(), "train", classes, count).info.digest for classes in ((), ("bag", "shoe")) for count in (2, 3)
+    }
     assert len(digests) == 4 and "" not in digests
+
+
+def test_the_size_of_the_split_is_that_of_the_view_since_epochs_are_counted_by_it():
+    assert few(source(), "train", (), 4).info.splits == {"train": 12}
 
 
 def test_nothing_asked_for_is_the_source_itself():
     whole = source()
-    assert few(whole, (), 0) is whole
+    assert few(whole, "train", (), 0) is whole
 
 
 def test_a_validation_part_of_the_view_has_its_labels():
-    training, validation = carve(few(source(), ("bag", "shoe")), 5, 0)
+    training, validation = carve(few(source(), "train", ("bag", "shoe")), 5, 0)
     assert len(training) == 15
     assert set(load_batch(validation, np.arange(5))["label"]) <= {0, 1}
 
@@ -67,7 +73,7 @@ def test_a_validation_part_of_the_view_has_its_labels():
 )
 def test_what_there_is_not_is_refused(classes, count, sentence):
     with pytest.raises(InvalidValue, match=sentence):
-        few(source(), classes, count)
+        few(source(), "train", classes, count)
 
 
 def test_examples_without_labels_are_refused():
