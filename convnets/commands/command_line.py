@@ -130,7 +130,11 @@ COMMANDS = {
             CONFIG,
             WORKDIR,
             DATA_DIR,
-            Flag("budget", 0, "minutes for the probes and the steps of three trainings; 0: as long as the experiment says"),
+            Flag(
+                "budget",
+                0,
+                "minutes for the probes and the steps of three trainings; 0: as long as the experiment says",
+            ),
         ),
     ),
     "summarize": Command(
