@@ -5,7 +5,7 @@ import importlib.util
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ SIZES = {
 """Classes and training examples of each data set; the last is Fashion-MNIST, which has no options of a name."""
 
 EXAMPLES = 8
+MASKED = {"scenes": 11, "voc": 21}
+"""Classes of the masks of each data set of segmentation."""
 
 
 def module_of(file: str) -> Any:
@@ -87,8 +89,25 @@ def noise_for_data() -> Iterator[None]:
     """In the place of every data set that an experiment names; with its own options, so that a wrong one is refused."""
     with pytest.MonkeyPatch.context() as patch:
         for name in sources:
-            patch.setitem(sources._choices, name, _noise_for(sources[name]))
+            patch.setitem(
+                sources._choices, name, _masks_for(sources[name]) if name in MASKED else _noise_for(sources[name])
+            )
         yield
+
+
+def _masks_for(source: Any) -> Any:
+    """Noise with masks, of the size that training is served."""
+
+    @functools.wraps(source)
+    def noise(split: str, **options: Any) -> Source:
+        count = MASKED[source.__name__]
+        size = options.get("size") or 128
+        plain = few_images(10, (size, size, 3))
+        masks = np.random.default_rng(1).integers(0, count, (EXAMPLES, size, size)).astype(np.int32)
+        info = replace(plain.info, mask_classes=tuple(f"class {number}" for number in range(count)))
+        return InMemorySource({"image": plain.batch(np.arange(EXAMPLES))["image"], "mask": masks}, info)
+
+    return noise
 
 
 def _noise_for(source: Any) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from convnets.analysis.trace import Operation
 
-SYNONYMS = {"Conv": "convolution", "Dense": "fully connected"}
+SYNONYMS = {"Conv": "convolution", "ConvTranspose": "transposed convolution", "Dense": "fully connected"}
 """Flax's own classes in the field's words."""
 
 PARTS = re.compile(r"P?ReLU|[A-Z]{2,}(?![a-z])|[A-Z]?[a-z]+\d*|[A-Z]|\d+")
@@ -34,10 +34,15 @@ def in_words(class_name: str) -> str:
 
 
 def convolution_in_words(operation: Operation) -> str:
-    """The filters of a `conv_general_dilated`: size and stride, and dilation and groups if there are any."""
+    """The filters of a `conv_general_dilated`: size and stride, and dilation and groups if there are any.
+
+    The stride of a transposed convolution is that of the convolution it transposes: the input's dilation.
+    """
     options = operation.options
     _, (_, _, *window), _ = options["dimension_numbers"]
-    words = _size_and_stride([operation.inputs[1].shape[d] for d in window], options["window_strides"])
+    transposed = set(options["lhs_dilation"]) != {1}
+    stride = options["lhs_dilation" if transposed else "window_strides"]
+    words = _size_and_stride([operation.inputs[1].shape[d] for d in window], stride)
     if set(options["rhs_dilation"]) != {1}:
         words += f", dilation {_product(options['rhs_dilation'])}"
     if options["feature_group_count"] > 1:

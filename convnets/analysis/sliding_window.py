@@ -1,5 +1,5 @@
 """A network as a sliding window over a larger image, against one fully convolutional pass (lecture: "Replace fully
-connected layer").
+connected layer"), counted.
 
 Cut out at every stride of the last map and classified one by one, the crops give the map of logits that the pass over
 the whole image gives at once. Crops that overlap share their convolutions there. (Where a network pads its maps, the
@@ -8,74 +8,100 @@ two differ near the borders of the crops, which see zeros where the pass sees th
 
 from dataclasses import dataclass
 
+import flax.linen as nn
+
 from convnets import architectures
 from convnets.analysis.layer_row import total
 from convnets.analysis.network_costs import native_shape
 from convnets.analysis.summary import summarize
 from convnets.errors import InvalidValue
+from convnets.evaluation.views import Size
+from convnets.layers.window import positions
 
 CLASSES = 1000
 
 
 @dataclass(frozen=True)
 class SlidingWindow:
-    """What a square image costs both ways.
+    """What an image costs both ways; all sizes are heights and widths, in pixels.
 
     Attributes:
-      network: its name in `create`.
-      window: side of the crops, the network's native size, in pixels.
-      size: side of the image, in pixels.
-      stride: of the crops, in pixels: that of the map of logits.
-      map_side: crops along a side of the image: the side of the map of logits.
+      network: its name.
+      window: of the crops.
+      image: that they are cut from.
+      stride: from a crop to the next one: that of the map of logits.
+      map: of logits.
       crop_multiply_adds: of one crop.
       pass_multiply_adds: of the one pass.
+      padded: whether any layer pads its map, so that crops see zeros where the pass sees the image.
     """
 
     network: str
-    window: int
-    size: int
-    stride: int
-    map_side: int
+    window: Size
+    image: Size
+    stride: Size
+    map: Size
     crop_multiply_adds: int
     pass_multiply_adds: int
+    padded: bool
+
+    @property
+    def crops(self) -> Size:
+        """How many fit into the image by hand, down and across; padding may let the map have one more."""
+        down, across = map(positions, self.image, self.window, self.stride)
+        return down, across
 
     @property
     def windows_multiply_adds(self) -> int:
-        """Of all crops that fit into the image, one by one; padding may let the map have one more along a side."""
-        return self.formula_map_side**2 * self.crop_multiply_adds
+        """Of all crops that fit into the image, one by one."""
+        return self.crops[0] * self.crops[1] * self.crop_multiply_adds
 
     @property
     def saved(self) -> float:
         """How many times as much work the crops are."""
         return self.windows_multiply_adds / self.pass_multiply_adds
 
-    @property
-    def formula_map_side(self) -> int:
-        """Crops along a side by hand: how many windows, a stride apart, fit into the image."""
-        return (self.size - self.window) // self.stride + 1
+
+def slide(network: nn.Module, window: tuple[int, int, int], image: Size, name: str) -> SlidingWindow:
+    """A network over an image.
+
+    Args:
+      window: `(H, W, C)` of the images that it gives one vector of logits.
+      image: height and width of the image, in pixels.
+      name: of the network.
+
+    Raises:
+      InvalidValue: an image smaller than the window, or a network whose logits are no map.
+    """
+    for side, whole, part in (("wide", image[1], window[1]), ("high", image[0], window[0])):
+        if whole < part:
+            raise InvalidValue(
+                f"the image is {whole} pixels {side}, and the window of {name} is {part}: give a larger size"
+            )
+    crop, whole_image = (summarize(network, (*size, window[2])) for size in (window[:2], image))
+    rows = [row for row in whole_image if not row.training_only]
+    logits = rows[-1]
+    if logits.stride is None or len(logits.output_shape) != 4:
+        raise InvalidValue(
+            f"the logits of {name} are no map of evenly spaced regions of the image: slide another network"
+        )
+    return SlidingWindow(
+        name,
+        window[:2],
+        image,
+        logits.stride,
+        map=(logits.output_shape[1], logits.output_shape[2]),
+        crop_multiply_adds=total(crop).multiply_adds,
+        pass_multiply_adds=total(whole_image).multiply_adds,
+        padded=any(row.offset is not None and min(row.offset) < 0 for row in rows),
+    )
 
 
-def slide(network: str, size: int) -> SlidingWindow:
-    """A network of 1,000 classes on an image of `size` x `size` pixels.
+def slide_named(name: str, size: int) -> SlidingWindow:
+    """A network of 1,000 classes, by its name in `create`, on an image of `size` x `size` pixels.
 
     Raises:
       InvalidValue: an unknown network, or an image smaller than the network's own.
     """
-    module = architectures.create(network, CLASSES)
-    window, _, channels = native_shape(module)
-    if size < window:
-        raise InvalidValue(
-            f"the image is {size} pixels wide, and the window of {network} is {window}: give a larger size"
-        )
-    crop, image = (summarize(module, (side, side, channels)) for side in (window, size))
-    logits = next(row for row in reversed(image) if not row.training_only)
-    assert logits.stride is not None
-    return SlidingWindow(
-        network,
-        window,
-        size,
-        stride=logits.stride[0],
-        map_side=logits.output_shape[1],
-        crop_multiply_adds=total(crop).multiply_adds,
-        pass_multiply_adds=total(image).multiply_adds,
-    )
+    network = architectures.create(name, CLASSES)
+    return slide(network, native_shape(network), (size, size), name)

@@ -119,6 +119,24 @@ def trace_initialization(network: nn.Module, images: jax.ShapeDtypeStruct) -> Tr
     return Trace(operations, calls, image, variables)
 
 
+def trace_outputs(network: nn.Module, images: jax.ShapeDtypeStruct) -> tuple[Trace, Value, dict[str, Value]]:
+    """The trace of an initialization, with the logits and the feature maps in it, those of training alone included."""
+    names: list[str] = []
+
+    def outputs(images: Any) -> Any:
+        key = jax.random.key(0)
+        rngs = {"params": key, "dropout": key}
+        # JAX sorts the entries of a dict.
+        (logits, maps), variables = network.init_with_output(rngs, images, train=False)
+        names.extend(maps)
+        return logits, list(maps.values()), variables
+
+    operations, calls, [image], values = _trace(outputs, images)
+    names = names[: len(set(names))]
+    logits, maps = values[0], values[1 : 1 + len(names)]
+    return Trace(operations, calls, image, values[1 + len(names) :]), logits, dict(zip(names, maps, strict=True))
+
+
 def initialize(network: nn.Module, images: Any) -> Any:
     """The variables of a network, for shapes: their numbers always come from the same key."""
     key = jax.random.key(0)

@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from convnets.architectures.image_size import check_images, classifier_window, native_size
+from convnets.architectures.image_size import Output, check_images, classifier_window, native_size
 from convnets.architectures.registry import architectures
 from convnets.architectures.width import widened
 from convnets.layers import Convolution, FullyConnected, LocalResponseNorm, max_pool
@@ -39,6 +39,7 @@ class AlexNet(nn.Module):
       dropout: rate in the first two fully connected layers.
       dropout_of: their neurons ("outputs"), or what they see ("inputs").
       width: factor of the filters of every layer but the last, as `widened` rounds them.
+      output: what ends the network (`Output`).
       dtype: type of the computation; parameters are float32, and so are the logits.
     """
 
@@ -53,6 +54,7 @@ class AlexNet(nn.Module):
     dropout_of: Literal["inputs", "outputs"] = "outputs"
     width: float = 1.0
     dtype: Any = jnp.float32
+    output: Output = "logits"
 
     def last_map(self, side: int) -> int:
         """Side of the map that fc6 sees, for images of that side."""
@@ -71,7 +73,7 @@ class AlexNet(nn.Module):
           InvalidValue: images too small for the classifier.
         """
         window = classifier_window("AlexNet", self.image_size, self.last_map)
-        check_images("AlexNet", x, window, self.last_map, self.stem)
+        check_images("AlexNet", x, window if self.output == "logits" else 1, self.last_map, self.stem)
         convolution = partial(Convolution, dtype=self.dtype)
         dropout = partial(nn.Dropout, self.dropout, deterministic=not train)
 
@@ -84,7 +86,8 @@ class AlexNet(nn.Module):
         def fully_connected(x: Array, window: int, name: str) -> Array:
             x = dropout()(x) if self.dropout_of == "inputs" else x
             neurons = widened(4096, self.width)
-            x = FullyConnected(neurons, (window, window), dtype=self.dtype, name=name)(x, relu=True)
+            layer = FullyConnected(neurons, (window, window), self.output == "map", dtype=self.dtype, name=name)
+            x = layer(x, relu=True)
             return dropout()(x) if self.dropout_of == "outputs" else x
 
         maps, large = {}, self.stem == "imagenet"
@@ -98,10 +101,13 @@ class AlexNet(nn.Module):
         x = convolution(next(filters), 3, 1, 1, self.groups, name="conv4")(x, relu=True)
         x = maps["stage3"] = convolution(next(filters), 3, 1, 1, self.groups, name="conv5")(x, relu=True)
         x = maps["pool3"] = max_pool(x, 3, 2)
+        if self.output == "features":
+            return x, maps
         x = maps["fc6"] = fully_connected(x, window, "fc6")
         x = maps["pre_logits"] = fully_connected(x, 1, "fc7")
         logits = FullyConnected(self.num_classes, kernel_init=small_normal, dtype=self.dtype, name="logits")(x)
-        return squeeze_map(logits).astype(jnp.float32), maps
+        logits = squeeze_map(logits) if self.output == "logits" else logits
+        return logits.astype(jnp.float32), maps
 
 
 @architectures.register

@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from convnets.architectures.image_size import check_images, classifier_window, native_size
+from convnets.architectures.image_size import Output, check_images, classifier_window, native_size
 from convnets.architectures.registry import architectures
 from convnets.architectures.width import widened
 from convnets.errors import InvalidValue
@@ -92,6 +92,7 @@ class AuxiliaryClassifier(nn.Module):
       adaptive: whether the pool covers any map by `window` x `window` regions (torchvision) instead of 5x5/3 (paper).
       dropout: rate between its fully connected layers.
       width: factor of the filters of its first two layers, as `widened` rounds them.
+      dense: whether it answers at every position of the map, with zeros around it, and its pool is 5x5/1.
     """
 
     num_classes: int
@@ -101,17 +102,23 @@ class AuxiliaryClassifier(nn.Module):
     width: float = 1.0
     norm: Any = None
     dtype: Any = jnp.float32
+    dense: bool = False
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         """`[N, H, W, C]` -> float32 logits, `[N, num_classes]` at the native size, else a map."""
-        x = adaptive_average_pool(x, self.window) if self.adaptive else average_pool(x, 5, 3)
+        if self.dense:
+            x = average_pool(x, 5, 1, 2)
+        else:
+            x = adaptive_average_pool(x, self.window) if self.adaptive else average_pool(x, 5, 3)
         filters, neurons = widened(128, self.width), widened(1024, self.width)
         x = ConvolutionNormReLU(filters, 1, norm=self.norm, dtype=self.dtype, name="convolution")(x, train)
-        x = FullyConnected(neurons, (self.window, self.window), dtype=self.dtype, name="fc")(x, relu=True)
+        fully_connected = FullyConnected(neurons, (self.window, self.window), self.dense, dtype=self.dtype, name="fc")
+        x = fully_connected(x, relu=True)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         logits = FullyConnected(self.num_classes, kernel_init=small_normal, dtype=self.dtype, name="logits")(x)
-        return squeeze_map(logits).astype(jnp.float32)
+        logits = logits if self.dense else squeeze_map(logits)
+        return logits.astype(jnp.float32)
 
 
 class GoogLeNet(nn.Module):
@@ -128,6 +135,7 @@ class GoogLeNet(nn.Module):
       stem: "imagenet", 7x7/2 and a pool, or "small", 3x3/1 and no pool, for images such as 32 x 32.
       remat: whether the backward pass computes most activations again instead of keeping them.
       width: factor of the filters of every layer but the last, as `widened` rounds them.
+      output: what ends the network (`Output`); auxiliary classifiers end alike.
       dtype: type of the computation; parameters are float32, and so are the logits.
     """
 
@@ -142,6 +150,7 @@ class GoogLeNet(nn.Module):
     remat: bool = False
     width: float = 1.0
     dtype: Any = jnp.float32
+    output: Output = "logits"
 
     def stage_map(self, side: int) -> int:
         """Side of the maps of stage 3, for images of that side."""
@@ -165,7 +174,7 @@ class GoogLeNet(nn.Module):
           InvalidValue: images too small for the classifier.
         """
         window = classifier_window("GoogLeNet", self.image_size, self.last_map)
-        check_images("GoogLeNet", x, window, self.last_map, self.stem)
+        check_images("GoogLeNet", x, window if self.output == "logits" else 1, self.last_map, self.stem)
         large_images = self.stem == "imagenet"
 
         def unit(filters: int, size: int, stride: int = 1, padding: int = 0, *, name: str) -> ConvolutionNormReLU:
@@ -179,7 +188,7 @@ class GoogLeNet(nn.Module):
             return chain([self._inception(name) for name in names], x, train, self.remat)
 
         def auxiliary(x: Array, name: str) -> None:
-            if self.auxiliary and (train or self.is_initializing()):
+            if self.auxiliary and self.output != "features" and (train or self.is_initializing()):
                 seen = 4 if self.published_weights else positions(self.stage_map(self.image_size), 5, 3)
                 classifier = AuxiliaryClassifier(
                     self.num_classes,
@@ -189,6 +198,7 @@ class GoogLeNet(nn.Module):
                     width=self.width,
                     norm=self.norm,
                     dtype=self.dtype,
+                    dense=self.output == "map",
                     name=name,
                 )
                 maps[name] = classifier(x, train)
@@ -208,10 +218,13 @@ class GoogLeNet(nn.Module):
         x = maps["stage3"] = inceptions(x, "4e")
         x = max_pool(x, 2 if self.published_weights else 3, 2, HALF)
         x = maps["stage4"] = inceptions(x, "5a", "5b")
-        x = maps["pre_logits"] = average_pool(x, window, 1)
+        if self.output == "features":
+            return x, maps
+        x = maps["pre_logits"] = average_pool(x, window, 1) if self.output == "logits" else x
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         logits = FullyConnected(self.num_classes, kernel_init=small_normal, dtype=self.dtype, name="logits")(x)
-        return squeeze_map(logits).astype(jnp.float32), maps
+        logits = squeeze_map(logits) if self.output == "logits" else logits
+        return logits.astype(jnp.float32), maps
 
     def _inception(self, name: str) -> Inception:
         large = 3 if self.published_weights else 5

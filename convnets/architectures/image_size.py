@@ -6,6 +6,7 @@ larger images the classifier is a convolution over the last map, and the logits 
 
 from collections.abc import Callable
 from itertools import count
+from typing import Literal
 
 from jax import Array
 
@@ -13,6 +14,10 @@ from convnets.errors import InvalidValue
 
 LastMap = Callable[[int], int]
 """From the side of an image to the side of the map that the classifier sees, in pixels; 0 where nothing is left."""
+
+Output = Literal["logits", "map", "features"]
+"""What ends a network: a classifier of the whole image, one at every position of the last map that sees zeros around
+it, or none, so that the last feature map is given in place of logits."""
 
 
 def native_size(image_size: int, stem: str, imagenet: int = 224) -> int:

@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array, lax
 
-from convnets.architectures.image_size import check_images, classifier_window, native_size
+from convnets.architectures.image_size import Output, check_images, classifier_window, native_size
 from convnets.architectures.registry import architectures
 from convnets.architectures.width import widened
 from convnets.errors import InvalidValue
@@ -96,6 +96,7 @@ class ResNet(nn.Module):
       stem_pool: how that pool meets the edges, "padded" or "ceil".
       remat: whether the backward pass computes most activations again instead of keeping them.
       norm: batch norm after every convolution.
+      output: what ends the network (`Output`).
       dtype: type of the computation; parameters are float32, and so are the logits.
     """
 
@@ -112,6 +113,7 @@ class ResNet(nn.Module):
     remat: bool = False
     norm: Any = BatchNorm
     dtype: Any = jnp.float32
+    output: Output = "logits"
 
     def last_map(self, side: int) -> int:
         """Side of the map that the last pool sees, for images of that side."""
@@ -132,7 +134,7 @@ class ResNet(nn.Module):
         """
         name = "the residual network" if self.shortcut != "none" else "the plain network"
         window = classifier_window(name, self.image_size, self.last_map)
-        check_images(name, x, window, self.last_map, self.stem)
+        check_images(name, x, window if self.output == "logits" else 1, self.last_map, self.stem)
 
         maps = {}
         stem = (7, 2, 3) if self.stem == "imagenet" else (3, 1, 1)
@@ -143,9 +145,12 @@ class ResNet(nn.Module):
         for stage, depth in enumerate(self.depths, 1):
             blocks = [self._block(stage, number) for number in range(1, depth + 1)]
             x = maps[f"stage{stage}"] = chain(blocks, x, train, self.remat)
-        x = maps["pre_logits"] = average_pool(x, window, 1)
+        if self.output == "features":
+            return x, maps
+        x = maps["pre_logits"] = average_pool(x, window, 1) if self.output == "logits" else x
         logits = FullyConnected(self.num_classes, kernel_init=small_normal, dtype=self.dtype, name="logits")(x)
-        return squeeze_map(logits).astype(jnp.float32), maps
+        logits = squeeze_map(logits) if self.output == "logits" else logits
+        return logits.astype(jnp.float32), maps
 
     def _block(self, stage: int, number: int) -> Block:
         return Block(

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from convnets.architectures.image_size import check_images, classifier_window, native_size
+from convnets.architectures.image_size import Output, check_images, classifier_window, native_size
 from convnets.architectures.registry import architectures
 from convnets.architectures.width import widened
 from convnets.layers import BatchNorm, ConvolutionNormReLU, FullyConnected, LocalResponseNorm, max_pool
@@ -46,6 +46,7 @@ class VGG(nn.Module):
       stem: "imagenet", or "small", without the first pool, for images such as 32 x 32.
       remat: whether the backward pass computes most activations again instead of keeping them.
       width: factor of the filters of every layer but the last, as `widened` rounds them.
+      output: what ends the network (`Output`).
       dtype: type of the computation; parameters are float32, and so are the logits.
     """
 
@@ -59,6 +60,7 @@ class VGG(nn.Module):
     remat: bool = False
     width: float = 1.0
     dtype: Any = jnp.float32
+    output: Output = "logits"
 
     def last_map(self, side: int) -> int:
         """Side of the map that fc6 sees, for images of that side."""
@@ -75,7 +77,7 @@ class VGG(nn.Module):
           InvalidValue: images too small for the classifier.
         """
         window = classifier_window("VGG", self.image_size, self.last_map)
-        check_images("VGG", x, window, self.last_map, self.stem)
+        check_images("VGG", x, window if self.output == "logits" else 1, self.last_map, self.stem)
 
         def convolution(features: int, size: int, name: str) -> ConvolutionNormReLU:
             return ConvolutionNormReLU(
@@ -84,7 +86,8 @@ class VGG(nn.Module):
 
         def fully_connected(x: Array, window: int, name: str) -> Array:
             neurons = widened(4096, self.width)
-            x = FullyConnected(neurons, (window, window), dtype=self.dtype, name=name)(x, relu=True)
+            layer = FullyConnected(neurons, (window, window), self.output == "map", dtype=self.dtype, name=name)
+            x = layer(x, relu=True)
             return nn.Dropout(self.dropout, deterministic=not train)(x)
 
         maps = {}
@@ -98,10 +101,13 @@ class VGG(nn.Module):
             if stage > 1 or self.stem == "imagenet":
                 x = max_pool(x, 2, 2)
             maps[f"pool{stage}"] = x
+        if self.output == "features":
+            return x, maps
         x = maps["fc6"] = fully_connected(x, window, "fc6")
         x = maps["pre_logits"] = fully_connected(x, 1, "fc7")
         logits = FullyConnected(self.num_classes, kernel_init=small_normal, dtype=self.dtype, name="logits")(x)
-        return squeeze_map(logits).astype(jnp.float32), maps
+        logits = squeeze_map(logits) if self.output == "logits" else logits
+        return logits.astype(jnp.float32), maps
 
 
 def vgg(

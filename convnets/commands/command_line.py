@@ -106,7 +106,12 @@ COMMANDS = {
     "predict": Command(
         "say what is in image files, or in all images of a folder",
         "launch.py predict --workdir=runs/lenet shoe.png photos/",
-        (WORKDIR, CHECKPOINT, JSON),
+        (
+            WORKDIR,
+            CHECKPOINT,
+            Flag("out", "", "where to write pictures of classes of pixels; by default predictions in the workdir"),
+            JSON,
+        ),
     ),
     "export": Command(
         "write a run's network for use elsewhere: its weights, or a program that predicts",
@@ -156,6 +161,20 @@ COMMANDS = {
             Flag("out", "", "with --all: where to draw accuracy against operations (PNG)"),
         ),
     ),
+    "slide": Command(
+        "a classifier slid over a larger image window by window, against one fully convolutional pass",
+        "launch.py slide --workdir=runs/lenet street.jpg --size=256 --out=slide.png",
+        (
+            WORKDIR,
+            DATA_DIR,
+            CHECKPOINT,
+            Flag("size", 0, "short side of the image, in pixels; 0: two windows, and at least 128"),
+            Flag("batch", 64, "windows that are classified at once, at most"),
+            Flag("seconds", 10, "about how long to measure; 0 measures nothing"),
+            OUT,
+            JSON,
+        ),
+    ),
     "explain": Command(
         "an idea of the lecture, counted and measured; alone, the list of topics",
         "launch.py explain small-filters --depth=128 --out=small_filters.png",
@@ -165,6 +184,10 @@ COMMANDS = {
             Flag("batch", 0, "maps computed at once while measuring"),
             Flag("seconds", 10, "about how long to measure; 0 measures nothing"),
             Flag("network", "", "one network instead of several"),
+            Flag("kernel", 0, "height and width of the filter"),
+            Flag("stride", 0, "of the convolution"),
+            Flag("padding", -1, "of the convolution; -1: that of the topic"),
+            Flag("output_padding", -1, "of the transpose; -1: that with which its result has the convolution's size"),
             OUT,
             JSON,
         ),

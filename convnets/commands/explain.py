@@ -43,8 +43,9 @@ def run(arguments: Arguments) -> int:
 def overview() -> str:
     """The topics with what they show and the flags they take."""
     lines = ["usage: python launch.py explain TOPIC [flags]", ""]
+    width = max(map(len, topics))
     for name in topics:
         options = topics.options(name).items()
         flags = " ".join(f"--{flag}" + (f"={default}" if default else "") for flag, default in options)
-        lines += [f"  {name:<16} {inspect.getdoc(topics[name])}", f"  {'':<16} {flags}"]
+        lines += [f"  {name:<{width}} {inspect.getdoc(topics[name])}", f"  {'':<{width}} {flags}"]
     return "\n".join([*lines, "", "All take --json."])

@@ -1,7 +1,9 @@
 """`launch.py predict`: what a run's network says of image files."""
 
 import json
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,6 +14,7 @@ from rich.table import Table
 
 from convnets.commands.command_line import Arguments
 from convnets.commands.experiments import override
+from convnets.commands.predicted_pixels import predict_pixels
 from convnets.commands.runtime import prepare
 from convnets.data.image_files import find_images, read_image
 from convnets.errors import InvalidValue
@@ -38,6 +41,21 @@ def run(arguments: Arguments) -> int:
     model = build_model(config, workdir.info())
     _, variables = restore_variables(workdir, config, model, arguments["checkpoint"] or config.evaluation.checkpoint)
 
+    if model.task.of_pixels:
+        records = predict_pixels(model, variables, files, Path(arguments["out"] or workdir.folder / "predictions"))
+    elif arguments["out"]:
+        raise InvalidValue(f"--out is for predictions that are pictures, and those of {config.task.name} are none")
+    else:
+        records = predict_whole(model, variables, files)
+    if arguments["json"]:
+        print(json.dumps(records, indent=2))
+    else:
+        print_table(model, records)
+    return 0
+
+
+def predict_whole(model: Model, variables: Any, files: Sequence[Path]) -> list[dict[str, Any]]:
+    """A record for each file, of its picture brought to the size of the data's."""
     apply = jax.jit(partial(predict, model))
     records: list[dict[str, Any]] = []
     for start in range(0, len(files), BATCH):
@@ -48,11 +66,7 @@ def run(arguments: Arguments) -> int:
         predictions = {name: value[: len(part)] for name, value in jax.device_get(apply(variables, images)).items()}
         for file, record in zip(part, model.task.describe(predictions), strict=True):
             records.append({"file": str(file)} | record)
-    if arguments["json"]:
-        print(json.dumps(records, indent=2))
-    else:
-        print_table(model, records)
-    return 0
+    return records
 
 
 def predict(model: Model, variables: Any, images: jax.Array) -> dict[str, jax.Array]:

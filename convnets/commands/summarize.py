@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import flax.linen as nn
@@ -98,6 +98,7 @@ def _configured(arguments: Arguments) -> Subject:
     if arguments["config"]:
         config = override(load_experiment(arguments["config"]), arguments.overrides)
         info = data.describe(config.data.name, **options_of(config, "data"))
+        info = replace(info, classes=tuple(config.subset.classes) or info.classes)
     else:
         workdir = Workdir(arguments["workdir"])
         if arguments.overrides:

@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
 from ml_collections import ConfigDict
 from rich.console import Console
 from rich.table import Table
@@ -19,30 +17,24 @@ from convnets.commands.command_line import Arguments
 from convnets.commands.experiments import load_experiment, override, refuse_rest, with_data_dir
 from convnets.commands.probe import Probed, begun, keep, table_of
 from convnets.commands.train import train
-from convnets.data.source import load_training_batch
+from convnets.commands.transfer_duration import decide_duration, kept_duration
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
 from convnets.pretrained.depth import LOGITS, groups
-from convnets.training.config import to_json
+from convnets.training.config import default_config, to_json
 from convnets.training.evaluation import views_of_run
 from convnets.training.features import FeatureCache
 from convnets.training.metrics_log import read_records
 from convnets.training.parallel import Devices
-from convnets.training.pixel_statistics import chain_of
 from convnets.training.plan import make_plan
 from convnets.training.progress import Screen
 from convnets.training.rehearsal import rehearse
-from convnets.training.setup import check_batch_size, initial_state, mapped_train_step
+from convnets.training.setup import check_batch_size
 from convnets.training.stage_probes import StageProbe, probe_stages
 from convnets.training.workdir import Workdir
 
 RATES = ((LOGITS, 1.0), ("*", 0.1))
 """The lecture: "1/10 of original learning rate is good starting point"; the head is new, and learns at the full one."""
-
-TIMED_STEPS = 5
-
-DURATION = "duration.json"
-"""What a resumed transfer has to agree with."""
 
 
 def run(arguments: Arguments) -> int:
@@ -58,7 +50,7 @@ def run(arguments: Arguments) -> int:
     configs = ways_to_train(probed)
     for its in configs.values():
         _rehearse(its, probed, devices)
-    kept = _kept_duration(config, workdir, arguments["budget"])
+    kept = kept_duration(config, workdir, arguments["budget"])
     with Screen(console) as screen:
         cache = FeatureCache(workdir.folder)
         probes = probe_stages(config, probed.model, probed.variables, probed.splits, devices, cache, screen)
@@ -66,7 +58,7 @@ def run(arguments: Arguments) -> int:
     console.print(table_of(probes, probed.origin))
     probing = time.monotonic() - began
 
-    duration = kept or _duration(probed, devices, workdir, arguments["budget"], probing)
+    duration = kept or decide_duration(probed, devices, workdir, arguments["budget"], probing)
     ways = _of_probes(probes, probing)
     for name, its in configs.items():
         its.train.duration = duration
@@ -74,7 +66,7 @@ def run(arguments: Arguments) -> int:
         console.rule(name)
         if interrupted := train(its, Workdir(folder)):
             return interrupted
-        ways.append(_result(name, Workdir(folder), its))
+        ways.append(_result(name, Workdir(folder)))
     advice = advise(
         ways,
         {each.stage: each.probe.validation for each in probes},
@@ -83,7 +75,7 @@ def run(arguments: Arguments) -> int:
         validation_examples=config.validation.examples,
     )
     _tell(ways, advice, console)
-    _keep(ways, advice, probes, probed, configs, config.train.duration, workdir, console)
+    _keep(ways, advice, probes, probed, configs, workdir, console)
     return 0
 
 
@@ -116,8 +108,7 @@ def ways_to_train(probed: Probed) -> dict[str, ConfigDict]:
 
     def from_scratch(config: ConfigDict) -> None:
         train_all(config)
-        fresh = {"workdir": "", "weights": "", "architecture": "", "layers": (), "head": "keep", "stem": "keep"}
-        config.initialize.update(fresh | {"deepen": False, "allow": ()})
+        config.initialize.update(default_config().initialize)
 
     return {
         "last stages": changed(fine_tune_last),
@@ -150,66 +141,6 @@ def _rehearse(config: ConfigDict, probed: Probed, devices: Devices) -> None:
     rehearse(config, probed.model, source, make_plan(config, probed.model.task, len(source)))
 
 
-def _kept_duration(config: ConfigDict, workdir: Workdir, budget: int) -> str:
-    """Of each training, as the call that began in this folder found it; empty if none did.
-
-    Raises:
-      InvalidValue: that one had another budget or duration.
-    """
-    file = workdir.folder / DURATION
-    if not file.exists():
-        return ""
-    kept, asked = json.loads(file.read_text()), {"budget": budget, "experiment": str(config.train.duration)}
-    if {name: kept[name] for name in asked} != asked:
-        raise InvalidValue(
-            f"{workdir.folder} holds a transfer with --budget={kept['budget']} and train.duration="
-            f"{kept['experiment']!r}: give the same ones, or name another --workdir"
-        )
-    return str(kept["duration"])
-
-
-def _duration(probed: Probed, devices: Devices, workdir: Workdir, budget: int, probing: float) -> str:
-    """Of each training: the experiment's, or what fits into a third of the time that the probes left."""
-    config = probed.config
-    duration = str(config.train.duration)
-    if budget:
-        seconds = 60 * budget - probing
-        plan = make_plan(config, probed.model.task, len(probed.splits.train))
-        steps = int(seconds / 3 / _seconds_a_step(probed, devices, workdir))
-        if steps < 1:
-            raise InvalidValue(
-                f"--budget leaves {max(seconds, 0):.0f} s for three trainings, which is under a step each: give it more"
-            )
-        duration = f"{min(steps, plan.steps)} steps"
-    facts = {"budget": budget, "experiment": str(config.train.duration), "duration": duration}
-    write_atomically(workdir.folder / DURATION, json.dumps(facts))
-    return duration
-
-
-def _seconds_a_step(probed: Probed, devices: Devices, workdir: Workdir) -> float:
-    """Of training everything, measured on the first examples."""
-    config, model, source = probed.config, probed.model, probed.splits.train
-    plan = make_plan(config, model.task, len(source))
-    with Screen(None) as screen:
-        chain = chain_of(config, source, workdir.statistics_file, screen)
-    step = mapped_train_step(config, model, plan, devices, chain)
-    state = devices.replicate(initial_state(config, model, plan))
-    places = np.arange(config.train.batch_size // jax.process_count()) % len(source)
-    began = time.monotonic()
-    batch = load_training_batch(source, places, np.zeros(len(places), np.int64), config.seed)
-    reading = time.monotonic() - began
-    batch = {name: value for name, value in batch.items() if name != "unreadable"}
-    batch |= {"weight": np.ones(len(places), np.float32), "epoch": np.zeros(len(places), np.int32)}
-    batches = devices.split({name: value[None] for name, value in batch.items()}, batch_axis=1)
-    times = []
-    for _ in range(TIMED_STEPS + 1):
-        began = time.monotonic()
-        state, figures = step(state, batches)
-        jax.block_until_ready(figures)
-        times.append(time.monotonic() - began)
-    return max(float(np.median(times[1:])), reading / max(config.loader.threads, config.loader.workers))
-
-
 def _of_probes(probes: list[StageProbe], seconds: float) -> list[Way]:
     """The linear classifier on the top map, and that on the best one below if it is better."""
     # Of equals the deepest.
@@ -220,7 +151,7 @@ def _of_probes(probes: list[StageProbe], seconds: float) -> list[Way]:
     return ways
 
 
-def _result(name: str, workdir: Workdir, config: ConfigDict) -> Way:
+def _result(name: str, workdir: Workdir) -> Way:
     summary = json.loads(workdir.summary_file.read_text())
     records = [
         r for r in read_records(workdir.metrics_file) if r["kind"] == "evaluation" and r["split"] == "validation"
@@ -248,13 +179,12 @@ def _keep(
     probes: list[StageProbe],
     probed: Probed,
     configs: dict[str, ConfigDict],
-    duration: str,
     workdir: Workdir,
     console: Console,
 ) -> None:
     """Writes transfer.json, the plot, and a config of each way for a whole training."""
     for name, config in configs.items():
-        config.train.duration = duration
+        config.train.duration = probed.config.train.duration
         write_atomically(_config_file(workdir, name), to_json(config))
     found: dict[str, Any] = {"ways": [asdict(way) for way in ways], "use": advice.use.name, "why": list(advice.reasons)}
     write_atomically(workdir.folder / "transfer.json", json.dumps(found, indent=2))

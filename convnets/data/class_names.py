@@ -3,8 +3,12 @@
 import difflib
 import re
 from collections.abc import Collection, Iterable
+from pathlib import Path
 
 from convnets.errors import InvalidValue
+
+CLASS_NAMES = "class_names.txt"
+BACKGROUND = "background"
 
 
 def sort_classes(names: Iterable[str]) -> tuple[str, ...]:
@@ -15,7 +19,28 @@ def sort_classes(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def name_some(names: Collection[str]) -> str:
+def read_class_names(folder: Path) -> tuple[str, ...]:
+    """The names of `class_names.txt`, one a line; () if a folder has no such file. `_background_` is `background`.
+
+    Raises:
+      InvalidValue: it can't be read, or has no name or one twice.
+    """
+    path = folder / CLASS_NAMES
+    if not path.is_file():
+        return ()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidValue(f"{path} can't be read ({error}): write the names of the classes in UTF-8") from error
+    names = [BACKGROUND if line.strip() == "_background_" else line.strip() for line in lines if line.strip()]
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if twice or not names:
+        has = f"names {twice[0]!r} twice" if twice else "is empty"
+        raise InvalidValue(f"{path} {has}: give each class a name of its own, one a line")
+    return tuple(names)
+
+
+def name_some(names: Collection[object]) -> str:
     """Up to three of the names, and how many more there are: `'a', 'b', 'c' and 4 more`."""
     listed = ", ".join(map(repr, list(names)[:3]))
     return listed if len(names) <= 3 else f"{listed} and {len(names) - 3} more"

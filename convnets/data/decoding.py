@@ -17,6 +17,9 @@ from convnets.data.records import Content
 from convnets.errors import InvalidValue
 
 JPEG_BEGINS = b"\xff\xd8\xff"
+NUMPY_BEGINS = b"\x93NUMPY"
+PNG_DEPTH = 24
+"""The place of the byte that has the bits of a sample, in the header of a PNG."""
 SCAN = b"\xff\xda"
 EXIF = b"Exif\0\0"
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -108,24 +111,62 @@ def decode_with_pillow(content: bytes, name: str, channels: int) -> np.ndarray:
         raise _unreadable(name, error) from error
 
 
-def decode_mask(content: Content, name: str) -> np.ndarray:
-    """The classes of a picture's pixels, int32 `[H, W]`: grey levels, or places in a palette, as they are stored.
+def decode_mask(content: Content, name: str, colours: bool = False) -> np.ndarray:
+    """What a mask has for each pixel: levels int32 `[H, W]`, places in a palette among them, or colours `[H, W, 3]`.
+
+    Levels are those that are stored, in [0, 255]; a PNG of 1, 2 or 4 bits has few of them.
+
+    Args:
+      colours: whether it is to be one of colours. A palette serves as either.
 
     Raises:
-      UnreadableImage: the content can't be decoded, or has colours.
+      UnreadableImage: the content can't be decoded, is of the other kind, has transparent colours, floating-point
+        values or levels out of their range.
     """
     if isinstance(content, np.ndarray):
-        return content.reshape(content.shape[:2]).astype(np.int32)
+        stored = content.reshape(content.shape[:2]) if content.shape[2:] == (1,) else content
+    else:
+        stored = _decode_stored(_read(content, name), name, colours)
+    if stored.dtype.kind not in "uib":
+        raise UnreadableImage(f"{name} has floating-point values, and a mask has whole numbers: save it as a PNG")
+    has = f"{stored.shape[-1]} channels" if stored.ndim > 2 else "grey levels"
+    if colours and stored.shape[2:] != (3,):
+        raise UnreadableImage(
+            f"{name} has {has}, and its classes are given as colours (data.mask_values): save it in RGB or give levels"
+        )
+    if not colours and stored.ndim > 2:
+        raise UnreadableImage(
+            f"{name} has {has}, and a mask has one, grey levels or a palette, unless data.mask_values gives the "
+            "colours of its classes"
+        )
+    outside = np.flatnonzero((stored < 0) | (stored > LEVELS))
+    if len(outside) and not colours:
+        row, column = divmod(int(outside[0]), stored.shape[1])
+        raise UnreadableImage(
+            f"{name} has the level {stored[row, column]} in row {row}, column {column} (from 0), and those of a mask "
+            f"lie in [0, {LEVELS}]"
+        )
+    return stored.astype(np.int32)
+
+
+def _decode_stored(content: bytes, name: str, colours: bool) -> np.ndarray:
+    if content.startswith(NUMPY_BEGINS):
+        raise UnreadableImage(f"{name} is a NumPy array, and a mask is an image: save its levels as a PNG")
     try:
-        with Image.open(io.BytesIO(_read(content, name))) as image:
-            mask = np.asarray(image)
+        with Image.open(io.BytesIO(content)) as image:
+            stored = np.asarray(image)
+            if image.mode == "P" and colours:
+                palette = np.array(image.getpalette("RGB"), np.int32).reshape(-1, 3)
+                # What is beyond the palette has a colour that no legend has.
+                return np.append(palette, np.full((256, 3), -1, np.int32), axis=0)[stored]
+            if image.mode == "RGBA" and (stored[..., 3] == LEVELS).all():
+                return stored[..., :3]
+            if image.format == "PNG" and image.mode == "L" and content[PNG_DEPTH] < 8:
+                # Pillow spreads few levels over all that a byte has.
+                return stored // (LEVELS // (2 ** content[PNG_DEPTH] - 1))
+            return stored
     except Exception as error:
         raise _unreadable(name, error) from error
-    if mask.ndim != 2:
-        raise UnreadableImage(f"{name} has {mask.shape[2]} channels, and a mask has one: grey levels or a palette")
-    if mask.max(initial=0) > LEVELS:
-        raise UnreadableImage(f"{name} has the level {mask.max()}, and those of a mask lie in [0, {LEVELS}]")
-    return mask.astype(np.int32)
 
 
 def _unreadable(name: str, error: Exception) -> UnreadableImage:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from convnets.data.canvases import canvases
 from convnets.data.pictures import Pictures
 from convnets.data.source import (
     Example,
@@ -45,6 +46,11 @@ class Few:
         """The example at place `i` of the view."""
         example = self.view[i]
         return example | {"label": self._new[example["label"]]}
+
+    @property
+    def canvases(self) -> np.ndarray | None:
+        """As the parent has them."""
+        return canvases(self.view)
 
     def batch(self, indices: np.ndarray, /) -> dict[str, np.ndarray]:
         """As `load_batch` gives the parent's."""

@@ -16,11 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from convnets.data.cached_records import VERSION, CachedRecords, DamagedCache, Shrunk, write
 from convnets.data.decoding import Picture, UnreadableImage
+from convnets.data.legend import Legend
 from convnets.data.masks import mask_of
 from convnets.data.parts import Part
 from convnets.data.records import Records, RecordsInfo
@@ -39,24 +41,33 @@ Shrink = Callable[[int], Shrunk | UnreadableImage]
 """From the place of a record to what is kept of it."""
 
 
-def cached(records: Records, root: str | Path, *, short_side: int, channels: int, unreadable: int) -> CachedRecords:
+def cached(
+    records: Records,
+    root: str | Path,
+    *,
+    short_side: int,
+    channels: int,
+    unreadable: int,
+    legend: Legend | None = None,
+) -> CachedRecords:
     """The records with their pictures from a cache below `root`, which is made if it is not there or damaged.
 
     Args:
       short_side: pictures that are larger are brought to it (as `resized_exactly`); smaller ones stay as they are.
       channels: 1 or 3.
       unreadable: so many pictures may be such that can't be decoded.
+      legend: what the values in the masks mean, which are kept as classes; None: they are kept as they are.
 
     Raises:
       InvalidValue: a folder that can't be written or has too little room, or more pictures that can't be decoded.
       ConvnetsError: as the records raise it.
     """
     root = Path(root).expanduser()
-    key = _key(records, short_side, channels)
+    key = _key(records, short_side, channels, legend)
     folder = root / f"{records.info.name.replace(os.sep, '-')}-{key}"
     cache = _opened(folder, records.info)
     if cache is None:
-        shrink = partial(_shrunk, records, short_side=short_side, channels=channels)
+        shrink = partial(_shrunk, records, short_side=short_side, channels=channels, legend=legend)
         try:
             cache = _made(records, folder, shrink, channels)
         # One of them is an OSError too.
@@ -72,8 +83,8 @@ def cached(records: Records, root: str | Path, *, short_side: int, channels: int
     return cache
 
 
-def _key(records: Records, short_side: int, channels: int) -> str:
-    facts = {
+def _key(records: Records, short_side: int, channels: int, legend: Legend | None) -> str:
+    facts: dict[str, Any] = {
         "version": VERSION,
         "state": records.info.state,
         "fields": list(records.info.fields),
@@ -81,6 +92,9 @@ def _key(records: Records, short_side: int, channels: int) -> str:
         "short_side": short_side,
         "channels": channels,
     }
+    if legend is not None:
+        # Names alone change no pixel.
+        facts["legend"] = [len(legend.classes), legend.values, legend.ignored]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -193,7 +207,9 @@ def _in_order(records: Records, shrink: Shrink) -> Generator[Shrunk | Unreadable
                 update(i + 1)
 
 
-def _shrunk(records: Records, i: int, *, short_side: int, channels: int) -> Shrunk | UnreadableImage:
+def _shrunk(
+    records: Records, i: int, *, short_side: int, channels: int, legend: Legend | None
+) -> Shrunk | UnreadableImage:
     try:
         record = records[i]
         pixels = Picture(record.image, record.name, channels).pixels()
@@ -202,7 +218,8 @@ def _shrunk(records: Records, i: int, *, short_side: int, channels: int) -> Shru
         size = max(1, round(whole.height * scale)), max(1, round(whole.width * scale))
         mask = boxes = None
         if record.mask is not None:
-            mask = nearest(mask_of(record.mask, record.name, *pixels.shape[:2]), whole, size).astype(np.uint8)
+            classes = mask_of(record.mask, record.name, pixels.shape[0], pixels.shape[1], legend)
+            mask = nearest(classes, whole, size).astype(np.uint8)
         if record.boxes is not None:
             boxes = moved(record.boxes, whole, size)
         shrunk = pixels if scale == 1 else resized_exactly(pixels, whole, size)

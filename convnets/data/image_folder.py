@@ -11,6 +11,7 @@ import numpy as np
 
 from convnets.data import list_entries
 from convnets.data.class_names import name_some
+from convnets.data.data_folder import data_folder
 from convnets.data.folder_scan import FolderScan, scan_folder
 from convnets.data.image_files import SUFFIXES
 from convnets.data.image_list import ImageList
@@ -63,7 +64,7 @@ def open_folder(
     """
     if split not in PLACES:
         raise InvalidValue(f"folders of images have the splits {' and '.join(PLACES)}, not {split!r}")
-    folder = _data_folder(data_dir)
+    folder = data_folder(data_dir)
     places = {"train": _find(folder, "train", train), "test": _find(folder, "test", test)}
     if os.path.isdir(places["train"]):
         scan = _scan(places["train"], progress)
@@ -86,17 +87,6 @@ def open_folder(
         state=files[split].state,
     )
     return FileRecords(files[split], info)
-
-
-def _data_folder(data_dir: str) -> Path:
-    if not data_dir:
-        raise InvalidValue("data.data_dir is empty: name the folder that has the images with --data_dir")
-    folder = Path(os.path.abspath(os.path.expanduser(data_dir)))
-    if os.path.isdir(folder):
-        return folder
-    if os.path.exists(folder):
-        raise InvalidValue(f"{folder} is a file: name the folder that has the images with --data_dir")
-    raise DataNotFound(f"{folder} is not there: name the folder that has the images with --data_dir")
 
 
 def _find(data_dir: Path, split: str, given: str) -> Path:

@@ -5,7 +5,7 @@ Every entry has a `path` and the same of these, at least one:
 - `label`: the name of the image's class,
 - `boxes`: a list of [y0, x0, y1, x1] or [y0, x0, y1, x1, class] in pixels of the upright picture, `[]` for an image
   without any. In CSV it is JSON text between quotes. A box that names no class has the image's label;
-- `mask`: the path of a picture whose grey levels are the classes of the pixels.
+- `mask`: the path of a picture whose levels, or colours, are the classes of the pixels (`data.mask_classes`).
 
 Paths are absolute, or relative to the list's folder.
 """

@@ -1,29 +1,24 @@
 """Records served as examples of one size: a random part of the picture in training, its centre in evaluation."""
 
-import hashlib
-import json
 import math
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
 
+from convnets.data.batch_rows import empty_batch, fill_answers
+from convnets.data.canvases import CANVAS, canvases_of
 from convnets.data.decoding import Picture, UnreadableImage
 from convnets.data.image_cache import cached
-from convnets.data.masks import mask_of
+from convnets.data.legend import Legend, Value, override
 from convnets.data.parts import Part, central_part, part_of_random_shape, scaled_part
-from convnets.data.records import Record, Records
-from convnets.data.resampling import moved, nearest, resized_exactly, resized_quickly
+from convnets.data.records import Record, Records, RecordsInfo, digest_of
+from convnets.data.resampling import resized_exactly, resized_quickly
 from convnets.data.source import Example, SourceInfo
 from convnets.data.unreadable import Unreadable
 from convnets.errors import InvalidValue
 from convnets.files import cache_folder
-
-NO_OBJECT = -1
-"""The label of a place for a box that no object fills; its box is (0, 0, 0, 0)."""
-IGNORED = 255
-"""The mask value of a pixel that no loss and no metric counts."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +27,8 @@ class Serving:
 
     Attributes:
       size: side of training images, pixels.
-      evaluation_size: side of evaluation images: the short side is brought to it, and the centre square is taken.
+      evaluation_size: side of evaluation images: the short side is brought to it, and the centre square is taken. 0:
+        pictures keep their own sizes, and are padded to canvases.
       crop: the part of a picture that training sees: `scaled` (VGG, ResNet), of `random_shape` (GoogLeNet), or the
         `centre`.
       scale: of `scaled`: (smallest, largest) short side over `size`, at least 1.
@@ -45,6 +41,10 @@ class Serving:
         `evaluation_size` itself, because evaluation resizes once; what is held out of the training split for validation
         comes from the cache, and is resized twice if `cache_size` is larger.
       cache: folder of what is kept; empty for the user's cache.
+      mask_classes: names of the classes of masks, where the data have masks; (): those of the data set.
+      mask_values: for each of them its level or colour in the files; (): the data set's, or 0, 1, 2, ... for
+        `mask_classes`.
+      mask_ignored: levels or colours of pixels that belong to no class; (): the data set's, or 255.
     """
 
     size: int = 224
@@ -58,6 +58,9 @@ class Serving:
     unreadable: int = 0
     cache_size: int = 0
     cache: str = ""
+    mask_classes: tuple[str, ...] = ()
+    mask_values: tuple[Value, ...] = ()
+    mask_ignored: tuple[Value, ...] = ()
 
     def check(self) -> None:
         """Refuses what no picture can be served by.
@@ -65,10 +68,10 @@ class Serving:
         Raises:
           InvalidValue: the first option that is out of its range.
         """
-        for option in ("size", "evaluation_size", "boxes"):
+        for option in ("size", "boxes"):
             if getattr(self, option) < 1:
                 raise InvalidValue(f"data.{option} is {getattr(self, option)}, and must be 1 or more")
-        for option in ("unreadable", "cache_size"):
+        for option in ("evaluation_size", "unreadable", "cache_size"):
             if getattr(self, option) < 0:
                 raise InvalidValue(f"data.{option} is {getattr(self, option)}, and must not be negative")
         largest = max(self.size, self.evaluation_size)
@@ -82,6 +85,28 @@ class Serving:
             if not (len(interval) == 2 and least <= interval[0] <= interval[1] <= most and 0 < interval[0] < math.inf):
                 limits = f"from {least:g}" if most == math.inf else f"in ({least:g}, {most:g}]"
                 raise InvalidValue(f"data.{option} is (smallest, largest), {limits}, and is {tuple(interval)}")
+        if self.mask_classes:
+            override(None, self.mask_classes, self.mask_values, self.mask_ignored)
+
+    def legend(self, info: RecordsInfo) -> Legend | None:
+        """What the values in the masks of such records mean, if anybody says it.
+
+        Raises:
+          InvalidValue: options for masks where there are none, or that make no legend.
+        """
+        if "mask" in info.fields:
+            return override(info.legend, self.mask_classes, self.mask_values, self.mask_ignored)
+        if self.mask_options:
+            raise InvalidValue(
+                f"{next(iter(self.mask_options))} is for masks, and {info.name!r} has none: leave it empty"
+            )
+        return None
+
+    @property
+    def mask_options(self) -> dict[str, Any]:
+        """Those that are given."""
+        names = ("mask_classes", "mask_values", "mask_ignored")
+        return {f"data.{name}": getattr(self, name) for name in names if getattr(self, name)}
 
     def serve(self, records: Records, split: str) -> "Pictures":
         """The source of records, from the cache if there is to be one.
@@ -90,10 +115,11 @@ class Serving:
           split: that they are of, "train" or "test".
 
         Raises:
-          InvalidValue: options out of their range, no room for the cache, or more than `unreadable` pictures for it
-            that can't be decoded.
+          InvalidValue: options out of their range or for masks that there are not, no room for the cache, or more than
+            `unreadable` pictures for it that can't be decoded.
         """
         self.check()
+        legend = self.legend(records.info)
         if self.cache_size and (split != "test" or self.cache_size == self.evaluation_size):
             records = cached(
                 records,
@@ -101,8 +127,10 @@ class Serving:
                 short_side=self.cache_size,
                 channels=self.channels,
                 unreadable=self.unreadable,
+                legend=legend,
             )
-        return Pictures(records, self)
+            legend = legend and legend.served
+        return Pictures(records, self, legend)
 
 
 class Pictures:
@@ -111,19 +139,40 @@ class Pictures:
     `source[i]` and `batch` give what is evaluated, `training_batch` what is trained on. An example is `image [S, S, C]`
     uint8, `index` int32 and, as the records have them, `label` int32, `boxes [K, 4]` float32 with `box_labels [K]`
     int32 (-1 in a place that is not filled), and `mask [S, S]` int32 (255 where ignored).
+
+    With `evaluation_size` 0 what is evaluated has its own size instead. A batch is as large as the largest canvas of
+    its examples: images lie in the upper left, and have 0 below and to the right, masks 255. `extent [2]` int32 is the
+    picture's own height and width, and boxes are in its own pixels.
+
+    Args:
+      legend: what the values in the masks mean; None: they are the classes.
     """
 
-    def __init__(self, records: Records, serving: Serving):
-        self.records, self.serving = records, serving
+    def __init__(self, records: Records, serving: Serving, legend: Legend | None = None):
+        self.records, self.serving, self.legend = records, serving, legend
         self.unreadable = Unreadable(serving.unreadable)
 
     @property
     def info(self) -> SourceInfo:
-        of, side, channels = self.records.info, self.serving.evaluation_size, self.serving.channels
-        shape = (self.serving.size, self.serving.size, channels)
+        of, serving = self.records.info, self.serving
+        shape = (serving.size, serving.size, serving.channels)
+        side = serving.evaluation_size or serving.size
         return SourceInfo(
-            of.name, of.classes, (side, side, channels), of.splits, training_shape=shape, digest=_digest(of.state)
+            of.name,
+            of.classes,
+            (side, side, serving.channels),
+            of.splits,
+            training_shape=shape,
+            # Other meanings of masks are other answers.
+            digest=digest_of(of.state | serving.mask_options),
+            mask_classes=self.legend.classes if self.legend else (),
+            own_sizes=not serving.evaluation_size,
         )
+
+    @cached_property
+    def canvases(self) -> np.ndarray | None:
+        """The canvas of each picture, as `canvases_of` has it, int32 `[N, 2]`; None if all are served in one size."""
+        return None if self.serving.evaluation_size else canvases_of(self.records)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -137,7 +186,7 @@ class Pictures:
         """
         if not 0 <= i < len(self):
             raise IndexError(f"index {i} is outside the {len(self)} examples (0 <= index < {len(self)})")
-        batch = self._empty(np.array([i]), self.serving.evaluation_size)
+        batch = self._empty_for_evaluation(np.array([i]))
         self._evaluated(batch, 0, i)
         return {name: values[0] for name, values in batch.items() if name != "weight"}
 
@@ -147,7 +196,7 @@ class Pictures:
         Raises:
           InvalidValue: more pictures that can't be decoded than are to be passed over.
         """
-        batch = self._empty(indices, self.serving.evaluation_size)
+        batch = self._empty_for_evaluation(np.asarray(indices))
         for row, i in enumerate(indices):
             try:
                 self._evaluated(batch, row, int(i))
@@ -168,7 +217,8 @@ class Pictures:
         Raises:
           InvalidValue: more pictures that can't be decoded than are to be passed over.
         """
-        batch = self._empty(indices, size or self.serving.size)
+        side = size or self.serving.size
+        batch = self._empty(indices, (side, side))
         for row, (i, epoch) in enumerate(zip(indices, epochs, strict=True)):
             try:
                 self._trained_on(batch, row, int(i), draws_of(seed, int(epoch), int(i)))
@@ -192,28 +242,33 @@ class Pictures:
         self.unreadable.pass_over(int(batch["index"][row]), error)
         batch["weight"][row] = 0.0
 
-    def _empty(self, indices: np.ndarray, side: int) -> dict[str, np.ndarray]:
-        fields, places, count = self.records.info.fields, self.serving.boxes, len(indices)
-        batch: dict[str, np.ndarray] = {
-            "image": np.zeros((count, side, side, self.serving.channels), np.uint8),
-            "index": np.asarray(indices, np.int32),
-            "weight": np.ones(count, np.float32),
-        }
-        if "label" in fields:
-            batch["label"] = np.zeros(count, np.int32)
-        if "boxes" in fields:
-            batch["boxes"] = np.zeros((count, places, 4), np.float32)
-            batch["box_labels"] = np.full((count, places), NO_OBJECT, np.int32)
-        if "mask" in fields:
-            batch["mask"] = np.full((count, side, side), IGNORED, np.int32)
-        return batch
+    def _empty(self, indices: np.ndarray, size: tuple[int, int]) -> dict[str, np.ndarray]:
+        return empty_batch(indices, size, self.serving.channels, self.records.info.fields, self.serving.boxes)
+
+    def _empty_for_evaluation(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        if self.canvases is None:
+            return self._empty(indices, (self.serving.evaluation_size, self.serving.evaluation_size))
+        height, width = self.canvases[indices].max(axis=0, initial=CANVAS).tolist()
+        # A picture that is passed over fills its canvas, so that no size is 0.
+        extent = np.tile(np.array([height, width], np.int32), (len(indices), 1))
+        return self._empty(indices, (height, width)) | {"extent": extent}
 
     def _evaluated(self, batch: dict[str, np.ndarray], row: int, i: int) -> None:
         record, picture = self._open(i)
-        side = batch["image"].shape[1]
-        part = central_part(picture.height, picture.width, side, side)
-        batch["image"][row] = resized_exactly(picture.pixels(), part, (side, side))
-        _answers(batch, row, record, picture, part)
+        upright, size = (picture.height, picture.width), batch["image"].shape[1:3]
+        if self.canvases is None:
+            part = central_part(*upright, *size)
+            batch["image"][row] = resized_exactly(picture.pixels(), part, size)
+        else:
+            if upright[0] > size[0] or upright[1] > size[1]:
+                raise UnreadableImage(
+                    f"{record.name} has {upright[0]} x {upright[1]} pixels, and its header said at most {size[0]} x "
+                    f"{size[1]} when it was first read"
+                )
+            part, size = Part(0, 0, *upright), upright
+            batch["extent"][row] = upright
+            batch["image"][row, : upright[0], : upright[1]] = picture.pixels()
+        fill_answers(batch, row, record, upright, part, size, self.legend)
 
     def _trained_on(self, batch: dict[str, np.ndarray], row: int, i: int, rng: np.random.Generator) -> None:
         record, picture = self._open(i)
@@ -229,38 +284,13 @@ class Pictures:
             }[serving.crop]
             part = draw(rng, height, width)
             resized_quickly(picture, part, image)
-        _answers(batch, row, record, picture, part)
+        fill_answers(batch, row, record, (height, width), part, (side, side), self.legend)
 
     def _open(self, i: int) -> tuple[Record, Picture]:
         record = self.records[i]
         return record, Picture(record.image, record.name, self.serving.channels)
 
 
-def _digest(state: dict[str, Any]) -> str:
-    """Of what says which examples there are in which order, wherever they lie."""
-    examples = {name: value for name, value in state.items() if name not in ("path", "files")}
-    return hashlib.sha256(json.dumps(examples, sort_keys=True).encode()).hexdigest()[:32]
-
-
 def draws_of(seed: int, epoch: int, index: int) -> np.random.Generator:
     """The random numbers of an example in an epoch."""
     return np.random.Generator(np.random.PCG64((seed, epoch, index)))
-
-
-def _answers(batch: dict[str, np.ndarray], row: int, record: Record, picture: Picture, part: Part) -> None:
-    """Fills a row of a batch with all but the image."""
-    size = batch["image"].shape[1:3]
-    if "label" in batch:
-        if record.label is None:
-            raise InvalidValue(f"{record.name} has no label, and other examples of its split have one: leave it out")
-        batch["label"][row] = record.label
-    if "boxes" in batch and record.boxes is not None:
-        boxes = moved(record.boxes, part, size)
-        # The places go to boxes that are seen.
-        seen = np.flatnonzero(boxes[:, 2] > boxes[:, 0])[: batch["boxes"].shape[1]]
-        batch["boxes"][row, : len(seen)] = boxes[seen]
-        # Boxes of no class are all of one.
-        batch["box_labels"][row, : len(seen)] = 0 if record.box_labels is None else record.box_labels[seen]
-    if "mask" in batch and record.mask is not None:
-        mask = mask_of(record.mask, record.name, picture.height, picture.width)
-        batch["mask"][row] = nearest(mask, part, size)

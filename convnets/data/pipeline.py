@@ -16,6 +16,7 @@ import grain
 import numpy as np
 from absl import flags
 
+from convnets.data.canvases import canvases
 from convnets.data.source import Source, count_unreadable, load_batch, load_training_batch
 
 Batch = dict[str, np.ndarray]
@@ -93,7 +94,13 @@ class TrainingBatches:
 
 
 class EvaluationBatches:
-    """Every example exactly once, in order, in batches of one size: the last is filled up with weight 0.
+    """Every example exactly once, in batches of one size: the last is filled up with weight 0.
+
+    They come in order. Of a source whose pictures keep their own sizes a batch has examples of one canvas: the
+    canvases ascend by height and width, those of one canvas come in order, and the last batch of each is filled up.
+
+    A batch holds what the examples hold, with a leading axis, `weight [n]` (float32) and `place [n]` (int32), the
+    example's place in the source, or -1 where it was filled up.
 
     The examples are dealt out so that every process has the same number of batches, of `batch_size / process_count`
     examples each.
@@ -102,22 +109,37 @@ class EvaluationBatches:
     def __init__(self, source: Source, *, batch_size: int, process: int = 0, process_count: int = 1):
         self.source, self.batch_size = source, batch_size
         self.slice = _share(batch_size, process, process_count)
+        self._places = _filled_up(_groups(source), batch_size)
 
     def __len__(self) -> int:
-        return -(-len(self.source) // self.batch_size)
+        return len(self._places)
 
     def __getitem__(self, number: Any) -> Batch:
-        start = int(number) * self.batch_size
-        places = np.arange(start + self.slice.start, start + self.slice.stop)
-        real = places < len(self.source)
-        # A place filled up repeats the last example, whose weight is then 0.
-        batch = load_batch(self.source, np.minimum(places, len(self.source) - 1))
-        weight = real.astype(np.float32)
+        batch_places = self._places[int(number)]
+        places = batch_places[self.slice]
+        # A place filled up repeats an example of the batch, whose weight is then 0.
+        batch = load_batch(self.source, np.where(places < 0, batch_places.max(), places))
+        weight = (places >= 0).astype(np.float32)
         if "weight" in batch:
             # A picture that can't be decoded counts for nothing.
             batch["unreadable"] = np.where(batch["weight"] > 0, -1, batch["index"]).astype(np.int32)
             weight *= batch["weight"]
-        return batch | {"weight": weight}
+        return batch | {"weight": weight, "place": places.astype(np.int32)}
+
+
+def _groups(source: Source) -> list[np.ndarray]:
+    """The places of the examples that may share batches, group by group."""
+    found = canvases(source)
+    if found is None or not len(found):
+        return [np.arange(len(source))]
+    number = np.unique(found, axis=0, return_inverse=True)[1].reshape(-1)
+    return [np.flatnonzero(number == group) for group in range(number.max() + 1)]
+
+
+def _filled_up(groups: list[np.ndarray], batch_size: int) -> np.ndarray:
+    """Groups cut into batches `[number, batch_size]`, with -1 behind the last of each group."""
+    filled = [np.pad(group, (0, -len(group) % batch_size), constant_values=-1) for group in groups]
+    return np.concatenate(filled).reshape(-1, batch_size)
 
 
 def _share(batch_size: int, process: int, process_count: int) -> slice:

@@ -1,11 +1,15 @@
 """What a data set holds before its pictures are decoded: files or their bytes, with the answers that belong to them."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+
+from convnets.data.legend import Legend
 
 Content = bytes | Path | np.ndarray
 """A picture: the content of an image file, the file itself, or decoded pixels uint8 `[H, W, C]`."""
@@ -22,7 +26,7 @@ class Record:
       boxes: float32 `[n, 4]` (y0, x0, y1, x1) in pixels of the upright picture, if it has any; n differs from record to
         record.
       box_labels: int32 `[n]`, the class of each box, if they have classes.
-      mask: a picture of one channel of the same size whose grey level is the class of a pixel (255: ignored).
+      mask: a picture of the same size whose levels or colours are the classes of the pixels, by the data set's legend.
     """
 
     image: Content
@@ -43,6 +47,7 @@ class RecordsInfo:
       splits: examples in each split, as `Source.info` has them.
       fields: which of `label`, `boxes` and `mask` every record has.
       state: what identifies the pictures that these records have, and changes when they do; of JSON's types.
+      legend: what the values in the masks mean, where the data set says so.
     """
 
     name: str
@@ -50,6 +55,7 @@ class RecordsInfo:
     splits: dict[str, int]
     fields: Sequence[str] = ("label",)
     state: dict[str, Any] = field(default_factory=dict)
+    legend: Legend | None = None
 
 
 class Records(Protocol):
@@ -61,3 +67,9 @@ class Records(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, i: int, /) -> Record: ...
+
+
+def digest_of(state: Mapping[str, Any]) -> str:
+    """A hash of what says which examples there are in which order, wherever they lie; of a `RecordsInfo.state`."""
+    examples = {name: value for name, value in state.items() if name not in ("path", "files")}
+    return hashlib.sha256(json.dumps(examples, sort_keys=True).encode()).hexdigest()[:32]

@@ -17,6 +17,7 @@ from convnets.errors import InvalidValue
 
 BACKGROUND = 0
 """The mask value of the ground; class c of `info.classes` is c + 1."""
+MASK_CLASSES = ("background", *fashion_mnist.CLASSES)
 NO_OBJECT = -1
 """The label of a place for a box that no garment fills; its box is (0, 0, 0, 0)."""
 SPLITS = ("train", "test")
@@ -175,7 +176,8 @@ def describe(recipe: Recipe, examples: int) -> SourceInfo:
     if examples < 10:
         raise InvalidValue(f"data.examples is {examples}, and must be at least 10")
     splits = {"train": examples, "test": examples // 10}
-    return SourceInfo("scenes", fashion_mnist.CLASSES, (recipe.size, recipe.size, 3), splits)
+    shape = (recipe.size, recipe.size, 3)
+    return SourceInfo("scenes", fashion_mnist.CLASSES, shape, splits, mask_classes=MASK_CLASSES)
 
 
 def ground(draws: Draws, size: int) -> np.ndarray:

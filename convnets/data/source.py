@@ -27,9 +27,10 @@ class SourceInfo:
       image_shape: (H, W, C) of the images as the source serves them.
       splits: examples in each split of the data set as it was published.
       padding: zeros that the source puts on each side of its images, counted in `image_shape`; so are a user's.
-      training_shape: (H, W, C) of the images as they are served for training, before augmentation; () stands for
-        `image_shape`.
+      training_shape: (H, W, C) of the images that training is served, before augmentation; () for `image_shape`.
       digest: of which examples the split has in which order, and their answers; empty if the data set has one order.
+      mask_classes: names of the classes of pixels; value `i` of a mask is `mask_classes[i]`. () without masks.
+      own_sizes: whether pictures are served for evaluation each in its own size, padded to that of its batch.
     """
 
     name: str
@@ -39,6 +40,8 @@ class SourceInfo:
     padding: int = 0
     training_shape: tuple[int, int, int] | tuple[()] = ()
     digest: str = ""
+    mask_classes: tuple[str, ...] = ()
+    own_sizes: bool = False
 
     @property
     def shape_in_training(self) -> tuple[int, int, int]:
@@ -68,10 +71,8 @@ class BatchSource(Protocol):
 class TrainingSource(Protocol):
     """A source that serves examples for training otherwise than for evaluation: a random part of a picture, say.
 
-    Some of them may turn out unreadable: those have `weight [n]` 0.0.
-
     `training_batch(indices [n], epochs [n], seed, size)` gives arrays `[n, ...]`, drawn from (seed, epoch, index)
-    alone; `size` is the side of the images if it is not to be `info.training_shape`'s.
+    alone; `size` is their side if not `info.training_shape`'s. An unreadable example has `weight [n]` 0.0.
     """
 
     def training_batch(
@@ -143,7 +144,7 @@ class Subset:
 
     Args:
       source: the parent; it may be a `Subset` itself.
-      indices: `[n]` integers, places in the parent.
+      indices: places in the parent, `[n]`.
 
     Raises:
       IndexError: an index outside the parent.
@@ -215,8 +216,7 @@ def load_training_batch(
 ) -> dict[str, np.ndarray]:
     """The examples at `indices [n]` as they are trained on in `epochs [n]`; of most sources, as they are.
 
-    In the place of one that is unreadable comes the next of this source, and `unreadable [n]` has its `index` (-1
-    elsewhere).
+    The next of this source takes the place of an unreadable one, whose `index` `unreadable [n]` has (else -1).
 
     Raises:
       IndexError: an index outside the source.
@@ -271,7 +271,7 @@ def carve(source: Source, held_out: int, seed: int) -> tuple[Subset, Subset]:
     The split depends on `(len(source), held_out, seed)` alone, and is the same on every machine.
 
     Args:
-      held_out: examples in the validation part, `0 <= held_out < len(source)`.
+      held_out: examples in the validation part.
       seed: a non-negative integer.
 
     Raises:

@@ -4,7 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from typing import Any, Literal
 
 from convnets.data import fashion_mnist as _fashion_mnist
 from convnets.data import scenes as _scenes
@@ -12,8 +12,10 @@ from convnets.data.image_folder import open_folder
 from convnets.data.pictures import Serving
 from convnets.data.records import Records
 from convnets.data.reporting import bar
+from convnets.data.segmentation_folder import open_segmentation_folder
 from convnets.data.source import Source, SourceInfo
 from convnets.data.tfds_records import load_in_memory, open_split_of_run
+from convnets.data.voc import open_voc
 from convnets.registry import Registry
 
 sources: Registry[Callable[..., Source]] = Registry("data set")
@@ -50,18 +52,21 @@ def describe(name: str, **options: Any) -> SourceInfo:
 def pictures(open_records: Callable[..., Records]) -> Callable[..., Source]:
     """Decorator: from a function that opens records to one that serves them, with the options of `Serving` besides."""
     signature = inspect.signature(open_records)
-    options = [
+    of_serving = [
         inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
         for field in fields(Serving)
     ]
+    options = {option.name for option in of_serving}
 
     @functools.wraps(open_records)
     def source(split: str, **given: Any) -> Source:
-        serving = Serving(**{option.name: given.pop(option.name) for option in options if option.name in given})
+        serving = Serving(**{name: value for name, value in given.items() if name in options})
         serving.check()
-        return serving.serve(open_records(split, **given), split)
+        # What the function takes too, it is told too.
+        own = {name: value for name, value in given.items() if name in signature.parameters or name not in options}
+        return serving.serve(open_records(split, **own), split)
 
-    parameters = [*signature.parameters.values(), *options]
+    parameters = [*(own for own in signature.parameters.values() if own.name not in options), *of_serving]
     source.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return source
 
@@ -72,6 +77,42 @@ def image_folder(split: str, *, data_dir: str = "", train: str = "", test: str =
     """A user's own pictures, in folders of classes or in lists."""
     with bar(f"files of {data_dir}") as update:
         return open_folder(split, data_dir=data_dir, train=train, test=test, labels=labels, progress=update)
+
+
+@sources.register
+@pictures
+def segmentation_folder(
+    split: str,
+    *,
+    data_dir: str = "",
+    train: str = "train",
+    test: str = "val",
+    images: str = "{split}/images",
+    masks: str = "{split}/masks",
+    mask_classes: tuple[str, ...] = (),
+) -> Records:
+    """A user's own pictures in one folder, with masks of the same names in another."""
+    with bar(f"files of {data_dir}") as update:
+        return open_segmentation_folder(
+            split,
+            data_dir=data_dir,
+            train=train,
+            test=test,
+            images=images,
+            masks=masks,
+            named=bool(mask_classes),
+            progress=update,
+        )
+
+
+@sources.register
+@pictures
+def voc(
+    split: str, *, data_dir: str = "", train: str = "train", test: str = "val", first_pixel: Literal[0, 1] = 1
+) -> Records:
+    """PASCAL VOC, or pictures in its layout, with masks and boxes."""
+    with bar(f"annotations of {data_dir}") as update:
+        return open_voc(split, data_dir=data_dir, train=train, test=test, first_pixel=first_pixel, progress=update)
 
 
 @sources.register

@@ -14,6 +14,7 @@ WHITE = 255
 
 PIXELS_AT_ONCE = 2**18
 """Small enough for the cache, and far below the 2^53 / 255^2 pixels whose sums of products are exact in float64."""
+OWN_SIZES_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ def pixel_statistics(
 ) -> PixelStatistics:
     """The statistics of every pixel of every image that the source serves for evaluation, its padding included.
 
+    What pictures of their own sizes are padded with to be a batch is not counted.
+
     Sums and sums of products are exact, so the result depends neither on the order nor on `batch_size`.
 
     Args:
@@ -82,8 +85,7 @@ def pixel_statistics(
       ValueError: images that are not uint8.
     """
     images, channels = len(source), source.info.image_shape[-1]
-    pixels = images * math.prod(source.info.image_shape[:-1])
-    if not pixels * channels:
+    if not images * math.prod(source.info.image_shape):
         raise InvalidValue(
             f"statistics need at least one pixel, and {source.info.name!r} has {images} images of "
             f"{source.info.image_shape}"
@@ -93,17 +95,20 @@ def pixel_statistics(
     # Python's own integers, which do not overflow.
     sums = np.zeros(channels, object)
     products = np.zeros((channels, channels), object)
-    seen = 0
+    seen = pixels = 0
+    # Padded to the largest among them, pictures of their own sizes take more room.
+    batch_size = min(batch_size, OWN_SIZES_AT_ONCE) if source.info.own_sizes else batch_size
     for start in range(0, images, batch_size):
         stop = min(start + batch_size, images)
         examples = load_batch(source, np.arange(start, stop))
-        batch = examples["image"]
-        if "weight" in examples:
-            batch = batch[examples["weight"] > 0]
-        seen += len(batch)
+        batch, extents = examples["image"], examples.get("extent")
         if batch.dtype != np.uint8:
             raise ValueError(f"statistics are of uint8 images, but {source.info.name!r} serves {batch.dtype}")
-        values = batch.reshape(-1, channels)
+        if "weight" in examples:
+            counted = examples["weight"] > 0
+            batch, extents = batch[counted], None if extents is None else extents[counted]
+        values = batch.reshape(-1, channels) if extents is None else _own_pixels(batch, extents)
+        seen, pixels = seen + len(batch), pixels + len(values)
         for first in range(0, len(values), PIXELS_AT_ONCE):
             part = values[first : first + PIXELS_AT_ONCE].astype(np.float64)
             sums += _integers(part.sum(axis=0))
@@ -112,7 +117,14 @@ def pixel_statistics(
             progress(stop, images)
     if not seen:
         raise InvalidValue(f"statistics need at least one picture, and none of {source.info.name!r} can be decoded")
-    return _from_sums(sums, products, seen, pixels // images * seen)
+    return _from_sums(sums, products, seen, pixels)
+
+
+def _own_pixels(images: np.ndarray, extents: np.ndarray) -> np.ndarray:
+    """The pixels `[..., C]` of padded images `[n, H, W, C]` whose own heights and widths are `[n, 2]`."""
+    channels = images.shape[-1]
+    own = [image[:height, :width] for image, (height, width) in zip(images, extents, strict=True)]
+    return np.concatenate([images[:0].reshape(0, channels), *(pixels.reshape(-1, channels) for pixels in own)])
 
 
 def _integers(values: np.ndarray) -> np.ndarray:

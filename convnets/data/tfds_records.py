@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from convnets.data.array_records import open_array_records
 from convnets.data.decoding import UnreadableImage
+from convnets.data.legend import Legend
 from convnets.data.records import Content, Record, RecordsInfo
 from convnets.data.source import InMemorySource, SourceInfo
 from convnets.data.tfds_folders import find, import_tfds, open_builder
@@ -31,6 +32,9 @@ SMALL = 64
 FILE_NAMES = ("file_name", "image/filename", "image/file_name")
 """Features that say what an example's file was called: in imagenet2012, in voc and coco, and in caltech101."""
 
+LEGENDS = {"oxford_iiit_pet": Legend(("pet", "background"), (1, 2), (3,))}
+"""What the masks of data sets mean. The border of a pet, 3, is not classified."""
+
 _ORIENTATION = 0x0112  # the EXIF tag
 _TURNED = range(2, 9)
 
@@ -43,8 +47,7 @@ class TfdsRecords:
       label: the class; none where TFDS stores -1, as in the test split of imagenet2012.
       objects (voc, coco, stanford_dogs): the boxes, also those of objects marked as difficult, truncated or a crowd,
         which TFDS stores as fractions of the picture; and their classes, which stanford_dogs doesn't have.
-      segmentation_mask (oxford_iiit_pet): the mask, its levels as they are stored: 1 the pet, 2 the background,
-        3 the pet's border, which is not classified.
+      segmentation_mask (oxford_iiit_pet): the mask, its levels as they are stored; `LEGENDS` has what they mean.
 
     A picture with boxes or a mask is given decoded, as stored, if EXIF says that a viewer should turn it: boxes and
     masks are those of the stored pixels.
@@ -115,6 +118,7 @@ class TfdsRecords:
                 "file_format": file_format,
                 "files": _state_of_files(shards),
             },
+            legend=LEGENDS.get(builder.name),
         )
 
     @property

@@ -20,14 +20,16 @@ class Evaluation:
       metrics: by name, as the task summarizes them.
       examples: how many examples they are over.
       seconds: wall time.
-      predictions: for each example, in the order of the split, what the task predicts and the example's own
-        scalars (`label`, `index`).
+      predictions: for each example that is kept, in the order of the split, what the task predicts, the example's own
+        scalars (`label`, `index`) and its `place` in the split.
+      tables: the sums that are more than a number, as a confusion matrix.
     """
 
     metrics: dict[str, float]
     examples: int
     seconds: float
     predictions: dict[str, np.ndarray]
+    tables: dict[str, np.ndarray]
 
 
 def evaluate(
@@ -38,6 +40,7 @@ def evaluate(
     split: Callable[[Batch], Any],
     join: Callable[[Any], Any],
     *,
+    every: int = 1,
     progress: Callable[[int], None] = lambda batches_done: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Evaluation | None:
@@ -45,9 +48,11 @@ def evaluate(
 
     Args:
       step: `(variables, batch on the devices) -> (weighted sums over the batch, predictions of its examples)`.
-      batches: with `weight [n]`, 0.0 for padding. With several processes, each has its part of every batch.
+      batches: with `weight [n]`, 0.0 for padding, and `place [n]` in the split. With several processes, each has its
+        part of every batch.
       summarize: sums to metrics; the sums have `weight`, which counts the examples.
       split, join: put a batch on the devices, and get predictions back as NumPy arrays `[n, ...]`.
+      every: predictions are kept of one in so many examples.
       stop: asked after every batch.
 
     Returns:
@@ -62,18 +67,31 @@ def evaluate(
         sums = {name: np.asarray(value, np.float64) for name, value in jax.device_get(sums).items()}
         total = {name: total.get(name, 0.0) + value for name, value in sums.items()}
         scalars = {name: value for name, value in batch.items() if value.ndim == 1}
-        kept.append(_everyones(scalars | join(predictions)))
+        part = _everyones(scalars | join(predictions))
+        chosen = (part["place"] % every == 0) & (part["weight"] > 0)
+        kept.append({name: value[chosen] for name, value in part.items()})
         progress(number)
         if stop():
             return None
-    whole = {name: np.concatenate([part[name] for part in kept]) for name in kept[0]}
-    real = whole.pop("weight") > 0
+    whole = {name: _concatenated([part[name] for part in kept]) for name in kept[0] if name != "weight"}
+    order = np.argsort(whole["place"], kind="stable")
     return Evaluation(
         metrics=summarize(total),
         examples=round(float(total["weight"])),
         seconds=time.monotonic() - start,
-        predictions={name: value[real] for name, value in whole.items()},
+        predictions={name: value[order] for name, value in whole.items()},
+        tables={name: value for name, value in total.items() if value.ndim},
     )
+
+
+def _concatenated(parts: list[np.ndarray]) -> np.ndarray:
+    """Arrays `[n, ...]` one behind the other, those of smaller images filled up with zeros at their far ends."""
+    shape = np.max([part.shape[1:] for part in parts], axis=0)
+    filled = [
+        np.pad(part, [(0, 0), *((0, wanted - own) for own, wanted in zip(part.shape[1:], shape, strict=True))])
+        for part in parts
+    ]
+    return np.concatenate(filled)
 
 
 def _everyones(part: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -31,7 +31,12 @@ ONE = (256 / 224,)
 RESNET = tuple(side / 224 for side in (224, 256, 384, 480, 640))
 GOOGLENET = tuple(side / 224 for side in (256, 288, 320, 352))
 VGG = tuple(side / 224 for side in (256, 384, 512))
+WHOLE = (0.5, 0.75, 1.0, 1.25, 1.5)
 LARGEST = 16.0
+
+OF_WHOLE_IMAGES = ("whole_image", "whole_and_mirrored")
+"""Protocols whose scales are those of the image as it is served, and may shrink it."""
+SMALLEST_WHOLE = 1 / 4
 
 
 def views_of(protocol: str, image: Size, size: Size, scales: Scales = ()) -> Views:
@@ -46,8 +51,9 @@ def views_of(protocol: str, image: Size, size: Size, scales: Scales = ()) -> Vie
       InvalidValue: an unknown protocol, or scales at which there is nothing to be cropped.
     """
     numbers = all(isinstance(scale, int | float) and not isinstance(scale, bool) for scale in scales)
-    if not numbers or not all(1 <= scale <= LARGEST for scale in scales):
-        raise InvalidValue(f"evaluation.scales must lie in [1, {LARGEST:g}], and are {tuple(scales)}")
+    smallest = SMALLEST_WHOLE if protocol in OF_WHOLE_IMAGES else 1
+    if not numbers or not all(smallest <= scale <= LARGEST for scale in scales):
+        raise InvalidValue(f"evaluation.scales must lie in [{smallest:g}, {LARGEST:g}], and are {tuple(scales)}")
     return protocols[protocol](image, size, tuple(scales))
 
 
@@ -118,6 +124,19 @@ def dense(image: Size, size: Size, scales: Scales) -> Views:
 
 
 @protocols.register
+def whole_image(image: Size, size: Size, scales: Scales) -> Views:
+    """The whole image, as it is served or at each of the scales given: for a class of every pixel."""
+    return Views(maps=tuple(Map(*_resized(image, scale), False) for scale in scales or (1.0,)))
+
+
+@protocols.register
+def whole_and_mirrored(image: Size, size: Size, scales: Scales) -> Views:
+    """The whole image and its mirror image at 1/2, 3/4, 1, 5/4 and 3/2 of its size: for a class of every pixel."""
+    sizes = [_resized(image, scale) for scale in scales or WHOLE]
+    return Views(maps=tuple(Map(*scaled, mirrored) for scaled in sizes for mirrored in (False, True)))
+
+
+@protocols.register
 def multi_crop_and_dense(image: Size, size: Size, scales: Scales) -> Views:
     """The mean of the two (Simonyan and Zisserman 2015, section 4.3)."""
     return Views(multi_crop(image, size, scales).crops, dense(image, size, scales).maps)
@@ -128,6 +147,10 @@ def _ten_crops(image: Size, size: Size, scales: Sequence[Size]) -> Views:
     for scale in scales:
         crops += crops_at(image, scale, size, corners_and_centre(scale, size))
     return Views(tuple(crops))
+
+
+def _resized(image: Size, scale: float) -> Size:
+    return round(scale * image[0]), round(scale * image[1])
 
 
 def _sizes(image: Size, size: Size, scales: Scales) -> list[Size]:

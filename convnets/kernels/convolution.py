@@ -7,7 +7,7 @@ from jax import Array
 from convnets.errors import InvalidValue
 from convnets.kernels import plain, pure_jax
 from convnets.kernels.choice import implementation
-from convnets.kernels.geometry import Geometry, Padding, Pair, geometry
+from convnets.kernels.geometry import Geometry, Padding, Pair, geometry, pair
 from convnets.kernels.onednn import convolution as onednn
 from convnets.kernels.onednn.library import multiplies_bfloat16
 from convnets.kernels.operands import check_floating
@@ -94,7 +94,7 @@ def transposed_convolution(
             "[h, w, F, C]"
         )
     where = geometry(stride, padding, dilation, 1)
-    extra = (output_padding,) * 2 if isinstance(output_padding, int) else output_padding
+    extra = pair(output_padding)
     side = [
         (x.shape[1 + i] - 1) * where.strides[i]
         - sum(where.padding[i])
@@ -112,7 +112,7 @@ def transposed_convolution(
             "and padding must leave something"
         )
     if implementation() != "onednn" or not _compiled(x, shape, kernel, where):
-        return plain.convolution_input_gradient(x, kernel, where, shape)
+        return plain.transposed_convolution(x, kernel, where, extra)
     if x.dtype == jnp.bfloat16 and not multiplies_bfloat16():
         result = onednn.input_gradient(x.astype(jnp.float32), kernel.astype(jnp.float32), where, shape)
         return result.astype(x.dtype)

@@ -1,6 +1,5 @@
 """Each operation by JAX's own of that name: what GPUs and TPUs run, and what the others are held against."""
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -22,10 +21,21 @@ def convolution(x: Array, kernel: Array, geometry: Geometry) -> Array:
     )
 
 
-def convolution_input_gradient(dy: Array, kernel: Array, geometry: Geometry, shape: tuple[int, ...]) -> Array:
-    """The gradient that reaches maps of that shape, `[N, H, W, C]`, in the type of `dy`."""
-    [dx] = jax.linear_transpose(lambda x: convolution(x, kernel, geometry), jax.ShapeDtypeStruct(shape, dy.dtype))(dy)
-    return dx
+def transposed_convolution(x: Array, kernel: Array, geometry: Geometry, output_padding: tuple[int, int]) -> Array:
+    """`[N, H, W, C]`, `[h, w, F, C] -> [N, ..., F]`, in the type of `x`.
+
+    The rotated kernel slides by one position over `x` with zeros between its entries and around them (lecture).
+    """
+    reach = [(kernel.shape[i] - 1) * geometry.dilation[i] for i in (0, 1)]
+    return lax.conv_general_dilated(
+        x,
+        jnp.flip(kernel.astype(x.dtype), (0, 1)),
+        (1, 1),
+        [(reach[i] - geometry.padding[i][0], reach[i] - geometry.padding[i][1] + output_padding[i]) for i in (0, 1)],
+        lhs_dilation=geometry.strides,
+        rhs_dilation=geometry.dilation,
+        dimension_numbers=("NHWC", "HWOI", "NHWC"),
+    )
 
 
 def max_pool(x: Array, size: int, stride: int, padding: Sides) -> Array:

@@ -6,6 +6,7 @@ from convnets.layers.convolution_norm_relu import ConvolutionNormReLU
 from convnets.layers.fully_connected import FullyConnected
 from convnets.layers.local_response_norm import LocalResponseNorm
 from convnets.layers.pooling import adaptive_average_pool, average_pool, max_pool
+from convnets.layers.transposed_convolution import TransposedConvolution, convolution_matrix
 
 __all__ = [
     "BatchNorm",
@@ -13,7 +14,9 @@ __all__ = [
     "ConvolutionNormReLU",
     "FullyConnected",
     "LocalResponseNorm",
+    "TransposedConvolution",
     "adaptive_average_pool",
     "average_pool",
+    "convolution_matrix",
     "max_pool",
 ]

@@ -22,23 +22,28 @@ class FullyConnected(nn.Module):
     Attributes:
       features: number of neurons.
       window: height and width of the map that one neuron sees, in pixels.
+      everywhere: whether there is a window around every position of the map, with zeros beyond its edges.
       dtype: type of the computation; parameters are float32.
     """
 
     features: int
     window: tuple[int, int] = (1, 1)
+    everywhere: bool = False
     use_bias: bool = True
     kernel_init: Callable[..., Array] = he_normal
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array, *, relu: bool = False) -> Array:
-        """`[N, H, W, C] -> [N, H - h + 1, W - w + 1, features]`; with `relu` a ReLU follows.
+        """`[N, H, W, C] -> [N, H - h + 1, W - w + 1, features]`, or all positions; with `relu` a ReLU follows.
 
         Raises:
           InvalidValue: a map smaller than the window.
         """
         (height, width), channels = self.window, x.shape[-1]
+        if self.everywhere:
+            around = ((height // 2, (height - 1) // 2), (width // 2, (width - 1) // 2))
+            x = jnp.pad(x, ((0, 0), *around, (0, 0)))
         if x.shape[1] < height or x.shape[2] < width:
             raise InvalidValue(
                 f"the fully connected layer '{'/'.join(self.path)}' sees a {height} x {width} map and was given "

@@ -35,6 +35,7 @@ class Imported:
       normalization: of RGB images that the weights expect; None if it is not known.
       options: of the architecture, that they expect.
       whose: the naming, in words.
+      classes: names of those that the head tells apart; empty if they are not known.
     """
 
     variables: dict[str, Any]
@@ -43,6 +44,7 @@ class Imported:
     normalization: Normalization | None = None
     options: Mapping[str, object] = field(default_factory=dict)
     whose: str = "convnets"
+    classes: tuple[str, ...] = ()
 
 
 def convert(weights: Weights, architecture: str) -> Imported:
@@ -53,7 +55,12 @@ def convert(weights: Weights, architecture: str) -> Imported:
     """
     if all(name.startswith(OWN_NAMES) for name in weights.arrays):
         variables = nested({tuple(name.split("/")): array for name, array in weights.arrays.items()})
-        return Imported({"params": {}, "batch_stats": {}} | variables, {}, normalization=weights.normalization)
+        return Imported(
+            {"params": {}, "batch_stats": {}} | variables,
+            {},
+            normalization=weights.normalization,
+            classes=weights.classes,
+        )
     naming = _naming(weights, architecture)
     arrays = {naming.renamed(name): array for name, array in weights.arrays.items()}
     found: dict[Path, Any] = {}
@@ -72,6 +79,7 @@ def convert(weights: Weights, architecture: str) -> Imported:
         weights.normalization or naming.normalization,
         naming.options,
         str(naming),
+        weights.classes,
     )
 
 

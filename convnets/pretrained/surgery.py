@@ -195,7 +195,7 @@ def _is_stem(path: Path) -> bool:
 
 def _classes(arrays: Mapping[Path, Any]) -> int:
     """How many are told apart; 0 without a classifier."""
-    return next((array.shape[-1] for path, array in arrays.items() if is_head(path)), 0)
+    return next((array.shape[-1] for path, array in arrays.items() if "logits" in path), 0)
 
 
 def _entry(path: Path, array: Any, what: What, detail: str = "") -> Entry:

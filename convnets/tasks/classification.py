@@ -35,6 +35,8 @@ class Classification:
     primary = "top1"
     progress = "top1"
     averages_views = True
+    of_pixels = False
+    sample: int | None = None
 
     def __init__(self, info: SourceInfo, label_smoothing: float = 0.0, auxiliary_weight: float = 0.3):
         self.classes = info.classes

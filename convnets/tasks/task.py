@@ -21,16 +21,22 @@ class Task(Protocol):
     Among the sums of `measure` is `weight`, the number of examples; among the metrics is `loss`.
 
     Attributes:
+      classes: what is told apart.
       metrics: the names of what `summarize` returns, each with whether a higher value is better.
       primary: the metric to choose and to stop by, if the config names none.
       progress: the metric shown beside the loss while training.
       averages_views: whether its logits are scores of classes, so that those of several views can be averaged.
+      of_pixels: whether it answers for every pixel, so that images of any size are predicted as they are.
+      sample: about how many examples' predictions are kept of a split, spread evenly over it; None: all.
     """
 
+    classes: tuple[str, ...]
     metrics: Mapping[str, bool]
     primary: str
     progress: str
     averages_views: bool
+    of_pixels: bool
+    sample: int | None
 
     def network(self, name: str, options: Mapping[str, Any]) -> nn.Module:
         """The network with this task's head."""
@@ -45,10 +51,14 @@ class Task(Protocol):
         """The metrics of the examples that the sums ran over."""
 
     def predictions(self, outputs: Outputs) -> dict[str, Array]:
-        """What the network says of each example, `[N, ...]`, small enough to be kept for a whole split."""
+        """What the network says of each example, `[N, ...]`, small enough to be kept for a `sample` of a split."""
 
     def pictures(self, predictions: Mapping[str, np.ndarray], source: Source, folder: Path) -> list[tuple[str, Path]]:
-        """Draws a split's predictions into the folder; returns (caption, path) for the report."""
+        """Draws a split's predictions into the folder; returns (caption, path) for the report.
+
+        Args:
+          predictions: of the examples at `place [n]` of the source, and the sums of `measure` that are tables.
+        """
 
     def describe(self, predictions: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
         """A JSON-ready record for each prediction, as `launch.py predict --json` prints them."""

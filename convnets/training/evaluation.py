@@ -14,7 +14,7 @@ from convnets.data.pipeline import EvaluationBatches, read_ahead
 from convnets.data.source import Source
 from convnets.errors import InvalidValue
 from convnets.evaluation.evaluate import Evaluation, evaluate
-from convnets.evaluation.protocols import views_of
+from convnets.evaluation.protocols import OF_WHOLE_IMAGES, views_of
 from convnets.evaluation.views import Size, Views
 from convnets.training.parallel import Devices
 from convnets.training.progress import Bar, Screen
@@ -35,6 +35,10 @@ class Evaluator:
     def __init__(self, config: ConfigDict, model: Model, devices: Devices, *, keep_scores: bool = False):
         self.config, self.model, self.devices = config, model, devices
         self.views = views_of_run(config, model)
+        if keep_scores and model.task.of_pixels:
+            raise InvalidValue(
+                f"the scores of every pixel are not kept, and the task {config.task.name!r} has no others: ask for none"
+            )
         # The devices share a batch equally; what is filled up weighs nothing.
         self.batch_size = -(-config.evaluation.batch_size // devices.count) * devices.count
         self._step: Any
@@ -77,6 +81,7 @@ class Evaluator:
                 self.model.task.summarize,
                 self.devices.split,
                 self.devices.join,
+                every=-(-len(source) // (self.model.task.sample or len(source))),
                 progress=lambda number: bar.update(number * len(self.views)),
                 stop=stop,
             )
@@ -90,6 +95,16 @@ def views_of_run(config: ConfigDict, model: Model) -> Views:
     """
     protocol = config.evaluation.protocol
     views = views_of(protocol, model.info.image_shape[:2], model.image_shape[:2], config.evaluation.scales)
+    if model.info.own_sizes and not only_image(views, model.info.image_shape[:2]):
+        raise InvalidValue(
+            f"evaluation.protocol {protocol!r} is for images of one size, and those of {model.info.name!r} are "
+            "evaluated in their own: use 'centre_crop' for images as they are served, or set data.evaluation_size"
+        )
+    if model.task.of_pixels and views.crops and not only_image(views, model.info.image_shape[:2]):
+        raise InvalidValue(
+            f"evaluation.protocol {protocol!r} scores crops, and the task {config.task.name!r} answers for pixels: "
+            f"use 'centre_crop' for images as they are served, {OF_WHOLE_IMAGES[0]!r} or {OF_WHOLE_IMAGES[1]!r}"
+        )
     if not model.task.averages_views and not only_image(views, model.info.image_shape[:2]):
         raise InvalidValue(
             f"evaluation.protocol {protocol!r} scores crops, and the task {config.task.name!r} answers for whole "

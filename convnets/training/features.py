@@ -51,7 +51,7 @@ def features_of(
             progress=bar.update,
         )
     assert found is not None
-    return {name: found.predictions[name] for name in found.predictions if name != "index"}
+    return {name: found.predictions[name] for name in found.predictions if name not in ("index", "place")}
 
 
 def _step(model: Model) -> Any:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from convnets.errors import ConvnetsError, InvalidValue
 from convnets.pretrained.conversion import convert
 from convnets.pretrained.files import read_weights
 from convnets.pretrained.naming import Normalization
-from convnets.pretrained.parts import is_stem_kernel
+from convnets.pretrained.parts import is_head, is_stem_kernel
 from convnets.pretrained.surgery import Report, Surgery, operate
 from convnets.training.config import complete, default_config
 from convnets.training.restore import find_step, restore_variables, steps_of
@@ -25,6 +26,9 @@ from convnets.training.workdir import Workdir
 
 CLOSE = 1e-6
 """How far a normalization may lie from what weights expect, as rounding in print leaves it."""
+
+TAKEN = ("taken", "adapted")
+"""What a report says of arrays that come from the source."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Source:
       normalization: of RGB images (or of the run's own), that they expect; None if it is not known.
       left_over, optional: as `Imported` has them.
       options: of the architecture, that they expect.
+      classes: names of those that their head tells apart, in the order of the labels; empty if they are not known.
     """
 
     variables: Any
@@ -45,6 +50,7 @@ class Source:
     left_over: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,8 @@ def beginning_of(config: ConfigDict, model: Model, source: Source | None) -> Beg
     """The source in the model's network; None without one.
 
     Raises:
-      InvalidValue: layers that don't fit, or a normalization or an option of the network other than the weights expect.
+      InvalidValue: layers that don't fit, a classifier of other classes, or a normalization or an option of the network
+        other than the weights expect.
     """
     if source is None:
         return None
@@ -164,6 +171,7 @@ def beginning_of(config: ConfigDict, model: Model, source: Source | None) -> Beg
         _, report = operate(own, source.variables, surgery, source.left_over)
     except InvalidValue as error:
         raise InvalidValue(f"initialize, from {source.origin}: {error}") from None
+    _refuse_other_classes(model, source, report)
     if "normalization" not in given.allow:
         _refuse_normalization(config, source, report)
     return Beginning(source, surgery, report)
@@ -187,7 +195,7 @@ def _of_run(workdir: Workdir, checkpoint: str) -> Source:
     except ConvnetsError as error:
         raise InvalidValue(f"initialize.workdir: {error}") from None
     normalization = tuple(config.normalization.mean), tuple(config.normalization.deviation)
-    return Source(variables, f"{workdir.folder} at step {step:,}", normalization)
+    return Source(variables, f"{workdir.folder} at step {step:,}", normalization, classes=model.task.classes)
 
 
 def _of_file(config: ConfigDict) -> Source:
@@ -207,6 +215,7 @@ def _of_file(config: ConfigDict) -> Source:
         imported.left_over,
         imported.optional,
         imported.options,
+        imported.classes,
     )
 
 
@@ -218,8 +227,21 @@ def _optional(model: Model, source: Source) -> tuple[str, ...]:
     return source.optional if has_auxiliary else ()
 
 
+def _refuse_other_classes(model: Model, source: Source, report: Report) -> None:
+    """Refuses a classifier that fits by its shape alone."""
+    kept = any(entry.what in TAKEN and is_head(_path(entry.name)) for entry in report.entries)
+    if not (kept and source.classes) or source.classes == model.task.classes:
+        return
+    pairs = enumerate(zip_longest(source.classes, model.task.classes))
+    label, (there, here) = next((label, names) for label, names in pairs if names[0] != names[1])
+    raise InvalidValue(
+        f"initialize, from {source.origin}: its head tells other classes apart (label {label} is {there!r} there and "
+        f"{here!r} here): begin with a new head (initialize.head='new')"
+    )
+
+
 def _refuse_normalization(config: ConfigDict, source: Source, report: Report) -> None:
-    sees = any(entry.what in ("taken", "adapted") and is_stem_kernel(_path(entry.name)) for entry in report.entries)
+    sees = any(entry.what in TAKEN and is_stem_kernel(_path(entry.name)) for entry in report.entries)
     if not sees or source.normalization is None:
         return
     mean, deviation = tuple(config.normalization.mean), tuple(config.normalization.deviation)

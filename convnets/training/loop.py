@@ -280,7 +280,7 @@ class Loop:
         if test is None:
             return Outcome(self.step, self.seconds, interrupted=self.stopped_by)
         if jax.process_index() == 0:
-            self.workdir.save_predictions("test", test.predictions)
+            self.workdir.save_predictions("test", test.predictions | test.tables)
         variables = jax.device_get(state.variables())
         return Outcome(self.step, self.seconds, test=test, test_step=step, variables=variables)
 

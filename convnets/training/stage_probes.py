@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
 from convnets.data.source import Source, carve
 from convnets.errors import InvalidValue
 from convnets.evaluation.linear_probe import Labelled, Probe, accuracy, probe
+from convnets.pretrained.depth import needs
 from convnets.training.features import FeatureCache, Features, facts_of, features_of
 from convnets.training.parallel import Devices
 from convnets.training.progress import Bar, Screen
@@ -67,7 +66,7 @@ def probe_stages(
             cache.save(name, facts, found)
         kept[name] = found
     results = []
-    stages = [name for name in _maps(model) if name in kept["train"]]
+    stages = [name for name in needs(model.network, model.image_shape) if name in kept["train"]]
     with Bar(screen, "probes", len(stages)) as bar:
         for number, stage in enumerate(stages, 1):
             split = {name: Labelled(found[stage], found["label"]) for name, found in kept.items()}
@@ -81,20 +80,7 @@ def probe_stages(
 def save_probes(probes: list[StageProbe]) -> dict[str, np.ndarray]:
     """The classifiers as arrays by names such as `stage3/kernel`."""
     return {
-        f"{each.stage}/{name}": np.asarray(jnp.asarray(array))
+        f"{each.stage}/{name}": np.asarray(array)
         for each in probes
         for name, array in each.probe.classifier._asdict().items()
     }
-
-
-def _maps(model: Model) -> list[str]:
-    """The names of the maps, in the network's order."""
-    order: list[str] = []
-
-    def once(images: Any) -> Any:
-        outputs, _ = model.network.init_with_output(jax.random.key(0), images, train=False)
-        order.extend(outputs[1])
-        return outputs[0]
-
-    jax.eval_shape(once, jnp.zeros((1, *model.image_shape)))
-    return [name for name in order if not name.startswith("auxiliary")]

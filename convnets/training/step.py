@@ -46,6 +46,17 @@ def unit_range(batch: Batch) -> dict[str, Array]:
     return dict(batch) | {"image": batch["image"].astype(jnp.float32) / 255}
 
 
+def own_pixels(images: Array, batch: Batch) -> Array:
+    """Normalized images of a batch `[N, H, W, C]` with zeros beyond what `extent [N, 2]` says of each, if it does.
+
+    So what pictures of their own sizes are filled up with is zero to the network, as the zeros around its maps are.
+    """
+    if "extent" not in batch:
+        return images
+    rows, columns = (jnp.arange(side) < batch["extent"][:, axis, None] for axis, side in enumerate(images.shape[1:3]))
+    return jnp.where((rows[:, :, None] & columns[:, None, :])[..., None], images, 0.0)
+
+
 def made_for(network: nn.Module, shape: Sequence[int]) -> nn.Module:
     """The network whose last pool covers the whole map of images of `shape [..., H, W, C]`, of the same parameters."""
     has_size = any(field.name == "image_size" for field in fields(network))
@@ -208,7 +219,8 @@ def make_evaluation_step(
 
     def step(variables: Any, batch: Batch) -> tuple[Figures, dict[str, Array]]:
         example = unit_range(batch)
-        outputs: Any = network.apply(variables, normalize(example["image"]), train=False)
+        images = own_pixels(normalize(example["image"]), batch)
+        outputs: Any = network.apply(variables, images, train=False)
         return sum_over_devices(task.measure(outputs, example)), task.predictions(outputs)
 
     return step

@@ -8,6 +8,7 @@ from jax import Array
 from small_networks import Functional, Output, convolution
 
 from convnets.analysis.summary import summarize
+from convnets.layers import TransposedConvolution
 
 
 class MaxPool(nn.Module):
@@ -45,6 +46,13 @@ class ReLU(nn.Module):
         (lambda m, x: convolution(m, x, 11, 4), ["convolution 11×11/4"]),
         (lambda m, x: convolution(m, x, (1, 7), (2, 1)), ["convolution 1×7/2×1"]),
         (lambda m, x: convolution(m, x, 3, dilation=2, groups=2), ["convolution 3×3/1, dilation 2, 2 groups"]),
+        (lambda m, x: TransposedConvolution(5, 4, 2, 1, parent=m)(x), ["transposed convolution 4×4/2"]),
+        (
+            lambda m, x: TransposedConvolution(5, 3, 2, dilation=3, parent=m)(x),
+            ["transposed convolution 3×3/2, dilation 3"],
+        ),
+        (lambda m, x: TransposedConvolution(5, 3, parent=m)(x), ["transposed convolution 3×3/1"]),
+        (lambda m, x: nn.ConvTranspose(5, (3, 4), (2, 1), parent=m)(x), ["transposed convolution 3×4/2×1"]),
         (lambda m, x: nn.max_pool(x, (3, 3), (2, 2)), ["max pool 3×3/2"]),
         (lambda m, x: nn.avg_pool(x, (7, 7)), ["average pool 7×7/1"]),
         (lambda m, x: x.max((1, 2)), ["global max pool"]),

@@ -12,6 +12,7 @@ from benchmarks import multiply_adds as benchmark
 from convnets import architectures
 from convnets.analysis.summary import summarize, total
 from convnets.errors import InvalidValue
+from convnets.layers import TransposedConvolution
 
 
 def count(function, image_shape=(9, 7, 4), batch=1):
@@ -66,6 +67,9 @@ def test_a_transposed_convolution_takes_each_pixel_times_the_kernel():
     # PyTorch's counters say H W C k^2 F.
     transposed = lambda m, x: nn.ConvTranspose(5, (4, 4), (2, 2), parent=m)(x)  # noqa: E731
     assert count(transposed) == 9 * 7 * 4 * 4 * 4 * 5
+    ours = lambda m, x: TransposedConvolution(5, 4, 2, 1, parent=m)(x)  # noqa: E731
+    assert count(ours, batch=3) == 3 * count(transposed)
+    assert count(lambda m, x: TransposedConvolution(5, 3, parent=m)(x)) == 11 * 9 * 4 * 3 * 3 * 5
 
 
 def test_only_products_of_the_image_with_weights_count():

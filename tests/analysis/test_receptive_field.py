@@ -13,6 +13,7 @@ from small_networks import Functional, by_path, convolution, field, square
 from convnets.analysis import human_units, kinds, receptive_field
 from convnets.analysis.receptive_field import Field
 from convnets.analysis.summary import summarize
+from convnets.layers import TransposedConvolution
 
 
 @pytest.mark.parametrize("module", [receptive_field, kinds, human_units])
@@ -162,6 +163,8 @@ def test_what_only_mixes_channels_changes_no_field():
         lambda m, x: jax.image.resize(x, (*x.shape[:1], 128, 96, *x.shape[3:]), "nearest"),
         lambda m, x: jnp.take(x, jnp.arange(48) // 2, axis=2),
         lambda m, x: nn.ConvTranspose(2, (3, 3), (2, 2), parent=m)(x),
+        lambda m, x: TransposedConvolution(2, 4, 2, 1, parent=m)(x),
+        lambda m, x: x + TransposedConvolution(2, 4, 2, 1, parent=m)(convolution(m, x, 2, 2)),
         lambda m, x: lax.while_loop(lambda y: y.sum() < 0, lambda y: y + y[:, ::-1], x),
         lambda m, x: lax.scan(lambda y, _: (y[:, ::-1] + y, None), x, length=2)[0],
         lambda m, x: x * x.mean((1, 2), keepdims=True),
@@ -178,6 +181,13 @@ def test_what_only_mixes_channels_changes_no_field():
 def test_what_no_rule_covers_is_unknown_and_stays_so(function):
     assert field(function) is None
     assert field(lambda m, x: convolution(m, function(m, x), 3) if function(m, x).ndim == 4 else function(m, x)) is None
+
+
+def test_a_transposed_convolution_of_stride_1_sees_what_a_convolution_of_the_rotated_filter_does():
+    assert field(lambda m, x: TransposedConvolution(2, 3, padding=1, parent=m)(x)) == square(3, 1, -1)
+    assert field(lambda m, x: TransposedConvolution(2, 3, padding=1, dilation=2, parent=m)(x)) == square(5, 1, -3)
+    behind = field(lambda m, x: TransposedConvolution(2, 3, parent=m)(convolution(m, x, 2, 2)))
+    assert behind == square(2 + 2 * 2, 2, -2 * 2)
 
 
 def test_an_unknown_field_of_a_map_does_not_hide_the_pools_behind_it():

@@ -64,6 +64,13 @@ def test_an_experiments_network_is_counted_on_its_data(capsys):
     assert f"{61_706 - 226 + 2 * 226:,}" in text
 
 
+def test_an_experiments_network_tells_the_classes_of_its_subset_apart(capsys):
+    read = json.loads(summarized(capsys, EXPERIMENT, "--config.subset.classes=('Shirt','Coat','Bag')", "--json"))
+    assert read["layers"][-1]["output_shape"][-1] == 3
+    # The last layer has 84 weights and a bias for each of the seven others.
+    assert read["totals"]["parameters"] == 61_706 - 7 * 85
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

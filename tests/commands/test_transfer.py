@@ -86,6 +86,37 @@ def test_transfer_compares_all_ways_says_which_to_use_and_writes_configs_to_go_o
     assert "resuming at step 8 of 8" in capsys.readouterr().out
 
 
+def test_another_duration_in_the_workdir_of_a_transfer_is_refused_before_anything_is_computed(eight, tmp_path, capsys):
+    kept = {"budget": 0, "experiment": "8 steps", "duration": "8 steps"}
+    (tmp_path / "duration.json").write_text(json.dumps(kept))
+    fields = (*SMALL, f"--config.initialize.workdir={eight}", "--config.initialize.head=new")
+    assert main(["launch.py", "transfer", EXPERIMENT, f"--workdir={tmp_path}", *fields]) == 1
+    said = capsys.readouterr().err
+    assert f"{tmp_path} holds a transfer with --budget=0 and train.duration='8 steps': give the same ones" in said
+    assert [file.name for file in tmp_path.iterdir()] == ["duration.json"]
+
+
+def test_a_run_on_a_subset_that_unfreezes_by_epochs_is_evaluated_as_it_was_tested(tmp_path, capsys):
+    """Epochs are of the subset: by those of the whole data set its checkpoint would be of another phase."""
+    folder = tmp_path / "run"
+    fields = (
+        *SMALL,
+        "--config.subset.classes=('Shirt','Bag')",
+        "--config.subset.per_class=60",
+        "--config.validation.examples=40",
+        "--config.train.batch_size=16",
+        "--config.train.duration=2 epochs",
+        "--config.freeze.schedule=(('0 steps','logits'),('1 epochs',''))",
+        "--config.evaluation.checkpoint=last",
+    )
+    assert main(["launch.py", "train", EXPERIMENT, f"--workdir={folder}", *fields]) == 0
+    capsys.readouterr()
+    assert main(["launch.py", "evaluate", f"--workdir={folder}", "--json"]) == 0
+    found, tested = json.loads(capsys.readouterr().out), json.loads((folder / "summary.json").read_text())
+    assert (found["checkpoint"], found["examples"]) == (10, 2000)
+    assert all(found[name] == pytest.approx(tested[name]) for name in ("loss", "top1"))
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [

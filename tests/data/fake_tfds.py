@@ -196,3 +196,17 @@ def write_scenes(folder: Path, file_format: str, image: bytes, mask: np.ndarray)
         for n in range(3)
     ]
     write_dataset(folder, "scenes/2007", "4.0.0", features, {"train": examples}, file_format, shards=1)
+
+
+def write_pets(folder: Path, image: bytes, mask: np.ndarray) -> None:
+    """Of oxford_iiit_pet's layout: one picture a split, of the class 1."""
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(),
+            "label": tfds.features.ClassLabel(names=["Abyssinian", "beagle"]),
+            "file_name": tfds.features.Text(),
+            "segmentation_mask": tfds.features.Image(shape=(None, None, 1)),
+        }
+    )
+    example = {"image": image, "label": 1, "file_name": "beagle_1.jpg", "segmentation_mask": encode(mask, "PNG")}
+    write_dataset(folder, "oxford_iiit_pet", "4.0.0", features, {"train": [example], "test": [example]}, shards=1)

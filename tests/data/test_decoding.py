@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convnets.data.decoding import Picture, UnreadableImage, decode_mask
+from convnets.data.decoding import Picture, UnreadableImage
 from tests.data.photograph import photograph
 
 
@@ -118,24 +118,3 @@ def test_decoded_pixels_are_taken_as_they_are_or_converted(channels):
 def test_a_file_that_is_missing_is_unreadable_by_name(tmp_path):
     with pytest.raises(UnreadableImage, match=r"^gone can't be read as an image: No such file"):
         Picture(tmp_path / "gone.jpg", "gone")
-
-
-def test_a_mask_keeps_the_places_of_its_palette():
-    levels = np.array([[0, 1, 20], [255, 7, 0]], np.uint8)
-    image = Image.fromarray(levels, "P")
-    image.putpalette([value for i in range(256) for value in (255 - i, i // 2, i)])
-    np.testing.assert_array_equal(decode_mask(encoded(image, "PNG"), "mask"), levels)
-    assert decode_mask(encoded(Image.fromarray(levels), "PNG"), "mask").dtype == np.int32
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (encoded(Image.new("RGB", (4, 4)), "PNG"), "has 3 channels, and a mask has one"),
-        (encoded(Image.fromarray(np.full((4, 4), 300, np.int32).astype(np.uint16)), "PNG"), "has the level 300"),
-        (b"no picture", "in no known format"),
-    ],
-)
-def test_what_is_no_mask_is_refused_by_name(content, reason):
-    with pytest.raises(UnreadableImage, match=f"^the mask .*{reason}"):
-        decode_mask(content, "the mask")

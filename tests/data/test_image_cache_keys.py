@@ -3,11 +3,14 @@
 import os
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from convnets import data
 from convnets.data import image_cache
+from convnets.data.cached_records import CachedRecords
+from convnets.data.pictures import Serving
 from convnets.data.records import Record
 from tests.data import fake_tfds
 from tests.data.few_records import FewRecords
@@ -51,6 +54,27 @@ def test_masks_in_files_that_were_replaced_are_decoded_anew(tmp_path):
         Image.new("L", (30, 30), level).save(path)
         os.utime(path, ns=(0, level))
         assert kept(some, tmp_path / "cache")[0].mask.max() == level
+
+
+def test_masks_are_kept_as_classes_and_another_legend_makes_another_cache(tmp_path):
+    levels = np.repeat([[1, 2, 3]], 3, axis=0).astype(np.uint8).repeat(10, 0).repeat(10, 1)
+    some = FewRecords([Record(noise(30, 30), "noise", mask=levels)], fields=("mask",))
+    options = {"size": 8, "evaluation_size": 30, "cache_size": 30, "cache": str(tmp_path)}
+    legends = [
+        {},
+        {"mask_classes": ("a", "b"), "mask_values": (1, 2), "mask_ignored": (3,)},
+        {"mask_classes": ("a", "b"), "mask_values": (2, 1), "mask_ignored": (3,)},
+        {"mask_classes": ("a", "b"), "mask_values": (3, 2), "mask_ignored": (1,)},
+        {"mask_classes": ("x", "y"), "mask_values": (3, 2), "mask_ignored": (1,)},
+    ]
+    expected = [[1, 2, 3], [0, 1, 255], [1, 0, 255], [255, 1, 0], [255, 1, 0]]
+    for _ in range(2):
+        for legend, row in zip(legends, expected, strict=True):
+            source = Serving(**options, **legend).serve(some, "test")
+            assert isinstance(source.records, CachedRecords)
+            assert source[0]["mask"][::10, ::10].tolist() == [row] * 3
+            assert source.info.mask_classes == legend.get("mask_classes", ())
+    assert len(caches(tmp_path)) == 4
 
 
 @pytest.mark.parametrize("file_format", fake_tfds.FORMATS)

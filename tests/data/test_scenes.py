@@ -36,6 +36,15 @@ def test_a_scene_is_what_its_index_says_and_nothing_else(scenes):
 
 
 @needs_data
+def test_every_mask_value_of_a_garment_is_named_as_its_label_is(scenes):
+    info = scenes.info
+    assert info.mask_classes[0] == "background" and not info.own_sizes
+    for i in range(10):
+        present = {info.classes[label] for label in scenes[i]["box_labels"] if label >= 0}
+        assert {info.mask_classes[value] for value in np.unique(scenes[i]["mask"])} == {"background", *present}
+
+
+@needs_data
 def test_boxes_are_tight_around_the_pixels_of_their_garments(scenes):
     """Where no two garments of one class touch, a box's garment is all of its class in the box."""
     checked = 0

@@ -10,10 +10,11 @@ from convnets import data
 from convnets.data.pictures import Serving
 from convnets.data.source import load_training_batch
 from convnets.errors import InvalidValue
-from tests.data.fake_tfds import encode, noise, write_cifar10, write_imagenet, write_scenes
+from tests.data.fake_tfds import encode, noise, write_cifar10, write_imagenet, write_pets, write_scenes
+from tests.data.mask_files import write
 
 
-@pytest.mark.parametrize("name", ["image_folder", "tfds"])
+@pytest.mark.parametrize("name", ["image_folder", "segmentation_folder", "tfds", "voc"])
 def test_pictures_have_the_options_of_their_serving_with_its_defaults(name):
     options = data.sources.options(name)
     for field in Serving.__dataclass_fields__.values():
@@ -81,6 +82,38 @@ def test_boxes_and_masks_come_along(tmp_path):
     assert batch["boxes"].shape == (len(source), 3, 4) and batch["mask"].shape == (len(source), 32, 32)
     assert [(labels >= 0).sum() for labels in batch["box_labels"]] == [0, 1, 2]
     assert set(np.unique(batch["mask"])) == {0, 1, 2} and "label" not in batch
+
+
+@pytest.mark.parametrize(
+    ("options", "classes", "meanings"),
+    [
+        ({}, ("pet", "background"), [0, 1, 255]),
+        (
+            {"mask_classes": ("pet", "background", "border"), "mask_values": (1, 2, 3)},
+            ("pet", "background", "border"),
+            [0, 1, 2],
+        ),
+    ],
+)
+def test_masks_of_pets_leave_the_border_out_unless_it_is_made_a_class(tmp_path, options, classes, meanings):
+    levels = noise(0, 40, 50) % 3
+    write_pets(tmp_path, encode(noise(1, 40, 50, 3), "JPEG"), levels + 1)
+    source = data.create(
+        "tfds", "train", dataset="oxford_iiit_pet", data_dir=str(tmp_path), size=8, evaluation_size=0, **options
+    )
+    assert source.info.mask_classes == classes
+    np.testing.assert_array_equal(source[0]["mask"][:40, :50], np.array(meanings)[levels])
+    assert source[0]["label"] == 1
+
+
+def test_masks_of_a_list_mean_what_the_config_says(tmp_path):
+    write(tmp_path / "a.png", noise(1, 20, 30, 3))
+    write(tmp_path / "m.png", np.full((20, 30), 255, np.uint8))
+    (tmp_path / "train.csv").write_text("path,mask\na.png,m.png\n")
+    options = {"data_dir": str(tmp_path), "test": "train.csv", "size": 8, "evaluation_size": 0}
+    assert (data.create("image_folder", "train", **options).info.mask_classes) == ()
+    source = data.create("image_folder", "train", **options, mask_classes=("no", "yes"), mask_values=(0, 255))
+    assert source.info.mask_classes == ("no", "yes") and (source[0]["mask"][:20, :30] == 1).all()
 
 
 def test_another_split_than_those_of_a_run_is_refused(tmp_path):

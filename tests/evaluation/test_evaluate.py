@@ -23,6 +23,7 @@ def batches(length: int, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
             "index": index,
             "label": 3 * index + 1,
             "weight": (places < length).astype(np.float32),
+            "place": np.where(places < length, places, -1),
         }
 
 
@@ -55,7 +56,7 @@ def test_every_example_counts_once_and_comes_back_in_its_place(length, batch_siz
     assert result is not None
     assert result.examples == length
     assert result.metrics == {"mean label": pytest.approx(np.mean([3 * i + 1 for i in range(length)]))}
-    assert set(result.predictions) == {"index", "label", "scores"}, "the image and the weight are not kept"
+    assert set(result.predictions) == {"index", "label", "place", "scores"}, "the image and the weight are not kept"
     assert result.predictions["index"].tolist() == list(range(length))
     assert result.predictions["label"].tolist() == [3 * i + 1 for i in range(length)]
     assert result.predictions["scores"].tolist() == [[10 * i, 10 * i + 1] for i in range(length)]
@@ -66,9 +67,34 @@ def test_sums_over_many_batches_are_exact_where_float32_would_stop_counting():
     def one(variables: Any, batch: Any) -> Any:
         return {"weight": np.float32(1), "label": batch["label"].astype(np.float32)[0]}, {}
 
-    parts = [{"label": np.array([label]), "weight": np.ones(1, np.float32)} for label in (2**24, 1, 1, 1)]
+    parts = [
+        {"label": np.array([label]), "weight": np.ones(1, np.float32), "place": np.array([place])}
+        for place, label in enumerate((2**24, 1, 1, 1))
+    ]
     result = evaluate(one, None, parts, lambda sums: {"sum": float(sums["label"])}, dict, dict)
     assert result is not None and result.metrics["sum"] == 2**24 + 3
+
+
+def test_predictions_of_some_examples_are_kept_and_sums_that_are_tables():
+    result = evaluate(step, 10, batches(11, 4), summarize, OnDevice, join, every=3)
+    assert result is not None and result.examples == 11
+    assert result.predictions["place"].tolist() == result.predictions["index"].tolist() == [0, 3, 6, 9]
+    assert {name: table.tolist() for name, table in result.tables.items()} == {"by_class": [0, 11, 0]}
+
+
+def test_pictures_of_several_sizes_come_back_in_the_order_of_the_split():
+    def one(variables: Any, batch: Any) -> Any:
+        return {"weight": batch["weight"].sum()}, {"mask": batch["image"]}
+
+    sizes = {(1, 3): [1, 4], (2, 2): [0, 2]}
+    parts = [
+        {"image": np.full((2, *size), 7), "weight": np.ones(2, np.float32), "place": np.array(places)}
+        for size, places in sizes.items()
+    ]
+    result = evaluate(one, None, parts, lambda sums: {}, dict, dict)
+    assert result is not None and result.predictions["place"].tolist() == [0, 1, 2, 4]
+    tall, wide = [[7, 7, 0], [7, 7, 0]], [[7, 7, 7], [0, 0, 0]]
+    assert result.predictions["mask"].tolist() == [tall, wide, tall, wide]
 
 
 @pytest.mark.parametrize("after", [1, 2, 3])

@@ -1,5 +1,7 @@
 """Runs that begin with layers of another one."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -107,3 +109,51 @@ def test_a_layer_of_another_shape_is_refused(other, tmp_path):
     model, _ = state_of(config)
     with pytest.raises(InvalidValue, match=r"initialize, from .*: 6 arrays do not fit: conv1/"):
         beginning_of(config, model, source_of(config, Workdir(tmp_path / "run")))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("head", "new"), ("stem", "adapt"), ("architecture", "resnet18"), ("checkpoint", "last"), ("deepen", True)],
+)
+def test_a_field_without_anything_to_begin_with_is_refused(field, value):
+    config = config_of({f"initialize.{field}": value})
+    with pytest.raises(InvalidValue, match=f"initialize.{field} is {value!r}, and there is nothing to begin with"):
+        source_of(config)
+
+
+def beginning_for(classes, folder, **fields):
+    """Of a run on data that have those classes."""
+    config = config_of(
+        {f"initialize.{field}": value for field, value in ({"workdir": str(folder)} | fields).items()},
+        network="lenet5_bn",
+    )
+    model = build_model(config, replace(SOURCE.info, classes=classes))
+    return beginning_of(config, model, source_of(config))
+
+
+OTHERS = {
+    "other names": tuple("abcdefghiz"),
+    "another order": tuple("abcdefghji"),
+}
+
+
+@pytest.mark.parametrize("classes", OTHERS.values(), ids=OTHERS.keys())
+def test_a_head_of_as_many_other_classes_is_refused_and_may_begin_anew(other, classes):
+    label = next(i for i, name in enumerate(classes) if name != SOURCE.info.classes[i])
+    there, here = SOURCE.info.classes[label], classes[label]
+    said = rf"\(label {label} is '{there}' there and '{here}' here\): begin with a new head \(initialize.head='new'\)"
+    with pytest.raises(InvalidValue, match=said) as refused:
+        beginning_for(classes, other[0])
+    assert "\n" not in str(refused.value)
+    new = {entry.name for entry in beginning_for(classes, other[0], head="new").report.entries if entry.what == "new"}
+    assert new == {"logits/kernel", "logits/bias"}
+
+
+def test_other_classes_are_no_matter_where_the_head_is_not_taken(other):
+    assert beginning_for(OTHERS["other names"], other[0], layers=("conv1",)).report.count("taken") == 1
+    with pytest.raises(InvalidValue, match="begin with a new head"):
+        beginning_for(OTHERS["other names"], other[0], layers=("conv1", "logits"))
+
+
+def test_the_same_classes_keep_their_head(other):
+    assert beginning_for(SOURCE.info.classes, other[0]).report.count("new") == 0

@@ -1,12 +1,10 @@
 """`launch.py explain sliding-window`."""
 
-from dataclasses import asdict
-
 from rich import box
 from rich.table import Table
 
 from convnets.analysis.human_units import short_count
-from convnets.analysis.sliding_window import SlidingWindow, slide
+from convnets.analysis.sliding_window import SlidingWindow, slide_named
 from convnets.commands.topics.registry import Explanation, topics
 
 NETWORKS = ("alexnet", "vgg16", "resnet50")
@@ -16,15 +14,23 @@ SIZES = (256, 384, 480, 640)
 
 def sliding_window(*, network: str = "", size: int = 0) -> Explanation:
     """A network slid over a larger image, window by window, against one fully convolutional pass."""
-    found = [slide(name, side) for name in ([network] if network else NETWORKS) for side in ([size] if size else SIZES)]
+    found = [
+        slide_named(name, side) for name in ([network] if network else NETWORKS) for side in ([size] if size else SIZES)
+    ]
     lines = [
         "map: of logits, counted from the network; crops: (image - window) // stride + 1 along a side fit into it",
         "multiply-adds of all crops and of the one pass; saved: how many times as many the crops take",
     ]
     records = [
-        asdict(one)
-        | {
-            "formula_map_side": one.formula_map_side,
+        {
+            "network": one.network,
+            "window": one.window[0],
+            "size": one.image[0],
+            "stride": one.stride[0],
+            "map_side": one.map[0],
+            "formula_map_side": one.crops[0],
+            "crop_multiply_adds": one.crop_multiply_adds,
+            "pass_multiply_adds": one.pass_multiply_adds,
             "windows_multiply_adds": one.windows_multiply_adds,
             "saved": one.saved,
         }
@@ -46,11 +52,11 @@ def _table(found: list[SlidingWindow]) -> Table:
             table.add_section()
         table.add_row(
             one.network,
-            str(one.window),
-            str(one.stride),
-            str(one.size),
-            f"{one.map_side}×{one.map_side}",
-            f"{one.formula_map_side}×{one.formula_map_side}",
+            str(one.window[0]),
+            str(one.stride[0]),
+            str(one.image[0]),
+            f"{one.map[0]}×{one.map[1]}",
+            f"{one.crops[0]}×{one.crops[1]}",
             short_count(one.windows_multiply_adds),
             short_count(one.pass_multiply_adds),
             f"× {one.saved:.1f}",

@@ -1,13 +1,11 @@
 """What a repository of the hub says of the pixels that its network expects."""
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-Normalization = tuple[tuple[float, ...], tuple[float, ...]]
-"""Mean and deviation of the channels, on the scale where white is 1."""
+from convnets.pretrained.files.normalization import Normalization, as_normalization
 
 WHITE = 255
 
@@ -22,24 +20,14 @@ def normalization_of(file: Callable[[str], Path | None]) -> Normalization | None
       None if neither says one that can be understood.
     """
     timm = _read(file("config.json")).get("pretrained_cfg")
-    if isinstance(timm, Mapping) and (found := _pair(timm.get("mean"), timm.get("std"), 1)):
+    if isinstance(timm, Mapping) and (found := as_normalization(timm.get("mean"), timm.get("std"), 1)):
         return found
     preprocessor = _read(file("preprocessor_config.json"))
     if preprocessor.get("do_normalize") is False:
         return None
     # There the pixels are multiplied by a factor before the mean is taken off.
     factor = preprocessor.get("rescale_factor", 1 / WHITE) if preprocessor.get("do_rescale", True) else 1
-    return _pair(preprocessor.get("image_mean"), preprocessor.get("image_std"), factor, WHITE)
-
-
-def _pair(mean: Any, deviation: Any, *factors: Any) -> Normalization | None:
-    try:
-        scale = math.prod(float(factor) for factor in factors)
-        found = tuple(float(value) / scale for value in mean), tuple(float(value) / scale for value in deviation)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    finite = all(math.isfinite(value) for values in found for value in values)
-    return found if finite and len(found[0]) == len(found[1]) > 0 and min(found[1]) > 0 else None
+    return as_normalization(preprocessor.get("image_mean"), preprocessor.get("image_std"), factor, WHITE)
 
 
 def _read(path: Path | None) -> Mapping[str, Any]:

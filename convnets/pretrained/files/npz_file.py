@@ -1,9 +1,11 @@
 """Archives of `numpy.savez` and `numpy.savez_compressed`."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 
+from convnets.pretrained.files.exported import Description, described
 from convnets.pretrained.files.unreadable import Unreadable
 from convnets.pretrained.files.weights import Contents
 
@@ -23,3 +25,11 @@ def read(path: Path) -> Contents:
                 raise Unreadable(f"holds {name!r}, which is no array: give a file of numpy.savez")
             arrays[name] = array
     return arrays, ()
+
+
+def description(path: Path) -> Description:
+    """What stands beside the file, as in `network.npz.json` beside `network.npz`."""
+    try:
+        return described(json.loads(path.with_name(f"{path.name}.json").read_bytes()))
+    except (OSError, ValueError):
+        return Description()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from convnets.errors import InvalidValue
 from convnets.pretrained.files import caffe_file, hub, npz_file, onnx_file, safetensors_file, torch_file
+from convnets.pretrained.files.exported import Description
 from convnets.pretrained.files.formats import format_of
 from convnets.pretrained.files.unreadable import refusing
 from convnets.pretrained.files.weights import Contents, Weights, uniform
@@ -18,6 +19,12 @@ READERS: dict[str, tuple[str, Callable[[Path], Contents]]] = {
     "onnx": ("an ONNX file", onnx_file.read),
     "caffe": ("a Caffe model", caffe_file.read),
 }
+
+DESCRIPTIONS: dict[str, Callable[[Path], Description]] = {
+    "safetensors": safetensors_file.description,
+    "npz": npz_file.description,
+}
+"""Of the formats that weights are exported in from here."""
 
 
 def read_weights(place: str) -> Weights:
@@ -53,5 +60,5 @@ def _read(path: Path, origin: str, named: str) -> Weights:
     with refusing(named, in_words):
         arrays, notes = read(path)
         arrays, more = uniform(arrays)
-        normalization = safetensors_file.normalization(path) if kind == "safetensors" else None
-    return Weights(arrays, origin, kind, normalization, notes + more)
+        said = DESCRIPTIONS[kind](path) if kind in DESCRIPTIONS else Description()
+    return Weights(arrays, origin, kind, said.normalization, notes + more, said.classes)

@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from safetensors import safe_open
 
+from convnets.pretrained.files.exported import Description, described
 from convnets.pretrained.files.unreadable import Unreadable
 from convnets.pretrained.files.weights import Contents
 
@@ -27,12 +29,15 @@ def read(path: Path) -> Contents:
     return arrays, ()
 
 
-def normalization(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Mean and deviation of the channels, if the file was exported from here; others don't say them."""
+def description(path: Path) -> Description:
+    """What the header says, each thing in JSON."""
     with safe_open(path, framework="np") as file:
-        said = (file.metadata() or {}).get("normalization")
+        header = file.metadata() or {}
+    return described({name: _from_json(text) for name, text in header.items()})
+
+
+def _from_json(text: str) -> Any:
     try:
-        found = json.loads(said or "")
-        return tuple(map(float, found["mean"])), tuple(map(float, found["deviation"]))
-    except (ValueError, KeyError, TypeError):
+        return json.loads(text)
+    except ValueError:
         return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import ml_dtypes
 import numpy as np
 
+from convnets.pretrained.files.normalization import Normalization
 from convnets.pretrained.files.unreadable import Unreadable
 
 Contents = tuple[dict[str, np.ndarray], tuple[str, ...]]
@@ -25,15 +26,17 @@ class Weights:
       origin: what was read, as errors and reports name it: the path, or `hf://owner/name/file`.
       format: "safetensors", "pytorch", "npz", "onnx" or "caffe".
       normalization: mean and deviation of the channels that the weights expect, on the scale where white is 1, if it
-        is known with the file: a repository of the hub says it, and a safetensors file that was exported from here.
+        is known with the file: a repository of the hub says it, and a file that was exported from here.
       notes: what was done or passed over on the way, a phrase each: "161 arrays of float16, as float32".
+      classes: names of the classes in the order of their labels, if the file was exported from here; else empty.
     """
 
     arrays: dict[str, np.ndarray]
     origin: str
     format: str
-    normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    normalization: Normalization | None = None
     notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 def uniform(arrays: Mapping[str, np.ndarray]) -> Contents:

@@ -1,5 +1,6 @@
 """Archives of NumPy."""
 
+import json
 import os
 import zipfile
 
@@ -63,3 +64,46 @@ def test_a_header_that_lies_about_the_size_is_refused(tmp_path):
             archive.writestr("x.npy", content.replace(b"(12345,)", extents))
         with pytest.raises(InvalidValue, match="can't be read as an npz file"):
             read_weights(str(tmp_path / "w.npz"))
+
+
+def described(path, said: str | None):
+    """The weights of an archive that has that beside it."""
+    np.savez(path, x=np.ones(3, np.float32))
+    if said is not None:
+        path.with_name(f"{path.name}.json").write_text(said)
+    return read_weights(str(path))
+
+
+@pytest.mark.parametrize("name", ["w.npz", "weights.bin", "weights"])
+def test_what_export_wrote_beside_the_file_comes_with_its_arrays(tmp_path, name):
+    with open(tmp_path / name, "wb") as file:
+        np.savez(file, x=np.ones(3, np.float32))
+    said = {"normalization": {"mean": [0.4, 0.5], "deviation": [0.2, 0.25]}, "classes": ["coat", "bag"], "step": 3}
+    (tmp_path / f"{name}.json").write_text(json.dumps(said))
+    weights = read_weights(str(tmp_path / name))
+    assert weights.normalization == ((0.4, 0.5), (0.2, 0.25)) and weights.classes == ("coat", "bag")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        "",
+        "{",
+        "[]",
+        "3",
+        "\xff",
+        '{"normalization": 3, "classes": 3}',
+        '{"normalization": {"mean": [0.5]}, "classes": [3]}',
+        '{"normalization": {"mean": [0.5], "deviation": [0]}, "classes": {"coat": 0}}',
+        '{"normalization": {"mean": [0.5, 0.5], "deviation": [1]}}',
+    ],
+)
+def test_without_a_description_or_with_nonsense_in_it_nothing_is_known(tmp_path, said):
+    weights = described(tmp_path / "w.npz", said)
+    assert weights.normalization is None and weights.classes == ()
+
+
+def test_a_folder_in_the_place_of_the_description_is_none(tmp_path):
+    (tmp_path / "w.npz.json").mkdir()
+    assert described(tmp_path / "w.npz", None).normalization is None

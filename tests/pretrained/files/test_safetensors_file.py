@@ -63,6 +63,7 @@ def by_hand(path, arrays):
     [
         ('{"mean": [0.4, 0.5], "deviation": [0.2, 0.25]}', ((0.4, 0.5), (0.2, 0.25))),
         ('{"mean": 3}', None),
+        ('{"mean": [0.4], "deviation": [0]}', None),
         ("no JSON", None),
         (None, None),
     ],
@@ -73,3 +74,12 @@ def test_a_normalization_in_the_header_travels_with_the_weights_and_nonsense_the
     path = tmp_path / "w.safetensors"
     save_file({"a": np.ones(3, np.float32)}, path, metadata=None if said is None else {"normalization": said})
     assert read_weights(str(path)).normalization == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [('["coat", "bag"]', ("coat", "bag")), ("[3]", ()), ("no JSON", ()), (None, ())]
+)
+def test_the_classes_in_the_header_travel_with_the_weights(tmp_path, said, expected):
+    path = tmp_path / "w.safetensors"
+    save_file({"a": np.ones(3, np.float32)}, path, metadata={"format": "pt"} | ({"classes": said} if said else {}))
+    assert read_weights(str(path)).classes == expected

@@ -1,0 +1,64 @@
+"""A class for every pixel of image files, as pictures: the classes as index PNGs, and in colour on the image."""
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from PIL import Image
+
+from convnets.analysis.class_colours import index_png, overlaid
+from convnets.data.decoding import Picture
+from convnets.errors import InvalidValue
+from convnets.evaluation.large_images import pixel_probabilities
+from convnets.files import write_atomically
+from convnets.training.setup import Model
+from convnets.training.step import own_pixels, unit_range
+
+
+def predict_pixels(model: Model, variables: Any, files: Sequence[Path], out: Path) -> list[dict[str, Any]]:
+    """A record for each file: what it shows, and the names of the two pictures of its own size in `out`.
+
+    Raises:
+      InvalidValue: a folder that can't be made.
+      UnreadableImage: a file that can't be decoded.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidValue(f"the folder {out} for the pictures can't be made: {error.strerror}") from None
+
+    @jax.jit
+    def probabilities(variables: Any, image: jax.Array, extent: jax.Array) -> jax.Array:
+        values = model.normalize(unit_range({"image": image[None]})["image"])
+        outputs: Any = model.network.apply(variables, own_pixels(values, {"extent": extent[None]}), train=False)
+        return jax.nn.softmax(outputs[0][0])
+
+    variables = jax.device_put(variables)
+    records = []
+    for file, name in zip(files, names_of(files), strict=True):
+        image = Picture(file, str(file), model.info.image_shape[-1]).pixels()
+        found = pixel_probabilities(lambda *window: np.asarray(probabilities(variables, *window)), image)
+        mask = found.argmax(-1).astype(np.uint8)
+        classes, overlay = out / f"{name}.png", out / f"{name}_overlay.png"
+        write_atomically(classes, index_png(mask))
+        write_atomically(overlay, _png(overlaid(image, mask)))
+        [said] = model.task.describe({"mask": mask[None]})
+        records.append({"file": str(file), "mask": str(classes), "overlay": str(overlay)} | said)
+    return records
+
+
+def names_of(files: Sequence[Path]) -> Iterator[str]:
+    """A name for the pictures of each file: its own without the suffix, numbered where others have it too."""
+    seen: dict[str, int] = {}
+    for file in files:
+        seen[file.stem] = seen.get(file.stem, 0) + 1
+        yield file.stem if seen[file.stem] == 1 else f"{file.stem}_{seen[file.stem]}"
+
+
+def _png(picture: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, "PNG")
+    return content.getvalue()

@@ -1,0 +1,169 @@
+"""What the values in mask files mean: which level or colour stands for which class, and which for none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from convnets.data.class_names import name_some
+from convnets.errors import InvalidValue
+
+Value = int | tuple[int, int, int]
+"""A grey level or place in a palette, as it is stored; or a colour (red, green, blue)."""
+
+IGNORED = 255
+"""The mask value of a pixel that no loss and no metric counts."""
+UNKNOWN = -1
+"""What stands in a legend's answer for a value that is not in it."""
+WHITE = 255
+
+
+@dataclass(frozen=True)
+class Legend:
+    """The classes of masks, and how files spell them.
+
+    Attributes:
+      classes: names of the classes; `i` is the value of `classes[i]` in the masks that are served.
+      values: for each class the level, or the colour, that stands for it in the files; () stands for 0, 1, 2, ...
+      ignored: levels, or colours, of pixels that belong to no class. In a legend of colours (255,) stands for none.
+
+    Raises:
+      InvalidValue: no class, more than 255 or two of one name, values of another number, out of their range, of both
+        kinds or given twice.
+    """
+
+    classes: tuple[str, ...]
+    values: tuple[Value, ...] = ()
+    ignored: tuple[Value, ...] = (IGNORED,)
+
+    def __post_init__(self) -> None:
+        _check_names(self.classes)
+        if self.values and len(self.values) != len(self.classes):
+            raise InvalidValue(
+                f"data.mask_values has {len(self.values)} values and data.mask_classes {len(self.classes)} classes: "
+                "give one value for each class, or none for 0, 1, 2, ..."
+            )
+        kinds = {_kind(value) for value in (*self._spelled, *self._left_out)}
+        if len(kinds) > 1:
+            raise InvalidValue(
+                f"data.mask_values {self._spelled!r} and data.mask_ignored {self._left_out!r} are levels and colours: "
+                "give either levels or colours in both"
+            )
+        values = [*self._spelled, *self._left_out]
+        twice = [value for place, value in enumerate(values) if value in values[:place]]
+        if twice:
+            raise InvalidValue(
+                f"the value {twice[0]!r} is given twice in data.mask_values {self._spelled!r} and data.mask_ignored "
+                f"{self._left_out!r}: give each value once"
+            )
+
+    @property
+    def colours(self) -> bool:
+        """Whether the files have colours, not levels."""
+        return bool(self.values) and not isinstance(self.values[0], int)
+
+    @property
+    def served(self) -> "Legend":
+        """Of the masks as they are served: class `i` is `i`, and 255 is ignored."""
+        return Legend(self.classes)
+
+    def classes_of(self, stored: np.ndarray) -> np.ndarray:
+        """The classes of pixels, int32 `[H, W]`, with `IGNORED` and `UNKNOWN`.
+
+        Args:
+          stored: integers, levels in [0, 255] `[H, W]` or colours `[H, W, 3]`, as the legend has them.
+        """
+        if not self.colours:
+            return self._of_levels[stored]
+        codes, meanings = self._of_codes
+        code = _codes(stored)
+        places = np.searchsorted(codes, code).clip(max=len(codes) - 1)
+        return np.where(codes[places] == code, meanings[places], np.int32(UNKNOWN))
+
+    def __str__(self) -> str:
+        """What a file may have, in words."""
+        ignored = f" or {name_some(self._left_out)} for what is ignored" if self._left_out else ""
+        return f"{name_some(self._spelled)} for the classes{ignored}"
+
+    @property
+    def _spelled(self) -> tuple[Value, ...]:
+        return self.values or tuple(range(len(self.classes)))
+
+    @property
+    def _left_out(self) -> tuple[Value, ...]:
+        return () if self.colours and self.ignored == (IGNORED,) else self.ignored
+
+    @cached_property
+    def _of_levels(self) -> np.ndarray:
+        table = np.full(WHITE + 1, UNKNOWN, np.int32)
+        table[list(self._spelled)] = np.arange(len(self.classes))
+        table[list(self._left_out)] = IGNORED
+        return table
+
+    @cached_property
+    def _of_codes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sorted colours as numbers, and what each stands for."""
+        codes = _codes(np.array([*self._spelled, *self._left_out], np.int32))
+        meanings = np.append(np.arange(len(self.classes)), np.full(len(self._left_out), IGNORED)).astype(np.int32)
+        order = np.argsort(codes)
+        return codes[order], meanings[order]
+
+
+def override(
+    legend: Legend | None, classes: tuple[str, ...], values: tuple[Value, ...], ignored: tuple[Value, ...]
+) -> Legend | None:
+    """A data set's legend, with what a config says in its place.
+
+    Classes come with their values; what is not given is the data set's, or else the levels 0, 1, 2, ..., of which 255
+    is ignored unless it is a class's.
+
+    Raises:
+      InvalidValue: values for a data set that names no classes of masks, or as `Legend` refuses them.
+    """
+    if not (classes or values or ignored):
+        return legend
+    if not classes and legend is None:
+        option = "mask_values" if values else "mask_ignored"
+        raise InvalidValue(
+            f"data.{option} is given for masks whose classes have no names: give them with data.mask_classes"
+        )
+    if legend is not None and not classes:
+        classes = legend.classes
+        if not values:
+            return Legend(classes, legend.values, ignored)
+    return Legend(classes, values, ignored or (() if IGNORED in values else (IGNORED,)))
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if isinstance(names, str) or not names or not all(isinstance(name, str) and name.strip() for name in names):
+        raise InvalidValue(
+            f"data.mask_classes is the names of the masks' classes, such as ('sky', 'road'), not {names!r}"
+        )
+    if len(names) > IGNORED:
+        raise InvalidValue(f"data.mask_classes has {len(names)} names, and masks have at most {IGNORED} classes")
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if twice:
+        raise InvalidValue(f"data.mask_classes names {twice[0]!r} twice: give each class a name of its own")
+
+
+def _kind(value: Value) -> str:
+    """Raises: InvalidValue, for what is neither a level nor a colour."""
+    if _is_level(value):
+        return "level"
+    if isinstance(value, tuple) and len(value) == 3 and all(map(_is_level, value)):
+        return "colour"
+    raise InvalidValue(
+        f"data.mask_values and data.mask_ignored have levels in [0, {WHITE}] or colours such as (128, 64, 0), and not "
+        f"{value!r}"
+    )
+
+
+def _is_level(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= WHITE
+
+
+def _codes(colours: np.ndarray) -> np.ndarray:
+    """Colours `[..., 3]` as one number each, int32."""
+    red, green, blue = (colours[..., channel].astype(np.int32) for channel in range(3))
+    return red << 16 | green << 8 | blue

@@ -1,0 +1,117 @@
+"""Images in one folder and their masks in another, under the same names."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from convnets.data.class_names import CLASS_NAMES, name_some, read_class_names
+from convnets.data.data_folder import data_folder
+from convnets.data.folder_scan import Paths, scan_folder
+from convnets.data.image_files import SUFFIXES
+from convnets.data.labelled_files import FileRecords, LabelledFiles
+from convnets.data.legend import Legend
+from convnets.data.records import RecordsInfo
+from convnets.data.source import DataNotFound
+from convnets.errors import InvalidValue
+
+SPLIT = "{split}"
+SPLITS = ("train", "test")
+
+Progress = Callable[[int], None]
+
+
+def open_segmentation_folder(
+    split: str,
+    *,
+    data_dir: str,
+    train: str = "train",
+    test: str = "val",
+    images: str = "{split}/images",
+    masks: str = "{split}/masks",
+    named: bool = False,
+    progress: Progress | None = None,
+) -> FileRecords:
+    """A split of images with masks; both splits are listed, and no picture is opened.
+
+    An image and its mask have the same path below the two folders but for the suffix. The images are sorted by their
+    paths. The classes of the masks are those of `class_names.txt` in `data_dir`, one a line: level i is the class of
+    line i, counted from 0, and 255 is ignored.
+
+    Args:
+      split: "train" or "test".
+      data_dir: the folder that has all.
+      train, test: what stands for `{split}` in the paths of the training and of the test split.
+      images, masks: the folders, relative to `data_dir`. ADE20K has "images/{split}" and "annotations/{split}".
+      named: whether the classes are named elsewhere, so that the file is not needed.
+      progress: is told the number of images of a folder that were found so far, now and then.
+
+    Raises:
+      DataNotFound: a folder is not there or has no images.
+      InvalidValue: another split, folders that are the same for both, no names of classes, an image without a mask or
+        the reverse, two images or masks of one name, or a folder that can't be listed.
+    """
+    if split not in SPLITS:
+        raise InvalidValue(f"folders of images and masks have the splits train and test, not {split!r}")
+    for option, template in (("images", images), ("masks", masks)):
+        if SPLIT not in template:
+            raise InvalidValue(
+                f"data.{option} is {template!r}, and must have {SPLIT} in it, such as '{SPLIT}/{option}'"
+            )
+    folder = data_folder(data_dir)
+    classes = read_class_names(folder)
+    if not classes and not named:
+        raise InvalidValue(
+            f"{folder} has no {CLASS_NAMES}, so the classes of its masks have no names: give them with "
+            "data.mask_classes, or one a line in that file"
+        )
+    files = {
+        name: _pair(folder / images.replace(SPLIT, part), folder / masks.replace(SPLIT, part), folder, progress)
+        for name, part in zip(SPLITS, (train, test), strict=True)
+    }
+    info = RecordsInfo(
+        name=folder.name,
+        classes=(),
+        splits={name: len(of_split) for name, of_split in files.items()},
+        fields=files[split].fields,
+        state=files[split].state | {"mask_classes": list(classes)},
+        legend=Legend(classes) if classes else None,
+    )
+    return FileRecords(files[split], info)
+
+
+def _pair(images: Path, masks: Path, folder: Path, progress: Progress | None) -> LabelledFiles:
+    """The images and masks of two folders, with paths relative to a third."""
+    of_images, of_masks = _by_stem(images, "images", progress), _by_stem(masks, "masks", progress)
+    for these, others, what, other in (
+        (of_images, of_masks, f"image in {images} without a mask in {masks}", "mask"),
+        (of_masks, of_images, f"mask in {masks} without an image in {images}", "image"),
+    ):
+        if alone := [path for stem, path in these.items() if stem not in others]:
+            raise InvalidValue(
+                f"{len(alone)} {what.replace(' in ', 's in ', 1) if len(alone) > 1 else what} of the same name "
+                f"({name_some(alone)}): add the {other} or leave it out"
+            )
+    paired = [
+        "".join(f"{os.path.relpath(top / path, folder)}\0" for path in paths)
+        for top, paths in ((images, of_images.values()), (masks, (of_masks[stem] for stem in of_images)))
+    ]
+    of_pairs = [Paths(os.fsencode(text)) for text in paired]
+    return LabelledFiles(images, folder, of_pairs[0], masks=of_pairs[1])
+
+
+def _by_stem(folder: Path, option: str, progress: Progress | None) -> dict[str, str]:
+    """Relative paths by what is before their suffixes."""
+    if not folder.is_dir():
+        raise DataNotFound(
+            f"{folder} is not there: name the folders with data.{option}, and what stands for {SPLIT} in them with "
+            "data.train and data.test"
+        )
+    scan = scan_folder(folder, progress)
+    if not len(scan.images):
+        raise DataNotFound(f"{folder} has no images in it or below it ({' '.join(SUFFIXES)}): put them there")
+    found: dict[str, str] = {}
+    for path in scan.images:
+        other = found.setdefault(str(PurePosixPath(path).with_suffix("")), path)
+        if other != path:
+            raise InvalidValue(f"{folder} has both {other} and {path}, and one name stands for one picture: rename one")
+    return found

@@ -1,0 +1,170 @@
+"""Pictures in the layout of PASCAL VOC, with masks, boxes or both.
+
+Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge", and the development kits of VOC2007 to
+VOC2012. labelme's converters write the same layout without the lists.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from convnets.data.class_names import BACKGROUND, name_some, read_class_names
+from convnets.data.data_folder import data_folder
+from convnets.data.folder_scan import Paths
+from convnets.data.labelled_files import Boxes, FileRecords, LabelledFiles
+from convnets.data.legend import Legend
+from convnets.data.records import RecordsInfo
+from convnets.data.source import DataNotFound
+from convnets.data.voc_annotations import read_boxes
+from convnets.errors import InvalidValue
+
+CLASSES = (
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
+)
+"""Level c + 1 of a mask is class c; 0 is the background, and 255 (void) the border of an object."""
+ALL = "all"
+SPLITS = ("train", "test")
+IMAGES, ANNOTATIONS = "JPEGImages", "Annotations"
+MASKS = ("SegmentationClass", "SegmentationClassPNG")
+"""Where masks are PNGs: VOC's, or labelme's, which keeps arrays in the first."""
+SUFFIXES = {IMAGES: ".jpg", ANNOTATIONS: ".xml", **dict.fromkeys(MASKS, ".png")}
+
+Progress = Callable[[int], None]
+
+
+def open_voc(
+    split: str,
+    *,
+    data_dir: str,
+    train: str = "train",
+    test: str = "val",
+    first_pixel: Literal[0, 1] = 1,
+    progress: Progress | None = None,
+) -> FileRecords:
+    """A split of a folder such as `VOCdevkit/VOC2012`; no picture is opened.
+
+    Pictures have a mask (`SegmentationClass/*.png`, or else `SegmentationClassPNG`) if the folder has masks, and boxes
+    (`Annotations/*.xml`) if it has those. The classes are VOC's twenty, or those of `class_names.txt` in the folder,
+    whose first line is the background if it says so.
+
+    Args:
+      split: "train" or "test".
+      data_dir: the folder with `JPEGImages`.
+      train, test: which pictures belong to a split: the name of a list in `ImageSets/Segmentation` (in `ImageSets/Main`
+        where there are no masks), or "all" for every picture that has a mask, or boxes where there are no masks.
+      first_pixel: what annotations call the first row and column. 1 (VOC): a box includes its last pixel, and is given
+        as [ymin - 1, xmin - 1, ymax, xmax]. 0 (labelme): edges are given as they are.
+      progress: is told the number of annotations read so far, now and then.
+
+    Raises:
+      DataNotFound: the folder, a list, a picture or an answer is not there.
+      InvalidValue: another split, a malformed list or annotation, or a class that is not among those.
+    """
+    if split not in SPLITS:
+        raise InvalidValue(f"data in VOC's layout have the splits train and test, not {split!r}")
+    folder = data_folder(data_dir)
+    if not (folder / IMAGES).is_dir():
+        raise DataNotFound(f"{folder} has no {IMAGES}: name the folder that has it, such as VOC2012, with --data_dir")
+    masks = next((name for name in MASKS if _stems(folder, name)), "")
+    annotations = ANNOTATIONS if _stems(folder, ANNOTATIONS) else ""
+    if not masks and not annotations:
+        raise DataNotFound(f"{folder} has neither masks ({' or '.join(MASKS)}) nor {ANNOTATIONS}: put either there")
+    names = {
+        part: _names(folder, option, given, masks, annotations)
+        for part, option, given in zip(SPLITS, ("train", "test"), (train, test), strict=True)
+    }
+    mask_classes = read_class_names(folder) or (BACKGROUND, *CLASSES)
+    classes = mask_classes[1:] if mask_classes[0] == BACKGROUND else mask_classes
+    mine = names[split]
+    files = LabelledFiles(
+        origin=folder,
+        folder=folder,
+        images=_files(folder, IMAGES, mine),
+        boxes=_boxes(folder, mine, classes, first_pixel, progress) if annotations else None,
+        masks=_files(folder, masks, mine) if masks else None,
+    )
+    info = RecordsInfo(
+        name=folder.name,
+        classes=classes,
+        splits={part: len(of_part) for part, of_part in names.items()},
+        fields=files.fields,
+        state=files.state | {"mask_classes": list(mask_classes)},
+        legend=Legend(mask_classes) if masks else None,
+    )
+    return FileRecords(files, info)
+
+
+def _names(folder: Path, option: str, given: str, masks: str, annotations: str) -> list[str]:
+    """What the pictures of a split are called, all of whose files are there."""
+    if given == ALL:
+        names = _stems(folder, masks or annotations)
+        source = f"{folder / (masks or annotations)}"
+    else:
+        path = folder / "ImageSets" / ("Segmentation" if masks else "Main") / f"{given}.txt"
+        names, source = _read_list(path, option), f"{path}"
+    for kind in filter(None, (IMAGES, masks, annotations)):
+        there = set(_stems(folder, kind))
+        if missing := [name for name in names if name not in there]:
+            raise DataNotFound(
+                f"{len(missing)} of the {len(names)} pictures of {source} have no {SUFFIXES[kind]} file in "
+                f"{folder / kind} ({name_some(missing)}): add them, or leave these pictures out"
+            )
+    return names
+
+
+def _read_list(path: Path, option: str) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise DataNotFound(
+            f"{path} is not there: name a list of that folder with data.{option}, or {ALL!r} for every picture that "
+            "has an answer"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidValue(f"{path} can't be read ({error}): write a name a line in UTF-8") from error
+    names = [line.strip() for line in lines if line.strip()]
+    wrong = [name for name in names if len(name.split()) > 1 or "/" in name]
+    twice = len(names) - len(set(names))
+    if wrong or twice or not names:
+        has = f"the line {wrong[0]!r}" if wrong else f"{twice} names twice" if twice else "no name in it"
+        raise InvalidValue(f"{path} has {has}: write the name of one picture, without folder and suffix, a line")
+    return names
+
+
+def _stems(folder: Path, kind: str) -> list[str]:
+    """The sorted names of the files of a kind, without their suffix."""
+    suffix = SUFFIXES[kind]
+    try:
+        with os.scandir(folder / kind) as entries:
+            return sorted(
+                entry.name.removesuffix(suffix)
+                for entry in entries
+                if entry.name.endswith(suffix) and not entry.name.startswith(".") and entry.is_file()
+            )
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InvalidValue(f"{folder / kind} can't be listed ({error.strerror}): check its permissions") from error
+
+
+def _files(folder: Path, kind: str, names: Sequence[str]) -> Paths:
+    return Paths(b"".join(os.fsencode(f"{kind}/{name}{SUFFIXES[kind]}\0") for name in names))
+
+
+def _boxes(
+    folder: Path, names: Sequence[str], classes: Sequence[str], first_pixel: int, progress: Progress | None
+) -> Boxes:
+    edges, ends, labels = [np.zeros((0, 4), np.float32)], [0], list[int]()
+    places = {name: label for label, name in enumerate(classes)}
+    for number, name in enumerate(names, 1):
+        found, of_found = read_boxes(folder / ANNOTATIONS / f"{name}.xml", places, first_pixel)
+        edges.append(found)
+        labels += of_found
+        ends.append(ends[-1] + len(found))
+        if progress is not None and number % 100 == 0:
+            progress(number)
+    return Boxes(np.concatenate(edges), np.array(ends[1:], np.int64), np.array(labels, np.int32))

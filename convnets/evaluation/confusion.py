@@ -1,0 +1,69 @@
+"""What is counted of pixels, and the measures of semantic segmentation that follow from the counts.
+
+The measures are those of Long, Shelhamer and Darrell (CVPR 2015, section 5), of the confusion matrix n of all pixels
+of a split: n_ij pixels of class i are predicted to be of class j, and t_i = sum_j n_ij are of class i.
+"""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+IGNORED = 255
+"""The mask value of pixels that have no label: neither a loss nor a measure counts them."""
+
+
+def confusion_matrix(truth: Array, predicted: Array, classes: int) -> Array:
+    """Counts of pixels, int32 `[classes, classes]`: rows are the true classes, columns the predicted ones.
+
+    Exact up to 2^31 pixels of a kind. Pixels whose truth is no class (`IGNORED`) are left out.
+
+    Args:
+      truth, predicted: int, of one shape.
+    """
+    counted = (truth >= 0) & (truth < classes)
+    # Those that don't count go to a row of their own.
+    cells = jnp.where(counted, truth, classes) * classes + predicted
+    counts = jnp.zeros((classes + 1) * classes, jnp.int32).at[cells.ravel()].add(1)
+    return counts.reshape(classes + 1, classes)[:classes]
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Of a confusion matrix, all in [0, 1].
+
+    A class counts in a mean only where it can be measured: in the mean accuracy if there are pixels of it, in the mean
+    IU if there are, or were predicted to be. Without any labelled pixel all measures are 0.
+
+    Attributes:
+      pixel_accuracy: sum_i n_ii / sum_i t_i.
+      mean_accuracy: the mean over classes of n_ii / t_i.
+      mean_iu: the mean over classes of `class_iu`.
+      frequency_weighted_iu: the mean of `class_iu`, each weighted by t_i.
+      class_iu: n_ii / (t_i + sum_j n_ji - n_ii), float64 `[C]`; NaN for a class that is neither there nor predicted.
+    """
+
+    pixel_accuracy: float
+    mean_accuracy: float
+    mean_iu: float
+    frequency_weighted_iu: float
+    class_iu: np.ndarray
+
+
+def measures(confusion: np.ndarray) -> Measures:
+    """The measures of counts `[C, C]`."""
+    counts = np.asarray(confusion, np.float64)
+    right, true, predicted = np.diagonal(counts), counts.sum(1), counts.sum(0)
+    union = true + predicted - right
+    accuracy = np.divide(right, true, out=np.full(len(true), np.nan), where=true > 0)
+    class_iu = np.divide(right, union, out=np.full(len(true), np.nan), where=union > 0)
+    if not true.any():
+        return Measures(0.0, 0.0, 0.0, 0.0, class_iu)
+    return Measures(
+        float(right.sum() / true.sum()),
+        float(np.nanmean(accuracy)),
+        float(np.nanmean(class_iu)),
+        float(np.nansum(true * class_iu) / true.sum()),
+        class_iu,
+    )

@@ -1,0 +1,1 @@
+"""Semantic segmentation: a class for every pixel, by fully convolutional networks on any backbone."""

@@ -1,0 +1,213 @@
+"""Semantic segmentation as a task: the head, the loss and the measures of a class for every pixel."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from convnets.data.source import Source, SourceInfo
+from convnets.errors import InvalidValue
+from convnets.evaluation.confusion import IGNORED, confusion_matrix, measures
+from convnets.tasks.segmentation.backbone import create_backbone, grids_of
+from convnets.tasks.segmentation.encoder_decoder import EncoderDecoder
+from convnets.tasks.segmentation.fcn import FCN, HowUpsampled, check_stride
+from convnets.tasks.segmentation.pictures import plot_class_iu, plot_segmentations
+from convnets.tasks.task import Outputs, tasks
+
+Head = Literal["fcn", "encoder_decoder"]
+
+
+class Segmentation:
+    """A class for every pixel.
+
+    Args:
+      info: of the source; the classes of its masks are told apart.
+      head: "fcn" (Long et al. 2015) or "encoder_decoder".
+      stride: of the FCN: 32, 16 or 8 for FCN-32s, 16s and 8s.
+      upsampling: of the FCN; see `HowUpsampled`.
+      skips: whether the decoder sees the encoder's maps (U-Net).
+      class_weights: what a pixel of each class counts in the loss; () stands for 1 of all.
+      auxiliary_weight: of the loss of each auxiliary classifier that the network has in training (GoogLeNet).
+    """
+
+    metrics: Mapping[str, bool] = {
+        "loss": False,
+        "pixel_accuracy": True,
+        "mean_accuracy": True,
+        "mean_iu": True,
+        "frequency_weighted_iu": True,
+    }
+    primary = "mean_iu"
+    progress = "mean_iu"
+    averages_views = True
+    of_pixels = True
+    sample: int | None = 48
+
+    def __init__(
+        self,
+        info: SourceInfo,
+        head: Head = "fcn",
+        stride: int = 8,
+        upsampling: HowUpsampled = "learned",
+        skips: bool = True,
+        class_weights: Sequence[float] = (),
+        auxiliary_weight: float = 0.3,
+    ):
+        self.classes, self.channels = info.mask_classes, info.image_shape[-1]
+        self.head, self.stride, self.upsampling, self.skips = head, stride, upsampling, skips
+        self.class_weights = tuple(class_weights) or (1.0,) * len(self.classes)
+        self.auxiliary_weight = auxiliary_weight
+
+    def network(self, name: str, options: Mapping[str, Any]) -> nn.Module:
+        """The architecture as a backbone, with the head on it.
+
+        Raises:
+          InvalidValue: an architecture that is no backbone, or a stride that it does not have.
+        """
+        count = len(self.classes)
+        if self.head == "encoder_decoder":
+            encoder = create_backbone(name, count, options, "features")
+            return EncoderDecoder(encoder, count, grids_of(encoder, self.channels), self.skips, options.get("norm"))
+        backbone = create_backbone(name, count, options, "map")
+        grids = grids_of(backbone, self.channels)
+        check_stride(name, self.stride, grids)
+        return FCN(backbone, count, grids, self.stride, self.upsampling)
+
+    def loss(self, outputs: Outputs, batch: Mapping[str, Array]) -> Array:
+        """Softmax cross-entropy in nats, the mean over the labelled pixels of each example, float32 `[N]`.
+
+        Pixels count by the weights of their classes; an example without labelled pixels has the loss 0. That of
+        auxiliary scores is added weighted.
+        """
+        logits, maps = outputs
+        heads = [logits, *(scores for name, scores in maps.items() if name.startswith("auxiliary"))]
+        weights = jnp.append(jnp.array(self.class_weights, jnp.float32), 0.0)[self._known(batch["mask"])]
+        # Where all weights are zero their sum is no divisor.
+        share = weights / jnp.maximum(weights.sum((1, 2), keepdims=True), jnp.finfo(jnp.float32).tiny)
+        losses = [jnp.sum(share * self._cross_entropy(scores, batch["mask"]), axis=(1, 2)) for scores in heads]
+        return losses[0] + self.auxiliary_weight * sum(losses[1:])
+
+    def _known(self, mask: Array) -> Array:
+        """The mask with one value, the number of classes, for all pixels without a label."""
+        return jnp.where((mask >= 0) & (mask < len(self.classes)), mask, len(self.classes))
+
+    def _cross_entropy(self, scores: Array, mask: Array) -> Array:
+        """Of each pixel, float32 `[N, H, W]`; of those without a label it means nothing."""
+        labels = jnp.minimum(self._known(mask), len(self.classes) - 1)
+        return optax.softmax_cross_entropy_with_integer_labels(scores, labels)
+
+    def measure(self, outputs: Outputs, batch: Mapping[str, Array]) -> dict[str, Array]:
+        """Of the labelled pixels: the confusion matrix int32 `[C, C]`, cross-entropy, and how many there are."""
+        scores, weight = outputs[0], batch["weight"]
+        mask = jnp.where(weight[:, None, None] > 0, batch["mask"], IGNORED)
+        labelled = self._known(mask) < len(self.classes)
+        return {
+            "weight": jnp.sum(weight),
+            "loss": jnp.sum(jnp.where(labelled, self._cross_entropy(scores, mask), 0.0)),
+            "pixels": jnp.sum(labelled),
+            "confusion": confusion_matrix(mask, jnp.argmax(scores, axis=-1), len(self.classes)),
+        }
+
+    def summarize(self, sums: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Mean cross-entropy of a labelled pixel in nats, and the measures of `evaluation.confusion`, in [0, 1]."""
+        found = measures(sums["confusion"])
+        return {
+            "loss": float(sums["loss"] / max(float(sums["pixels"]), 1.0)),
+            "pixel_accuracy": found.pixel_accuracy,
+            "mean_accuracy": found.mean_accuracy,
+            "mean_iu": found.mean_iu,
+            "frequency_weighted_iu": found.frequency_weighted_iu,
+        }
+
+    def predictions(self, outputs: Outputs) -> dict[str, Array]:
+        """The likeliest class of each pixel, uint8 `[N, H, W]`."""
+        return {"mask": jnp.argmax(outputs[0], axis=-1).astype(jnp.uint8)}
+
+    def pictures(self, predictions: Mapping[str, np.ndarray], source: Source, folder: Path) -> list[tuple[str, Path]]:
+        """Images, truth and prediction side by side, and the IU of each class."""
+        iu, sheet = folder / "class_iu.png", folder / "segmentations.png"
+        plot_class_iu(predictions["confusion"], self.classes, iu)
+        # Spread over what was kept of the split.
+        rows = np.unique(np.linspace(0, len(predictions["mask"]) - 1, SHOWN).astype(int))
+        examples = [_own(source[int(place)]) for place in predictions["place"][rows]]
+        predicted = [
+            mask[: truth.shape[0], : truth.shape[1]]
+            for mask, (_, truth) in zip(predictions["mask"][rows], examples, strict=True)
+        ]
+        images, truths = zip(*examples, strict=True)
+        plot_segmentations(images, truths, predicted, self.classes, sheet)
+        return [("Intersection over union of each class", iu), ("Images, truth and prediction", sheet)]
+
+    def describe(self, predictions: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+        """For each image, `{"classes": [{"class", "value", "share"}, ...]}`: what it shows, the most of it first."""
+        return [{"classes": self._shares(mask)} for mask in predictions["mask"]]
+
+    def _shares(self, mask: np.ndarray) -> list[dict[str, Any]]:
+        counts = np.bincount(mask.ravel(), minlength=len(self.classes))[: len(self.classes)]
+        order = [int(value) for value in np.argsort(-counts, kind="stable") if counts[value]]
+        return [
+            {"class": self.classes[value], "value": value, "share": float(counts[value] / counts.sum())}
+            for value in order
+        ]
+
+    def columns(self, record: Mapping[str, Any]) -> dict[str, str]:
+        """The classes that cover most of the image, with their shares of it."""
+        shown = record["classes"][:SHARES]
+        return {"shows": ", ".join(f"{part['class']} {part['share']:.1%}" for part in shown)}
+
+
+def _own(example: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """The image and the mask of an example without what they may be filled up with."""
+    height, width = example.get("extent", example["mask"].shape)
+    return example["image"][:height, :width], example["mask"][:height, :width]
+
+
+SHOWN = 12
+"""Examples on the sheet of the report."""
+
+SHARES = 4
+"""Classes in the table of predictions."""
+
+
+@tasks.register
+def segmentation(
+    info: SourceInfo,
+    *,
+    head: Head = "fcn",
+    stride: int = 8,
+    upsampling: HowUpsampled = "learned",
+    skips: bool = True,
+    class_weights: tuple[float, ...] = (),
+    auxiliary_weight: float = 0.3,
+) -> Segmentation:
+    """Semantic segmentation on a source whose masks have at least two classes."""
+    if len(info.mask_classes) < 2:
+        raise InvalidValue(
+            f"the data set {info.name!r} names {len(info.mask_classes)} classes of masks, and segmentation needs two: "
+            "use one that has masks, such as scenes, or name them in data.mask_classes"
+        )
+    if len(info.mask_classes) > IGNORED:
+        raise InvalidValue(f"the masks of {info.name!r} have {len(info.mask_classes)} classes, and may have {IGNORED}")
+    if class_weights and len(class_weights) != len(info.mask_classes):
+        raise InvalidValue(
+            f"task.class_weights has {len(class_weights)} numbers, and the masks of {info.name!r} have "
+            f"{len(info.mask_classes)} classes: give one for each, or none"
+        )
+    if not all(0 <= weight < math.inf for weight in class_weights) or (class_weights and not any(class_weights)):
+        raise InvalidValue(f"task.class_weights are {tuple(class_weights)}, and must not be negative, nor all zero")
+    if not 0 <= auxiliary_weight < math.inf:
+        raise InvalidValue(f"auxiliary_weight is {auxiliary_weight}, and must not be negative")
+    if head == "fcn" and not skips:
+        raise InvalidValue("task.skips is of the encoder_decoder: an FCN of task.stride 32 has none")
+    if head == "encoder_decoder" and (stride, upsampling) != (8, "learned"):
+        raise InvalidValue(
+            "task.stride and task.upsampling are of the fcn, and an encoder_decoder goes to every pixel by learned "
+            "transposed convolutions: leave them at 8 and 'learned'"
+        )
+    return Segmentation(info, head, stride, upsampling, skips, class_weights, auxiliary_weight)

@@ -1,0 +1,240 @@
+"""Evaluation of pictures in their own sizes: canvases from headers, padding, and batches of one canvas."""
+
+import io
+import pickle
+import struct
+import zlib
+from contextlib import closing
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from convnets.data import canvases as module
+from convnets.data.cached_records import CachedRecords
+from convnets.data.canvases import CANVAS, canvases, canvases_of, upright_size
+from convnets.data.decoding import Picture
+from convnets.data.few import few
+from convnets.data.pictures import Pictures, Serving
+from convnets.data.pipeline import EvaluationBatches, read_ahead
+from convnets.data.records import Record
+from convnets.data.source import Subset, load_training_batch
+from convnets.data.statistics import pixel_statistics
+from convnets.errors import InvalidValue
+from tests.data.few_records import FewRecords, broken
+from tests.data.mask_files import png
+from tests.data.photograph import noise
+
+SIZES = [(30, 40), (128, 129), (128, 128), (200, 90), (129, 128), (256, 256)]
+CANVASES = [[128, 128], [128, 256], [128, 128], [256, 128], [256, 128], [256, 256]]
+
+
+def levels(height, width):
+    return noise(height, width, 1, seed=height)[..., 0] % 3
+
+
+def records():
+    box = np.array([[1, 2, 9, 8.5], [0, 0, 500, 500]], np.float32)
+    return [
+        Record(png(noise(*size)), f"picture {i}", i % 2, box, np.array([1, 0], np.int32), png(levels(*size)))
+        for i, size in enumerate(SIZES)
+    ]
+
+
+def source(some=None, fields=("label", "boxes", "mask"), **options):
+    options = {"size": 24, "evaluation_size": 0, "boxes": 2, "mask_classes": ("a", "b", "c")} | options
+    return Serving(**options).serve(FewRecords(records() if some is None else some, fields=fields), "test")
+
+
+def test_the_info_says_that_sizes_are_the_pictures_own():
+    info = source().info
+    assert info.own_sizes and info.image_shape == info.training_shape == (24, 24, 3)
+    one_size = source(evaluation_size=32)
+    assert not one_size.info.own_sizes and one_size.canvases is None and canvases(one_size) is None
+    assert info.mask_classes == one_size.info.mask_classes == ("a", "b", "c")
+
+
+def test_canvases_are_sizes_rounded_up_also_through_views():
+    pictures = source()
+    assert pictures.canvases.tolist() == CANVASES and pictures.canvases.dtype == np.int32
+    view = Subset(Subset(pictures, [5, 3, 1]), [2, 0])
+    assert canvases(view).tolist() == [CANVASES[1], CANVASES[5]]
+    some = few(pictures, "train", ("b",))
+    assert canvases(some).tolist() == CANVASES[1::2]
+
+
+def test_images_and_masks_are_padded_to_the_largest_canvas_of_the_batch():
+    batch = source().batch(np.array([0, 4]))
+    assert batch["image"].shape == (2, 256, 128, 3) and batch["mask"].shape == (2, 256, 128)
+    assert batch["extent"].tolist() == [[30, 40], [129, 128]] and batch["extent"].dtype == np.int32
+    for row, i in enumerate((0, 4)):
+        height, width = SIZES[i]
+        image, mask = np.zeros((256, 128, 3), np.uint8), np.full((256, 128), 255)
+        image[:height, :width], mask[:height, :width] = noise(height, width), levels(height, width)
+        np.testing.assert_array_equal(batch["image"][row], image)
+        np.testing.assert_array_equal(batch["mask"][row], mask)
+    # In the picture's own pixels, and clipped to it alone.
+    assert batch["boxes"].tolist() == [[[1, 2, 9, 8.5], [0, 0, 30, 40]], [[1, 2, 9, 8.5], [0, 0, 129, 128]]]
+    example = source()[0]
+    assert example["image"].shape == (128, 128, 3) and example["extent"].tolist() == [30, 40]
+    np.testing.assert_array_equal(example["mask"][:30, :40], levels(30, 40))
+
+
+def test_training_is_what_it_is_with_an_evaluation_of_one_size():
+    places, epochs = np.arange(6), np.zeros(6, int)
+    own, one_size = (load_training_batch(source(evaluation_size=size), places, epochs, 3) for size in (0, 32))
+    assert own.keys() == one_size.keys() and "extent" not in own
+    for name in own:
+        np.testing.assert_array_equal(own[name], one_size[name])
+
+
+def test_canvases_are_found_once_and_travel_to_other_processes(monkeypatch):
+    pictures = source()
+    found = pictures.canvases
+    monkeypatch.setattr(module, "upright_size", None)
+    assert pictures.canvases is found
+    assert pickle.loads(pickle.dumps(pictures)).canvases.tolist() == CANVASES
+
+
+def test_no_picture_is_decoded_for_its_canvas(monkeypatch, tmp_path):
+    for form, name in (("JPEG", "a.jpg"), ("PNG", "b.png"), ("WEBP", "c.webp"), ("BMP", "d.bmp")):
+        Image.fromarray(noise(50, 140)).save(tmp_path / name, form)
+    some = [Record(path, str(path)) for path in sorted(tmp_path.iterdir())]
+    monkeypatch.setattr(Image.Image, "convert", None)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
+    assert canvases_of(FewRecords(some)).tolist() == [[128, 256]] * 4
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_the_size_is_that_of_the_upright_picture(form, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stream = io.BytesIO()
+    Image.fromarray(noise(20, 30)).save(stream, form, exif=exif)
+    picture = Picture(stream.getvalue(), "picture")
+    assert upright_size(stream.getvalue()) == (picture.height, picture.width)
+
+
+def test_an_orientation_behind_a_pngs_pixels_counts():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+    content, end = png(noise(20, 30)), -12
+    chunk = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
+    content = content[:end] + chunk + content[end:]
+    picture = Picture(content, "picture")
+    assert upright_size(content) == (picture.height, picture.width) == (30, 20)
+
+
+def test_decoded_pictures_have_the_size_that_they_have():
+    assert upright_size(noise(7, 9, 1)) == (7, 9)
+
+
+def test_unreadable_pictures_have_a_canvas_and_are_passed_over():
+    some = records()
+    some[1], some[5] = broken(some[1]), broken(some[5])
+    pictures = source(some, unreadable=2)
+    assert pictures.canvases[[1, 5]].tolist() == [[CANVAS, CANVAS]] * 2
+    batch = pictures.batch(np.array([0, 1, 2]))
+    assert batch["weight"].tolist() == [1, 0, 1] and batch["extent"].tolist() == [[30, 40], [128, 128], [128, 128]]
+    assert not batch["image"][1].any() and (batch["mask"][1] == 255).all()
+    counted = [batch["weight"].sum() for batch in read_ahead(EvaluationBatches(pictures, batch_size=2))]
+    assert sum(counted) == 4
+    with pytest.raises(InvalidValue, match=r"raise data\.unreadable above 1"):
+        source(some, unreadable=1).batch(np.arange(6))
+
+
+def test_a_picture_that_grew_since_its_header_was_read_is_passed_over(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(png(noise(20, 30)))
+    pictures = source([Record(path, "a.png", 0)], fields=("label",), mask_classes=(), unreadable=1)
+    assert pictures.batch(np.array([0]))["weight"].tolist() == [1]
+    path.write_bytes(png(noise(20, 130)))
+    assert pictures.batch(np.array([0]))["weight"].tolist() == [0]
+    with pytest.raises(InvalidValue, match=r"has 20 x 130 pixels, and its header said at most 128 x 128"):
+        pictures[0]
+
+
+def of_sizes(sizes):
+    return source([Record(np.zeros((*size, 1), np.uint8), "zeros") for size in sizes], (), mask_classes=(), channels=1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 260), st.integers(1, 260)), min_size=1, max_size=20),
+    st.integers(1, 3),
+    st.integers(1, 3),
+)
+def test_every_example_is_in_one_batch_of_its_canvas_whatever_the_processes(sizes, share, processes):
+    pictures = of_sizes(sizes)
+    parts = [
+        EvaluationBatches(pictures, batch_size=share * processes, process=p, process_count=processes)
+        for p in range(processes)
+    ]
+    kinds = sorted({(-(-h // 128), -(-w // 128)) for h, w in sizes})
+    of_kind = [[i for i, (h, w) in enumerate(sizes) if (-(-h // 128), -(-w // 128)) == kind] for kind in kinds]
+    assert {len(part) for part in parts} == {sum(-(-len(places) // (share * processes)) for places in of_kind)}
+    found = []
+    for number in range(len(parts[0])):
+        batches = [part[number] for part in parts]
+        [shape] = {batch["image"].shape[1:3] for batch in batches}
+        place = np.concatenate([batch["place"] for batch in batches])
+        weight = np.concatenate([batch["weight"] for batch in batches])
+        index = np.concatenate([batch["index"] for batch in batches])
+        extent = np.concatenate([batch["extent"] for batch in batches])
+        assert place.dtype == np.int32 and weight.tolist() == (place >= 0).tolist()
+        assert index[place >= 0].tolist() == place[place >= 0].tolist()
+        assert (-(-extent // 128) * 128 == shape).all() and [tuple(e) for e in extent] == [sizes[i] for i in index]
+        found += place[place >= 0].tolist()
+    assert found == [i for places in of_kind for i in places]
+
+
+def test_places_are_those_of_the_view_that_is_evaluated():
+    pictures = of_sizes([(10, 10), (200, 10), (10, 10), (10, 10)])
+    batches = EvaluationBatches(Subset(pictures, [3, 1, 0]), batch_size=2)
+    read = [batches[number] for number in range(len(batches))]
+    assert [batch["place"].tolist() for batch in read] == [[0, 2], [1, -1]]
+    assert [batch["index"].tolist() for batch in read] == [[3, 0], [1, 1]]
+
+
+def test_worker_processes_serve_the_same_batches():
+    batches = EvaluationBatches(source(), batch_size=2)
+    with closing(read_ahead(batches, workers=1, threads=1)) as stream:
+        read = [{name: np.array(value) for name, value in batch.items()} for batch in stream]
+    assert len(read) == len(batches) == 4
+    for number, batch in enumerate(read):
+        expected = batches[number]
+        del expected["unreadable"]
+        assert batch.keys() == expected.keys()
+        for name, value in batch.items():
+            np.testing.assert_array_equal(value, expected[name])
+
+
+def test_the_test_split_is_not_cached_and_the_training_split_is(tmp_path):
+    serving = Serving(size=24, evaluation_size=0, cache_size=64, cache=str(tmp_path), mask_classes=("a", "b", "c"))
+    some = FewRecords(records(), fields=("label", "boxes", "mask"))
+    assert not isinstance(serving.serve(some, "test").records, CachedRecords)
+    train = serving.serve(some, "train")
+    assert isinstance(train.records, CachedRecords)
+    # What is held out of it for validation has the sizes of the cache.
+    assert train.batch(np.array([5]))["extent"].tolist() == [[64, 64]]
+
+
+def test_statistics_are_of_the_pictures_and_not_of_what_pads_them():
+    found = pixel_statistics(source())
+    pixels = np.concatenate([noise(*size).reshape(-1, 3) for size in SIZES]) / 255
+    assert (found.images, found.pixels) == (len(SIZES), len(pixels))
+    np.testing.assert_allclose(found.mean, pixels.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(found.deviation, pixels.std(0), rtol=1e-12)
+    some = [broken(record) for record in records()]
+    with pytest.raises(InvalidValue, match="none of 'few' can be decoded"):
+        pixel_statistics(source(some, unreadable=9))
+
+
+def test_a_picture_alone_is_as_pictures_serves_it_directly():
+    """Without `serve`, a source has no legend and its masks are levels."""
+    pictures = Pictures(FewRecords(records(), fields=("mask",)), Serving(size=8, evaluation_size=0))
+    assert pictures.info.mask_classes == () and set(np.unique(pictures[2]["mask"])) == {0, 1, 2}
