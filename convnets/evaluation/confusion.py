@@ -22,11 +22,20 @@ def confusion_matrix(truth: Array, predicted: Array, classes: int) -> Array:
     Args:
       truth, predicted: int, of one shape.
     """
+    return confusion_matrices(truth, predicted, jnp.zeros(truth.shape, jnp.int32), classes, 1)[0]
+
+
+def confusion_matrices(truth: Array, predicted: Array, kinds: Array, classes: int, count: int) -> Array:
+    """A confusion matrix for each kind of pixels, int32 `[count, classes, classes]`.
+
+    Args:
+      kinds: int in [0, count), of the shape of the others.
+    """
     counted = (truth >= 0) & (truth < classes)
-    # Those that don't count go to a row of their own.
-    cells = jnp.where(counted, truth, classes) * classes + predicted
-    counts = jnp.zeros((classes + 1) * classes, jnp.int32).at[cells.ravel()].add(1)
-    return counts.reshape(classes + 1, classes)[:classes]
+    # Those that don't count go to a kind of their own.
+    rows = jnp.where(counted, kinds * classes + truth, count * classes)
+    counts = jnp.zeros((count * classes + 1) * classes, jnp.int32).at[(rows * classes + predicted).ravel()].add(1)
+    return counts[: count * classes * classes].reshape(count, classes, classes)
 
 
 @dataclass(frozen=True)

@@ -53,21 +53,6 @@ def score(logits: Array, average: Average) -> Array:
     return jax.nn.logsumexp(scores, axis=positions) - math.log(count) if positions else scores
 
 
-def score_pixels(logits: Array, size: Size, mirrored: Array, average: Average) -> Array:
-    """The scores of every pixel by a view of the whole image: as `score` gives them, float32 `[N, *size, classes]`.
-
-    Args:
-      logits: `[N, h, w, classes]`, of the pixels of the view.
-      size: of the image.
-      mirrored: whether the view is a mirror image, 0 or 1.
-    """
-    logits = logits.astype(jnp.float32)
-    values = jax.nn.softmax(logits) if average == "probabilities" else logits
-    values = jnp.where(mirrored > 0, values[:, :, ::-1], values)
-    values = jax.image.resize(values, (len(values), *size, values.shape[-1]), "linear", antialias=True)
-    return jnp.log(values) if average == "probabilities" else values
-
-
 def nothing(average: Average) -> float:
     """What scores are added to first."""
     return 0.0 if average == "logits" else -math.inf

@@ -3,10 +3,11 @@
 from convnets.kernels.average_pool import average_pool
 from convnets.kernels.batch_norm import batch_norm, over_devices
 from convnets.kernels.choice import CHOICES, compiler_options, fuses_inference, implementation, select, use
-from convnets.kernels.convolution import convolution, transposed_convolution
+from convnets.kernels.convolution import convolution
 from convnets.kernels.fully_connected import fully_connected
 from convnets.kernels.local_response_norm import local_response_norm
 from convnets.kernels.max_pool import max_pool
+from convnets.kernels.transposed_convolution import transposed_convolution
 
 __all__ = [
     "CHOICES",

@@ -61,7 +61,7 @@ class Classification:
         losses = [optax.softmax_cross_entropy(one_window(head), truth) for head in (outputs, *auxiliary)]
         return losses[0] + self.auxiliary_weight * sum(losses[1:])
 
-    def measure(self, outputs: Outputs, batch: Mapping[str, Array]) -> dict[str, Array]:
+    def measure(self, outputs: Outputs, batch: Mapping[str, Array], train: bool = False) -> dict[str, Array]:
         """Weighted sums of the cross-entropy (without smoothing) and of correct examples."""
         logits, labels, weight = one_window(outputs), batch["label"], batch["weight"]
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)

@@ -44,8 +44,11 @@ class Task(Protocol):
     def loss(self, outputs: Outputs, batch: Mapping[str, Array]) -> Array:
         """The loss of each example, float32 `[N]`."""
 
-    def measure(self, outputs: Outputs, batch: Mapping[str, Array]) -> dict[str, Array]:
-        """Weighted sums over the batch, each any shape; sums of several batches are added."""
+    def measure(self, outputs: Outputs, batch: Mapping[str, Array], train: bool = False) -> dict[str, Array]:
+        """Weighted sums over the batch, each any shape; sums of several batches are added.
+
+        In training each step pays for them: they may be of fewer metrics then.
+        """
 
     def summarize(self, sums: Mapping[str, np.ndarray]) -> dict[str, float]:
         """The metrics of the examples that the sums ran over."""

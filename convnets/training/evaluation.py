@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import jax
@@ -20,6 +21,7 @@ from convnets.training.parallel import Devices
 from convnets.training.progress import Bar, Screen
 from convnets.training.setup import Model, mapped_evaluation_step
 from convnets.training.views_step import ViewsStep, only_image
+from convnets.training.whole_images_step import WholeImagesStep
 
 
 class Evaluator:
@@ -44,6 +46,10 @@ class Evaluator:
         self._step: Any
         if only_image(self.views, model.info.image_shape[:2]) and not keep_scores:
             self._step = mapped_evaluation_step(model, devices)
+        elif model.task.of_pixels:
+            protocol, scales = config.evaluation.protocol, config.evaluation.scales
+            views = partial(views_of, protocol, size=model.image_shape[:2], scales=scales)
+            self._step = WholeImagesStep(model, devices, views, config.evaluation.average)
         else:
             self._step = ViewsStep(
                 model,
@@ -71,7 +77,7 @@ class Evaluator:
             Bar(screen, title, len(batches) * len(self.views)) as bar,
             closing(read_ahead(batches, **self.config.loader)) as stream,
         ):
-            if isinstance(self._step, ViewsStep):
+            if isinstance(self._step, ViewsStep | WholeImagesStep):
                 done = itertools.count(1)
                 self._step.seen = lambda: bar.update(next(done))
             return evaluate(
@@ -95,7 +101,7 @@ def views_of_run(config: ConfigDict, model: Model) -> Views:
     """
     protocol = config.evaluation.protocol
     views = views_of(protocol, model.info.image_shape[:2], model.image_shape[:2], config.evaluation.scales)
-    if model.info.own_sizes and not only_image(views, model.info.image_shape[:2]):
+    if model.info.own_sizes and not model.task.of_pixels and not only_image(views, model.info.image_shape[:2]):
         raise InvalidValue(
             f"evaluation.protocol {protocol!r} is for images of one size, and those of {model.info.name!r} are "
             "evaluated in their own: use 'centre_crop' for images as they are served, or set data.evaluation_size"

@@ -120,7 +120,7 @@ def make_train_step(
             )
         # A share of the mean over all examples, so that parts and devices count by what they hold.
         loss = jnp.sum(weight * task.loss(outputs, example)) / examples
-        return loss, (updates.get("batch_stats", {}), task.measure(outputs, example))
+        return loss, (updates.get("batch_stats", {}), task.measure(outputs, example, train=True))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Figures]:
         stream = jax.random.fold_in(jax.random.key(seed), DROPOUT_STREAM)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jax import Array
 
-from convnets.evaluation.scores import Average, add, nothing, score, score_pixels, take_crop, take_map
+from convnets.evaluation.scores import Average, add, nothing, score, take_crop, take_map
 from convnets.evaluation.views import Crop, Map, Size, Views
 from convnets.tasks.task import Outputs
 from convnets.training.parallel import REPLICATED, SPLIT, Devices, sum_over_devices
@@ -45,8 +45,7 @@ class ViewsStep:
         self.model, self.devices = model, devices
         self.average, self.keep_scores = average, keep_scores
         self.seen: Callable[[], None] = lambda: None  # called after each view
-        self.image = model.info.image_shape[:2]
-        scores = (batch_size, *(self.image if model.task.of_pixels else ()), len(model.task.classes))
+        scores = (batch_size, len(model.task.classes))
         self._nothing = devices.split(np.full(scores, nothing(average), np.float32))
         of_crop, of_map = views.shares()
         crop = self._mapped(lambda images, view: take_crop(images, view, size))
@@ -79,11 +78,7 @@ class ViewsStep:
             view = view[:-1]
             images = take(unit_range({"image": batch["image"]})["image"], view)
             outputs: Any = model.network.apply(variables, model.normalize(images), train=False)
-            if model.task.of_pixels:
-                scores = score_pixels(outputs[0], self.image, view[-1], self.average)
-            else:
-                scores = score(outputs[0], self.average)
-            return {}, add(batch["total"], scores, share, self.average)
+            return {}, add(batch["total"], score(outputs[0], self.average), share, self.average)
 
         return self.devices.wrap(add_view, (REPLICATED, SPLIT))
 

@@ -9,6 +9,7 @@ from matplotlib.patches import Patch
 
 from convnets.analysis import style
 from convnets.analysis.class_colours import class_colours, colour_mask
+from convnets.evaluation.boundaries import WIDTHS
 from convnets.evaluation.confusion import IGNORED, measures
 
 # Inches: a picture's width on the sheet, and what stands around the pictures.
@@ -131,4 +132,39 @@ def class_iu_figure(confusion: np.ndarray, classes: Sequence[str]) -> Figure:
     axes.set(xlim=(0, 1.28), ylim=(len(classes) - 0.5, -0.5), xticks=[])
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
+    return figure
+
+
+def plot_boundary_iu(confusion: np.ndarray, path: Path) -> None:
+    """Draws `boundary_iu_figure` and writes it to `path` (PNG, atomically)."""
+    style.save(boundary_iu_figure(confusion), path)
+
+
+def boundary_iu_figure(confusion: np.ndarray) -> Figure:
+    """The mean IU of the pixels up to each distance from the boundaries, and of all pixels.
+
+    Args:
+      confusion: counts of each band `[bands, C, C]`, as `evaluation.boundaries` makes them.
+    """
+    figure = style.new_figure(7.5, 3.2)
+    axes = figure.subplots()
+    values = [measures(confusion[: number + 1].sum(0)).mean_iu for number in range(len(confusion))]
+    names = [*map(str, WIDTHS), "all"]
+    style.dress(
+        axes, title="Mean IU near boundaries", note="of the pixels up to a distance from where the classes meet"
+    )
+    axes.plot(range(len(WIDTHS)), values[:-1], color=style.BLUE, marker="o")
+    axes.plot(len(WIDTHS), values[-1], color=style.BLUE, marker="o", linestyle="none")
+    for place, value in enumerate(values):
+        axes.annotate(
+            f"{100 * value:.1f} %",
+            (place, value),
+            (0, 7),
+            textcoords="offset points",
+            ha="center",
+            color=style.INK,
+            fontsize=style.SMALL_SIZE,
+        )
+    axes.set_xticks(range(len(names)), names)
+    axes.set(xlabel="distance, pixels", ylim=(0, 1), xlim=(-0.4, len(WIDTHS) + 0.4))
     return figure

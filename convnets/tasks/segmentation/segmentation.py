@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -13,11 +14,12 @@ from jax import Array
 
 from convnets.data.source import Source, SourceInfo
 from convnets.errors import InvalidValue
-from convnets.evaluation.confusion import IGNORED, confusion_matrix, measures
+from convnets.evaluation.boundaries import WIDTHS, boundary_bands
+from convnets.evaluation.confusion import IGNORED, confusion_matrices, measures
 from convnets.tasks.segmentation.backbone import create_backbone, grids_of
 from convnets.tasks.segmentation.encoder_decoder import EncoderDecoder
 from convnets.tasks.segmentation.fcn import FCN, HowUpsampled, check_stride
-from convnets.tasks.segmentation.pictures import plot_class_iu, plot_segmentations
+from convnets.tasks.segmentation.pictures import plot_boundary_iu, plot_class_iu, plot_segmentations
 from convnets.tasks.task import Outputs, tasks
 
 Head = Literal["fcn", "encoder_decoder"]
@@ -42,6 +44,7 @@ class Segmentation:
         "mean_accuracy": True,
         "mean_iu": True,
         "frequency_weighted_iu": True,
+        "boundary_mean_iu": True,
     }
     primary = "mean_iu"
     progress = "mean_iu"
@@ -99,31 +102,46 @@ class Segmentation:
 
     def _cross_entropy(self, scores: Array, mask: Array) -> Array:
         """Of each pixel, float32 `[N, H, W]`; of those without a label it means nothing."""
-        labels = jnp.minimum(self._known(mask), len(self.classes) - 1)
-        return optax.softmax_cross_entropy_with_integer_labels(scores, labels)
+        # Times a row of zeros and a one, not taken by its index: the gradient of that is slow on CPU.
+        return optax.softmax_cross_entropy(scores, jax.nn.one_hot(self._known(mask), len(self.classes)))
 
-    def measure(self, outputs: Outputs, batch: Mapping[str, Array]) -> dict[str, Array]:
-        """Of the labelled pixels: the confusion matrix int32 `[C, C]`, cross-entropy, and how many there are."""
+    def measure(self, outputs: Outputs, batch: Mapping[str, Array], train: bool = False) -> dict[str, Array]:
+        """Of the labelled pixels: cross-entropy, how many there are, and the confusion matrix of each band around the
+        boundaries of the truth, int32 `[bands, C, C]`; the last band has all pixels that are in no other.
+
+        In training there is one band of all.
+        """
         scores, weight = outputs[0], batch["weight"]
         mask = jnp.where(weight[:, None, None] > 0, batch["mask"], IGNORED)
         labelled = self._known(mask) < len(self.classes)
+        bands = jnp.zeros(mask.shape, jnp.int32) if train else boundary_bands(batch["mask"], batch.get("extent"))
         return {
             "weight": jnp.sum(weight),
             "loss": jnp.sum(jnp.where(labelled, self._cross_entropy(scores, mask), 0.0)),
             "pixels": jnp.sum(labelled),
-            "confusion": confusion_matrix(mask, jnp.argmax(scores, axis=-1), len(self.classes)),
+            "confusion": confusion_matrices(
+                mask,
+                jnp.argmax(scores, axis=-1),
+                bands,
+                len(self.classes),
+                1 if train else len(WIDTHS) + 1,
+            ),
         }
 
     def summarize(self, sums: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """Mean cross-entropy of a labelled pixel in nats, and the measures of `evaluation.confusion`, in [0, 1]."""
-        found = measures(sums["confusion"])
+        """Mean cross-entropy of a labelled pixel in nats, and the measures of `evaluation.confusion`, in [0, 1].
+
+        `boundary_mean_iu` is the mean IU of the pixels within `NEAR` pixels of a boundary; training has none.
+        """
+        bands = np.asarray(sums["confusion"])
+        found, near = measures(bands.sum(0)), measures(bands[: WIDTHS.index(NEAR) + 1].sum(0))
         return {
             "loss": float(sums["loss"] / max(float(sums["pixels"]), 1.0)),
             "pixel_accuracy": found.pixel_accuracy,
             "mean_accuracy": found.mean_accuracy,
             "mean_iu": found.mean_iu,
             "frequency_weighted_iu": found.frequency_weighted_iu,
-        }
+        } | ({"boundary_mean_iu": near.mean_iu} if len(bands) > 1 else {})
 
     def predictions(self, outputs: Outputs) -> dict[str, Array]:
         """The likeliest class of each pixel, uint8 `[N, H, W]`."""
@@ -131,8 +149,9 @@ class Segmentation:
 
     def pictures(self, predictions: Mapping[str, np.ndarray], source: Source, folder: Path) -> list[tuple[str, Path]]:
         """Images, truth and prediction side by side, and the IU of each class."""
-        iu, sheet = folder / "class_iu.png", folder / "segmentations.png"
-        plot_class_iu(predictions["confusion"], self.classes, iu)
+        iu, near, sheet = (folder / f"{name}.png" for name in ("class_iu", "boundary_iu", "segmentations"))
+        plot_class_iu(predictions["confusion"].sum(0), self.classes, iu)
+        plot_boundary_iu(predictions["confusion"], near)
         # Spread over what was kept of the split.
         rows = np.unique(np.linspace(0, len(predictions["mask"]) - 1, SHOWN).astype(int))
         examples = [_own(source[int(place)]) for place in predictions["place"][rows]]
@@ -142,7 +161,11 @@ class Segmentation:
         ]
         images, truths = zip(*examples, strict=True)
         plot_segmentations(images, truths, predicted, self.classes, sheet)
-        return [("Intersection over union of each class", iu), ("Images, truth and prediction", sheet)]
+        return [
+            ("Intersection over union of each class", iu),
+            ("Mean intersection over union near boundaries", near),
+            ("Images, truth and prediction", sheet),
+        ]
 
     def describe(self, predictions: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
         """For each image, `{"classes": [{"class", "value", "share"}, ...]}`: what it shows, the most of it first."""
@@ -167,6 +190,9 @@ def _own(example: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     height, width = example.get("extent", example["mask"].shape)
     return example["image"][:height, :width], example["mask"][:height, :width]
 
+
+NEAR = 4
+"""The distance up to which pixels are near a boundary, one of `WIDTHS`."""
 
 SHOWN = 12
 """Examples on the sheet of the report."""

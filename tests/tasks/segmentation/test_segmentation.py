@@ -10,6 +10,7 @@ import pytest
 from convnets import tasks
 from convnets.data.source import InMemorySource, SourceInfo
 from convnets.errors import InvalidValue
+from convnets.evaluation.boundaries import WIDTHS, boundary_bands
 from convnets.evaluation.confusion import IGNORED, measures
 
 CLASSES = ("ground", "shirt", "shoe", "bag")
@@ -24,6 +25,7 @@ def examples(seed=0):
     draws = np.random.default_rng(seed)
     scores = draws.normal(0, 2, (6, 8, 10, 4)).astype(np.float32)
     masks = draws.choice([0, 1, 2, IGNORED], (6, 8, 10)).astype(np.int32)
+    masks[1], masks[1, :, 0] = 0, 1  # half of it far from the boundary
     masks[2] = IGNORED
     return scores, masks, np.array([1, 1, 1, 1, 1, 0], np.float32)
 
@@ -74,12 +76,21 @@ def test_measures_of_batches_add_up_to_those_of_all_pixels_and_filling_does_not_
     counted = (masks != IGNORED) & (weight > 0)[:, None, None]
     confusion = np.zeros((4, 4), int)
     np.add.at(confusion, (masks[counted], scores.argmax(-1)[counted]), 1)
-    assert sums["confusion"].tolist() == confusion.tolist()
+    bands = np.asarray(boundary_bands(jnp.asarray(masks)))
+    near = counted & (bands <= WIDTHS.index(4))
+    around = np.zeros((4, 4), int)
+    np.add.at(around, (masks[near], scores.argmax(-1)[near]), 1)
+    assert sums["confusion"].sum(0).tolist() == confusion.tolist()
     assert sums["weight"] == 5
     found = task.summarize(sums)
     assert found["loss"] == pytest.approx(cross_entropy(scores, masks)[counted].mean(), rel=1e-5)
     assert found["mean_iu"] == pytest.approx(measures(confusion).mean_iu)
+    assert found["boundary_mean_iu"] == pytest.approx(measures(around).mean_iu)
     assert set(found) == set(task.metrics)
+    in_training = task.measure((jnp.asarray(scores), {}), batch, train=True)
+    assert np.asarray(in_training["confusion"]).tolist() == [confusion.tolist()]
+    cheap = task.summarize(jax.device_get(in_training))
+    assert cheap == pytest.approx({name: found[name] for name in task.metrics if name != "boundary_mean_iu"})
 
 
 def test_predictions_are_the_likeliest_classes_and_what_an_image_shows_is_told_by_its_share():
@@ -101,9 +112,13 @@ def test_pictures_are_drawn_of_the_examples_that_were_kept(tmp_path: Path):
     _, masks, _ = examples()
     images = np.random.default_rng(1).integers(0, 255, (6, 8, 10, 3), np.uint8)
     source = InMemorySource({"image": images, "mask": masks}, info())
-    kept = {"mask": np.zeros((2, 8, 10), np.uint8), "place": np.array([0, 3]), "confusion": np.eye(4, dtype=int)}
+    kept = {
+        "mask": np.zeros((2, 8, 10), np.uint8),
+        "place": np.array([0, 3]),
+        "confusion": np.eye(4, dtype=int)[None].repeat(6, 0),
+    }
     drawn = tasks.create("segmentation", info()).pictures(kept, source, tmp_path)
-    assert [path.name for _, path in drawn] == ["class_iu.png", "segmentations.png"]
+    assert [path.name for _, path in drawn] == ["class_iu.png", "boundary_iu.png", "segmentations.png"]
     assert all(path.stat().st_size > 1000 for _, path in drawn)
 
 
