@@ -181,16 +181,27 @@ def describe(recipe: Recipe, examples: int) -> SourceInfo:
 
 
 def ground(draws: Draws, size: int) -> np.ndarray:
-    """A texture, `[size, size, 3]` in [0, 1]: two colours that three waves blend, and grain."""
-    y, x = np.mgrid[:size, :size] / size
-    waves = np.zeros((size, size))
+    """A texture, float32 `[size, size, 3]` in [0, 1]: two colours that three waves blend, and grain."""
+    along = np.arange(size) / size
+    waves = np.zeros((size, size), np.float32)
     for _ in range(3):
         turn, frequency, phase = draws.between(0, np.pi), draws.between(1, 10), draws.between(0, 2 * np.pi)
-        waves += np.sin(2 * np.pi * frequency * (np.cos(turn) * y + np.sin(turn) * x) + phase) / 3
-    blend = (0.5 + 0.5 * waves)[..., None]
+        waves += _wave(
+            2 * np.pi * frequency * np.cos(turn) * along + phase, 2 * np.pi * frequency * np.sin(turn) * along
+        )
+    blend = 0.5 + waves / 6
     one, other = 0.6 * draws.many(3), 0.6 * draws.many(3)
-    grain = 0.08 * (draws.many(size * size).reshape(size, size, 1) - 0.5)
-    return np.clip(blend * one + (1 - blend) * other + grain, 0, 1)
+    grain = (0.08 * draws.many(size * size) - 0.04).astype(np.float32).reshape(size, size)
+    texture = np.empty((size, size, 3), np.float32)
+    for channel in range(3):
+        texture[..., channel] = np.float32(one[channel] - other[channel]) * blend + (grain + np.float32(other[channel]))
+    return np.clip(texture, 0, 1, out=texture)
+
+
+def _wave(down: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """sin(down + right) of angles `[H]` and `[W]`, float32 `[H, W]`, from sines and cosines of each alone."""
+    y, x = (np.stack([np.sin(angles), np.cos(angles)]).astype(np.float32) for angles in (down, right))
+    return y[0, :, None] * x[1] + y[1, :, None] * x[0]
 
 
 def tight_box(pixels: np.ndarray) -> np.ndarray:
@@ -222,7 +233,7 @@ def _hidden(box: np.ndarray, top: int, left: int, side: int) -> float:
 
 def _paint(image: np.ndarray, grey: np.ndarray, cover: np.ndarray, top: int, left: int, colour: np.ndarray) -> None:
     part = image[top : top + grey.shape[0], left : left + grey.shape[1]]
-    part += cover[..., None] * ((0.15 + 0.85 * grey)[..., None] * colour - part)
+    part += cover[..., None] * ((0.15 + 0.85 * grey)[..., None] * colour.astype(np.float32) - part)
 
 
 def _resized(values: np.ndarray, side: int) -> np.ndarray:

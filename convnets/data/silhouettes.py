@@ -1,9 +1,11 @@
 """What of a picture of Fashion-MNIST is the garment: a picture has it light on black, with dark parts inside."""
 
+import cv2
 import numpy as np
 
 INK = 12
 """Grey values above it belong to the garment."""
+OUTSIDE = 2
 
 
 def silhouette(grey: np.ndarray) -> np.ndarray:
@@ -11,16 +13,6 @@ def silhouette(grey: np.ndarray) -> np.ndarray:
 
     The outside is what the frame's dark pixels reach from one dark pixel to the next, up, down, left and right.
     """
-    dark = np.pad(grey <= INK, 1, constant_values=True)
-    outside = np.zeros_like(dark)
-    outside[0], outside[-1], outside[:, 0], outside[:, -1] = True, True, True, True
-    while True:
-        grown = outside.copy()
-        grown[1:] |= outside[:-1]
-        grown[:-1] |= outside[1:]
-        grown[:, 1:] |= outside[:, :-1]
-        grown[:, :-1] |= outside[:, 1:]
-        grown &= dark
-        if (grown == outside).all():
-            return (~outside[1:-1, 1:-1]).astype(np.float32)
-        outside = grown
+    dark = np.pad(grey <= INK, 1, constant_values=True).astype(np.uint8)
+    cv2.floodFill(dark, None, (0, 0), OUTSIDE)
+    return (dark[1:-1, 1:-1] != OUTSIDE).astype(np.float32)
