@@ -5,7 +5,7 @@
 labelme/usr/share/doc/labelme-examples/examples/semantic_segmentation/data_dataset_voc
 
 The photographs are of PASCAL VOC 2011, in Debian's package labelme-examples. They are trained on and tested on, each
-in its own size, so that the mean IU says nothing but how well they are remembered; it comes to 0.931.
+in its own size, so that the mean IU says nothing but how well they are remembered; it comes to 0.951.
 """
 
 from ml_collections import ConfigDict
@@ -22,7 +22,7 @@ def get_config() -> ConfigDict:
     # The bottle and the car are few pixels.
     weights = tuple({"bottle": 20.0, "car": 5.0}.get(name, 1.0) for name in CLASSES)
     config.task = {"name": "segmentation", "head": "encoder_decoder", "class_weights": weights}
-    config.data = {"name": "voc", "train": "all", "test": "all", "evaluation_size": 0, "size": 256, "scale": (1.0, 1.2)}
+    config.data = {"name": "voc", "train": "all", "test": "all", "evaluation_size": 0, "size": 320, "scale": (1.0, 1.1)}
     config.validation.examples = 0
     config.network = {"name": "resnet18", "width": 0.5}
     config.normalization.mean = (0.485, 0.456, 0.406)

@@ -1,6 +1,7 @@
 """A class for every pixel of image files, as pictures: the classes as index PNGs, and in colour on the image."""
 
 import io
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,20 @@ def predict_pixels(model: Model, variables: Any, files: Sequence[Path], out: Pat
     """A record for each file: what it shows, and the names of the two pictures of its own size in `out`.
 
     Raises:
-      InvalidValue: a folder that can't be made.
+      InvalidValue: a folder that can't be made, or in which a picture would take the place of a given one.
       UnreadableImage: a file that can't be decoded.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidValue(f"the folder {out} for the pictures can't be made: {error.strerror}") from None
+    written = [tuple(out / picture for picture in pictures_of(name)) for name in names_of(files)]
+    given = {file.resolve() for file in files}
+    for picture in itertools.chain.from_iterable(written):
+        if picture.resolve() in given:
+            raise InvalidValue(
+                f"{picture} is one of the images, and would be written over: give another folder as --out"
+            )
 
     @jax.jit
     def probabilities(variables: Any, image: jax.Array, extent: jax.Array) -> jax.Array:
@@ -38,11 +46,10 @@ def predict_pixels(model: Model, variables: Any, files: Sequence[Path], out: Pat
 
     variables = jax.device_put(variables)
     records = []
-    for file, name in zip(files, names_of(files), strict=True):
+    for file, (classes, overlay) in zip(files, written, strict=True):
         image = Picture(file, str(file), model.info.image_shape[-1]).pixels()
         found = pixel_probabilities(lambda *window: np.asarray(probabilities(variables, *window)), image)
         mask = found.argmax(-1).astype(np.uint8)
-        classes, overlay = out / f"{name}.png", out / f"{name}_overlay.png"
         write_atomically(classes, index_png(mask))
         write_atomically(overlay, _png(overlaid(image, mask)))
         [said] = model.task.describe({"mask": mask[None]})
@@ -51,11 +58,24 @@ def predict_pixels(model: Model, variables: Any, files: Sequence[Path], out: Pat
 
 
 def names_of(files: Sequence[Path]) -> Iterator[str]:
-    """A name for the pictures of each file: its own without the suffix, numbered where others have it too."""
-    seen: dict[str, int] = {}
+    """A name for the pictures of each file: its own without the suffix, numbered where one of them has another file's.
+
+    >>> list(names_of([Path("cat.jpg"), Path("cat.png"), Path("cat_overlay.jpg"), Path("cat_2.jpg")]))
+    ['cat', 'cat_2', 'cat_overlay_2', 'cat_2_2']
+    """
+    taken: set[str] = set()
     for file in files:
-        seen[file.stem] = seen.get(file.stem, 0) + 1
-        yield file.stem if seen[file.stem] == 1 else f"{file.stem}_{seen[file.stem]}"
+        numbers = itertools.count(2)
+        name = file.stem
+        while not taken.isdisjoint(pictures_of(name)):
+            name = f"{file.stem}_{next(numbers)}"
+        taken.update(pictures_of(name))
+        yield name
+
+
+def pictures_of(name: str) -> tuple[str, str]:
+    """The files with the classes and with the overlay."""
+    return f"{name}.png", f"{name}_overlay.png"
 
 
 def _png(picture: np.ndarray) -> bytes:

@@ -124,3 +124,16 @@ def test_a_finer_network_begins_with_a_coarser_one(run, tmp_path, capsys):
     arrays = json.loads((tmp_path / "finer" / "initialization.json").read_text())["arrays"]
     assert {entry["what"] for entry in arrays if entry["name"].startswith("logits")} == {"taken"}
     assert {entry["what"] for entry in arrays if entry["name"].startswith("head/score_stem")} == {"new"}
+
+
+def test_no_picture_takes_the_place_of_another_or_of_an_image(run, capsys, tmp_path):
+    files = [tmp_path / name for name in ("cat.png", "cat.jpg", "cat_overlay.jpg")]
+    for file in files:
+        Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(file)
+    paths = [str(file) for file in files]
+    records = said(capsys, "predict", f"--workdir={run}", *paths, f"--out={tmp_path / 'out'}")
+    assert len({record[picture] for record in records for picture in ("mask", "overlay")}) == 2 * len(files)
+    before = files[0].read_bytes()
+    assert main(["launch.py", "predict", f"--workdir={run}", *paths, f"--out={tmp_path}"]) == 1
+    assert "cat.png is one of the images, and would be written over" in capsys.readouterr().err
+    assert files[0].read_bytes() == before
