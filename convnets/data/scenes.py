@@ -4,6 +4,7 @@ Nothing is stored: example i is composed when it is asked for, from bits that (s
 are as many scenes as one likes, of any size, for localization and segmentation wherever Fashion-MNIST is.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,8 @@ PLACES = 20
 OVERLAP = 0.15
 """The share of its box that a garment may hide of another's."""
 CLUTTER = 12
+BLOCK = 64
+"""Numbers drawn at once."""
 SMALLEST = 32
 
 
@@ -92,7 +95,7 @@ class Scenes:
             raise IndexError(f"index {i} is outside the {len(self)} scenes")
         draws = Draws(self.recipe.seed, SPLITS.index(self.split), int(i))
         size, most = self.recipe.size, self.recipe.objects[1]
-        image = ground(draws, size)
+        image = ground(draws, size)  # its channels first, which is faster
         self._strew(draws, image)
         garments = self._choose(draws)
         owner = np.full((size, size), NO_OBJECT)
@@ -107,7 +110,7 @@ class Scenes:
         labels[: len(garments)] = [label for label, _, _ in garments]
         seen = np.stack([tight_box(owner == number) for number in range(most)])
         return {
-            "image": (255 * image).round().astype(np.uint8),
+            "image": np.ascontiguousarray((255 * image).round().astype(np.uint8).transpose(1, 2, 0)),
             "mask": np.append(labels + 1, BACKGROUND)[owner].astype(np.int32),
             "boxes": seen,
             "box_labels": np.where(seen.any(1), labels, NO_OBJECT).astype(np.int32),
@@ -125,7 +128,8 @@ class Scenes:
             garment = self._garments[draws.below(len(self._garments))]
             grey = garment["image"][..., 0]
             side = max(8, round(share * self.recipe.size))
-            chosen.append((int(garment["label"]), _resized(grey / 255, side), _resized(silhouette(grey), side)))
+            grey, cover = _resized(np.stack([grey / np.float32(255), silhouette(grey)]), side)
+            chosen.append((int(garment["label"]), grey, cover))
         return chosen
 
     def _strew(self, draws: "Draws", image: np.ndarray) -> None:
@@ -145,6 +149,7 @@ class Draws:
 
     def __init__(self, *seed: int):
         self._bits = np.random.PCG64(np.random.SeedSequence(seed[0], spawn_key=seed[1:]))
+        self._ahead: list[float] = []
 
     def below(self, count: int) -> int:
         """An integer in [0, count)."""
@@ -152,10 +157,17 @@ class Draws:
 
     def between(self, low: float, high: float) -> float:
         """A number in [low, high)."""
-        return low + (high - low) * float(self.many(1)[0])
+        if not self._ahead:
+            # Drawn in blocks, the next one last.
+            self._ahead = self._drawn(BLOCK)[::-1].tolist()
+        return low + (high - low) * self._ahead.pop()
 
     def many(self, count: int) -> np.ndarray:
         """Numbers in [0, 1), float64 `[count]`."""
+        ahead = [self._ahead.pop() for _ in range(min(count, len(self._ahead)))]
+        return np.concatenate([ahead, self._drawn(count - len(ahead))])
+
+    def _drawn(self, count: int) -> np.ndarray:
         return (self._bits.random_raw(count) >> np.uint64(11)) * 2.0**-53
 
     def colour(self) -> np.ndarray:
@@ -181,7 +193,7 @@ def describe(recipe: Recipe, examples: int) -> SourceInfo:
 
 
 def ground(draws: Draws, size: int) -> np.ndarray:
-    """A texture, float32 `[size, size, 3]` in [0, 1]: two colours that three waves blend, and grain."""
+    """A texture, float32 `[3, size, size]` in [0, 1]: two colours that three waves blend, and grain."""
     along = np.arange(size) / size
     waves = np.zeros((size, size), np.float32)
     for _ in range(3):
@@ -192,9 +204,9 @@ def ground(draws: Draws, size: int) -> np.ndarray:
     blend = 0.5 + waves / 6
     one, other = 0.6 * draws.many(3), 0.6 * draws.many(3)
     grain = (0.08 * draws.many(size * size) - 0.04).astype(np.float32).reshape(size, size)
-    texture = np.empty((size, size, 3), np.float32)
+    texture = np.empty((3, size, size), np.float32)
     for channel in range(3):
-        texture[..., channel] = np.float32(one[channel] - other[channel]) * blend + (grain + np.float32(other[channel]))
+        texture[channel] = np.float32(one[channel] - other[channel]) * blend + (grain + np.float32(other[channel]))
     return np.clip(texture, 0, 1, out=texture)
 
 
@@ -232,11 +244,19 @@ def _hidden(box: np.ndarray, top: int, left: int, side: int) -> float:
 
 
 def _paint(image: np.ndarray, grey: np.ndarray, cover: np.ndarray, top: int, left: int, colour: np.ndarray) -> None:
-    part = image[top : top + grey.shape[0], left : left + grey.shape[1]]
-    part += cover[..., None] * ((0.15 + 0.85 * grey)[..., None] * colour.astype(np.float32) - part)
+    part = image[:, top : top + grey.shape[0], left : left + grey.shape[1]]
+    part += cover * ((0.15 + 0.85 * grey) * colour.astype(np.float32)[:, None, None] - part)
 
 
 def _resized(values: np.ndarray, side: int) -> np.ndarray:
-    """`[h, w]` in [0, 1] -> `[side, side]`, linear and antialiased."""
-    picture = Image.fromarray(values.astype(np.float32)).resize((side, side), Image.Resampling.BILINEAR)
-    return np.clip(np.asarray(picture), 0, 1)
+    """`[..., n, n]` in [0, 1] -> float32 `[..., side, side]`, linear and antialiased."""
+    matrix = _resizing(values.shape[-1], side)
+    resized: np.ndarray = matrix @ values.astype(np.float32) @ matrix.T
+    return np.clip(resized, 0, 1, out=resized)
+
+
+@functools.cache
+def _resizing(length: int, side: int) -> np.ndarray:
+    """`[side, length]`: what Pillow makes of each pixel of a row when it is resized linearly, antialiased."""
+    pixels = Image.fromarray(np.eye(length, dtype=np.float32))
+    return np.asarray(pixels.resize((length, side), Image.Resampling.BILINEAR))

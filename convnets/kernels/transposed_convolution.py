@@ -13,7 +13,7 @@ from convnets.kernels.onednn import convolution as onednn
 from convnets.kernels.onednn.library import multiplies_bfloat16
 from convnets.kernels.operands import check_floating
 
-COARSE = 16
+COARSE = 8
 """The stride from which on a convolution for all phases is faster than oneDNN's gradient, in which a filter of many
 pixels meets few channels."""
 

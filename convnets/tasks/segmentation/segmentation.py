@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
 from convnets.data.source import Source, SourceInfo
@@ -17,6 +15,7 @@ from convnets.errors import InvalidValue
 from convnets.evaluation.boundaries import WIDTHS, boundary_bands
 from convnets.evaluation.confusion import IGNORED, confusion_matrices, measures
 from convnets.tasks.segmentation.backbone import create_backbone, grids_of
+from convnets.tasks.segmentation.cross_entropy import cross_entropy
 from convnets.tasks.segmentation.encoder_decoder import EncoderDecoder
 from convnets.tasks.segmentation.fcn import FCN, HowUpsampled, check_stride
 from convnets.tasks.segmentation.pictures import plot_boundary_iu, plot_class_iu, plot_segmentations
@@ -93,17 +92,12 @@ class Segmentation:
         weights = jnp.append(jnp.array(self.class_weights, jnp.float32), 0.0)[self._known(batch["mask"])]
         # Where all weights are zero their sum is no divisor.
         share = weights / jnp.maximum(weights.sum((1, 2), keepdims=True), jnp.finfo(jnp.float32).tiny)
-        losses = [jnp.sum(share * self._cross_entropy(scores, batch["mask"]), axis=(1, 2)) for scores in heads]
+        losses = [jnp.sum(share * cross_entropy(scores, batch["mask"]), axis=(1, 2)) for scores in heads]
         return losses[0] + self.auxiliary_weight * sum(losses[1:])
 
     def _known(self, mask: Array) -> Array:
         """The mask with one value, the number of classes, for all pixels without a label."""
         return jnp.where((mask >= 0) & (mask < len(self.classes)), mask, len(self.classes))
-
-    def _cross_entropy(self, scores: Array, mask: Array) -> Array:
-        """Of each pixel, float32 `[N, H, W]`; of those without a label it means nothing."""
-        # Times a row of zeros and a one, not taken by its index: the gradient of that is slow on CPU.
-        return optax.softmax_cross_entropy(scores, jax.nn.one_hot(self._known(mask), len(self.classes)))
 
     def measure(self, outputs: Outputs, batch: Mapping[str, Array], train: bool = False) -> dict[str, Array]:
         """Of the labelled pixels: cross-entropy, how many there are, and the confusion matrix of each band around the
@@ -117,7 +111,7 @@ class Segmentation:
         bands = jnp.zeros(mask.shape, jnp.int32) if train else boundary_bands(batch["mask"], batch.get("extent"))
         return {
             "weight": jnp.sum(weight),
-            "loss": jnp.sum(jnp.where(labelled, self._cross_entropy(scores, mask), 0.0)),
+            "loss": jnp.sum(jnp.where(labelled, cross_entropy(scores, mask), 0.0)),
             "pixels": jnp.sum(labelled),
             "confusion": confusion_matrices(
                 mask,
