@@ -1,6 +1,6 @@
 """Scenes: garments of Fashion-MNIST at random places and scales on textured grounds, with exact masks and boxes.
 
-Nothing is stored: example i is composed when it is asked for, from bits that (split, seed, i) alone decide. So there
+No file is stored: example i is composed when it is asked for, from bits that (split, seed, i) alone decide. So there
 are as many scenes as one likes, of any size, for localization and segmentation wherever Fashion-MNIST is.
 """
 
@@ -75,17 +75,21 @@ class Scenes:
     (y0, x0, y1, x1, tight around what is seen of each garment), `box_labels [K]` int32 (-1 for none), `label` (of the
     first, which is the largest) and `index`.
 
+    Args:
+      keep: keep the scenes in memory once they are composed: 112 KB each at 128 x 128. Theirs are read-only arrays.
+
     Raises:
       InvalidValue: another split, or options out of their range.
       DataNotFound: Fashion-MNIST is not there.
     """
 
-    def __init__(self, split: str, recipe: Recipe, *, examples: int, data_dir: str = ""):
+    def __init__(self, split: str, recipe: Recipe, *, examples: int, data_dir: str = "", keep: bool = False):
         if split not in SPLITS:
             raise InvalidValue(f"scenes have the splits {', '.join(SPLITS)}, not {split!r}")
         self.recipe, self.split = recipe, split
         self.info = describe(recipe, examples)
         self._garments = fashion_mnist.load(split, data_dir=data_dir, padding=0)
+        self._keep, self._kept = keep, dict[int, dict[str, Any]]()
 
     def __len__(self) -> int:
         return self.info.splits[self.split]
@@ -93,7 +97,17 @@ class Scenes:
     def __getitem__(self, i: int, /) -> dict[str, Any]:
         if not 0 <= i < len(self):
             raise IndexError(f"index {i} is outside the {len(self)} scenes")
-        draws = Draws(self.recipe.seed, SPLITS.index(self.split), int(i))
+        if not self._keep:
+            return self._compose(int(i))
+        if i not in self._kept:
+            scene = self._compose(int(i))
+            for name in ("image", "mask", "boxes", "box_labels"):
+                scene[name].flags.writeable = False
+            self._kept[int(i)] = scene
+        return dict(self._kept[int(i)])
+
+    def _compose(self, i: int) -> dict[str, Any]:
+        draws = Draws(self.recipe.seed, SPLITS.index(self.split), i)
         size, most = self.recipe.size, self.recipe.objects[1]
         image = ground(draws, size)  # its channels first, which is faster
         self._strew(draws, image)

@@ -157,13 +157,16 @@ def scenes(
     clutter: int = 12,
     examples: int = 10_000,
     seed: int = 0,
+    keep: bool = False,
 ) -> Source:
     """Garments on textured grounds, with boxes and masks, composed on the fly."""
     recipe = _scenes.Recipe(size, objects, scale, clutter, seed)
-    return _scenes.Scenes(split, recipe, examples=examples, data_dir=data_dir)
+    return _scenes.Scenes(split, recipe, examples=examples, data_dir=data_dir, keep=keep)
 
 
-def _describe_scenes(*, data_dir: str = "", examples: int = 10_000, **recipe: Any) -> SourceInfo:
+def _describe_scenes(
+    *, data_dir: str = "", examples: int = 10_000, keep: bool = False, **recipe: Any
+) -> SourceInfo:
     return _scenes.describe(_scenes.Recipe(**recipe), examples)
 
 
