@@ -4,8 +4,9 @@ No file is stored: example i is composed when it is asked for, from bits that (s
 are as many scenes as one likes, of any size, for localization and segmentation wherever Fashion-MNIST is.
 """
 
+import copy
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 
 from convnets.data import fashion_mnist
 from convnets.data.silhouettes import silhouette
-from convnets.data.source import SourceInfo
+from convnets.data.source import SourceInfo, load_batch
 from convnets.errors import InvalidValue
 
 BACKGROUND = 0
@@ -89,7 +90,8 @@ class Scenes:
         self.recipe, self.split = recipe, split
         self.info = describe(recipe, examples)
         self._garments = fashion_mnist.load(split, data_dir=data_dir, padding=0)
-        self._keep, self._kept = keep, dict[int, dict[str, Any]]()
+        self._kept: dict[int, dict[str, Any]] | None = {} if keep else None
+        self._of_other_sizes: dict[int, Scenes] = {}
 
     def __len__(self) -> int:
         return self.info.splits[self.split]
@@ -97,7 +99,7 @@ class Scenes:
     def __getitem__(self, i: int, /) -> dict[str, Any]:
         if not 0 <= i < len(self):
             raise IndexError(f"index {i} is outside the {len(self)} scenes")
-        if not self._keep:
+        if self._kept is None:
             return self._compose(int(i))
         if i not in self._kept:
             scene = self._compose(int(i))
@@ -105,6 +107,27 @@ class Scenes:
                 scene[name].flags.writeable = False
             self._kept[int(i)] = scene
         return dict(self._kept[int(i)])
+
+    def training_batch(
+        self, indices: np.ndarray, epochs: np.ndarray, seed: int, size: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """The scenes at `indices [n]` as arrays, the same in every epoch; of another `size`, scenes of that recipe.
+
+        Raises:
+          InvalidValue: a size that no scene can have.
+        """
+        return load_batch(self if size is None else self._of_size(size), indices)
+
+    def _of_size(self, size: int) -> "Scenes":
+        if size == self.recipe.size:
+            return self
+        if size not in self._of_other_sizes:
+            other = copy.copy(self)
+            other.recipe = replace(self.recipe, size=size)
+            other.info = describe(other.recipe, self.info.splits["train"])
+            other._kept = None if self._kept is None else {}
+            self._of_other_sizes[size] = other
+        return self._of_other_sizes[size]
 
     def _compose(self, i: int) -> dict[str, Any]:
         draws = Draws(self.recipe.seed, SPLITS.index(self.split), i)

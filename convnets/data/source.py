@@ -79,6 +79,11 @@ class TrainingSource(Protocol):
         self, indices: np.ndarray, epochs: np.ndarray, seed: int, size: int | None = None
     ) -> dict[str, np.ndarray]: ...
 
+
+@runtime_checkable
+class CountingSource(Protocol):
+    """A source some of whose examples may be unreadable, and which allows so many of them."""
+
     def count_unreadable(self, places: np.ndarray) -> None: ...
 
 
@@ -261,7 +266,7 @@ def count_unreadable(source: Source, places: np.ndarray) -> None:
     """
     if isinstance(source, Subset):
         count_unreadable(source.source, places)
-    elif isinstance(source, TrainingSource) and len(places):
+    elif isinstance(source, CountingSource) and len(places):
         source.count_unreadable(places)
 
 
