@@ -42,7 +42,9 @@ def run(arguments: Arguments) -> int:
     _, variables = restore_variables(workdir, config, model, arguments["checkpoint"] or config.evaluation.checkpoint)
 
     if model.task.of_pixels:
-        records = predict_pixels(model, variables, files, Path(arguments["out"] or workdir.folder / "predictions"))
+        out = Path(arguments["out"] or workdir.folder / "predictions")
+        window, overlap = config.evaluation.window, config.evaluation.overlap
+        records = predict_pixels(model, variables, files, out, window=window, overlap=overlap)
     elif arguments["out"]:
         raise InvalidValue(f"--out is for predictions that are pictures, and those of {config.task.name} are none")
     else:

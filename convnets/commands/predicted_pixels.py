@@ -19,8 +19,13 @@ from convnets.training.setup import Model
 from convnets.training.step import own_pixels, unit_range
 
 
-def predict_pixels(model: Model, variables: Any, files: Sequence[Path], out: Path) -> list[dict[str, Any]]:
+def predict_pixels(
+    model: Model, variables: Any, files: Sequence[Path], out: Path, *, window: int, overlap: int
+) -> list[dict[str, Any]]:
     """A record for each file: what it shows, and the names of the two pictures of its own size in `out`.
+
+    Args:
+      window, overlap: as `pixel_probabilities` takes them.
 
     Raises:
       InvalidValue: a folder that can't be made, or in which a picture would take the place of a given one.
@@ -48,7 +53,9 @@ def predict_pixels(model: Model, variables: Any, files: Sequence[Path], out: Pat
     records = []
     for file, (classes, overlay) in zip(files, written, strict=True):
         image = Picture(file, str(file), model.info.image_shape[-1]).pixels()
-        found = pixel_probabilities(lambda *window: np.asarray(probabilities(variables, *window)), image)
+        found = pixel_probabilities(
+            lambda *part: np.asarray(probabilities(variables, *part)), image, window=window, overlap=overlap
+        )
         mask = found.argmax(-1).astype(np.uint8)
         write_atomically(classes, index_png(mask))
         write_atomically(overlay, _png(overlaid(image, mask)))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from convnets.errors import InvalidValue
+from convnets.evaluation.views import Place, Size
 
 CANVAS = 128
 """Images are filled up to multiples of so many pixels, so that few sizes are compiled."""
@@ -14,7 +14,7 @@ Apply = Callable[[np.ndarray, np.ndarray], np.ndarray]
 probabilities of the classes of each pixel, float32 `[H, W, classes]`."""
 
 
-def pixel_probabilities(apply: Apply, image: np.ndarray, *, window: int = 1024, overlap: int = 256) -> np.ndarray:
+def pixel_probabilities(apply: Apply, image: np.ndarray, *, window: int, overlap: int) -> np.ndarray:
     """The probabilities of the classes of each pixel, float32 `[H, W, classes]`.
 
     An image of at most `window` pixels a side is scored at once. Of a larger one windows are, that lie at equal
@@ -22,27 +22,28 @@ def pixel_probabilities(apply: Apply, image: np.ndarray, *, window: int = 1024, 
 
     Args:
       image: uint8 `[H, W, C]`.
-
-    Raises:
-      InvalidValue: windows that don't overlap by less than themselves.
+      overlap: in [0, window).
     """
-    if not 0 <= overlap < window:
-        raise InvalidValue(f"windows of {window} pixels overlap by 0 to {window - 1}, and not by {overlap}")
-    rows, columns = (places(side, window, overlap) for side in image.shape[:2])
-    if len(rows) == len(columns) == 1:
+    size = image.shape[0], image.shape[1]
+    if max(size) <= window:
         return _filled_up(apply, image)
     total: np.ndarray | None = None
-    counts = np.zeros((*image.shape[:2], 1), np.float32)
-    for top in rows:
-        for left in columns:
-            part = slice(top, top + window), slice(left, left + window)
-            scores = _filled_up(apply, image[part])
-            if total is None:
-                total = np.zeros((*image.shape[:2], scores.shape[-1]), np.float32)
-            total[part] += scores
-            counts[part] += 1
+    counts = np.zeros((*size, 1), np.float32)
+    for top, left in windows_of(size, window, overlap):
+        part = slice(top, top + window), slice(left, left + window)
+        probabilities = _filled_up(apply, image[part])
+        if total is None:
+            total = np.zeros((*size, probabilities.shape[-1]), np.float32)
+        total[part] += probabilities
+        counts[part] += 1
     assert total is not None
     return total / counts
+
+
+def windows_of(size: Size, window: int, overlap: int) -> list[Place]:
+    """Top and left of the windows of an image, row by row."""
+    rows, columns = (places(side, window, overlap) for side in size)
+    return [(top, left) for top in rows for left in columns]
 
 
 def places(side: int, window: int, overlap: int) -> list[int]:

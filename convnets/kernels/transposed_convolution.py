@@ -2,19 +2,20 @@
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from convnets.errors import InvalidValue
 from convnets.kernels import plain
 from convnets.kernels.choice import implementation
-from convnets.kernels.convolution import checked, compiled, convolution
+from convnets.kernels.convolution import checked, compiled
+from convnets.kernels.fully_connected import fully_connected
 from convnets.kernels.geometry import Geometry, Padding, Pair, geometry, pair
 from convnets.kernels.onednn import convolution as onednn
 from convnets.kernels.onednn.library import multiplies_bfloat16
 from convnets.kernels.operands import check_floating
 
 COARSE = 8
-"""The stride from which on a convolution for all phases is faster than oneDNN's gradient, in which a filter of many
+"""The stride from which on a matrix product for all phases is faster than oneDNN's gradient, in which a filter of many
 pixels meets few channels."""
 
 
@@ -76,25 +77,41 @@ def transposed_convolution(
 
 
 def by_phases(x: Array, kernel: Array, where: Geometry, size: tuple[int, int]) -> Array:
-    """A transposed convolution without dilation as one ordinary convolution (Shi et al., "Real-Time Single Image and
+    """A transposed convolution without dilation as matrix products (after Shi et al., "Real-Time Single Image and
     Video Super-Resolution Using an Efficient Sub-Pixel Convolutional Neural Network", CVPR 2016).
 
     Pixels of one phase, those with the same remainder of their place by the stride, see the same entries of the
-    filter; a response of the convolution holds the pixels of all phases.
+    filter. So a few neighbouring responses of `x` by a matrix give a block of pixels with all phases. There is a matrix
+    for each phase of rows: what it gives are whole rows of the result.
 
     Args:
       size: height and width of the result, the output padding included.
     """
-    (down, across), (height, width, features, channels) = where.strides, kernel.shape
-    rows, columns = -(-height // down), -(-width // across)
-    kernel = jnp.pad(kernel, ((0, rows * down - height), (0, columns * across - width), (0, 0), (0, 0)))
+    (down, across), (features, channels) = where.strides, kernel.shape[2:]
+    axes = [_blocks(x.shape[1 + i], kernel.shape[i], where.strides[i], where.padding[i][0], size[i]) for i in (0, 1)]
+    (rows, high, tall), (columns, wide, broad) = axes
+    kernel = jnp.pad(kernel, (tall, broad, (0, 0), (0, 0)))
     kernel = kernel.reshape(rows, down, columns, across, features, channels)[::-1, :, ::-1]
-    kernel = kernel.transpose(0, 2, 5, 1, 3, 4).reshape(rows, columns, channels, -1)
-    y = convolution(x, kernel, padding=((rows - 1, rows - 1), (columns - 1, columns - 1)))
-    n, h, w, _ = y.shape
-    y = y.reshape(n, h, w, down, across, features).transpose(0, 1, 3, 2, 4, 5)
-    y = y.reshape(n, h * down, w * across, features)
-    (top, _), (left, _) = where.padding
-    below, right = max(top + size[0] - y.shape[1], 0), max(left + size[1] - y.shape[2], 0)
-    y = jnp.pad(y, ((0, 0), (0, below), (0, right), (0, 0)))
-    return y[:, top : top + size[0], left : left + size[1]]
+    kernel = kernel.transpose(1, 0, 2, 5, 3, 4).reshape(down, rows * columns * channels, -1)
+    n = x.shape[0]
+    h, w = x.shape[1] + sum(high) - rows + 1, x.shape[2] + sum(wide) - columns + 1
+    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (*high, 0), (*wide, 0), (0, 0, 0)))
+    shifted = [x[:, i : i + h, j : j + w] for i in range(rows) for j in range(columns)]
+    neighbours = jnp.concatenate(shifted, axis=-1).reshape(n * h * w, -1)
+    phases = [fully_connected(neighbours, kernel[phase]).reshape(n, h, -1) for phase in range(down)]
+    y = jnp.stack(phases, axis=2).reshape(n, h * down, w * across, features)
+    return y[:, : size[0], : size[1]]
+
+
+def _blocks(length: int, taps: int, stride: int, cut: int, wanted: int) -> tuple[int, tuple[int, int], tuple[int, int]]:
+    """How blocks of `stride` pixels, the first of which begins at pixel `cut`, come from responses along one axis.
+
+    Returns:
+      Responses that a block comes from; how many are added (or, negative, left out) at both ends; zeros at both ends of
+      the filter.
+    """
+    first = -cut % stride
+    neighbours = -(-(first + taps) // stride)
+    before = neighbours - 1 - (cut + first) // stride
+    after = -(-wanted // stride) + neighbours - 1 - length - before
+    return neighbours, (before, after), (first, neighbours * stride - first - taps)

@@ -111,7 +111,9 @@ def default_config() -> ConfigDict:
             # every: evaluate on the validation split so often. metric: what the best checkpoint and the plateau
             # schedule go by; empty: the task's own. checkpoint: which one, "best" or "last", is tested at the end.
             # protocol: which views of an image are scored (convnets/evaluation/protocols.py). scales: theirs, relative
-            # to the training size, instead of the protocol's own. average: of "probabilities" or of "logits".
+            # to the training size, instead of the protocol's own. average: of "probabilities" or of "logits". window:
+            # the largest side, in pixels, of images whose pixels are scored at once; larger ones are by windows that
+            # overlap by so many at least.
             "evaluation": {
                 "batch_size": 1000,
                 "every": "1 epochs",
@@ -120,6 +122,8 @@ def default_config() -> ConfigDict:
                 "protocol": "centre_crop",
                 "scales": (),
                 "average": "probabilities",
+                "window": 1024,
+                "overlap": 256,
             },
             # Besides one at each evaluation; empty: no others. keep: so many of the latest, and the best.
             "checkpoint": {"every": "", "keep": 2},
@@ -207,6 +211,7 @@ def check(config: ConfigDict) -> None:
         "train.gradient_accumulation": train.gradient_accumulation,
         "train.steps_per_dispatch": train.steps_per_dispatch,
         "evaluation.batch_size": evaluation.batch_size,
+        "evaluation.window": evaluation.window,
         "checkpoint.keep": config.checkpoint.keep,
         "loader.threads": config.loader.threads,
         "loader.buffer": config.loader.buffer,
@@ -231,6 +236,10 @@ def check(config: ConfigDict) -> None:
     for field, value in not_negative.items():
         if not 0 <= value < math.inf:
             raise InvalidValue(f"{field} is {value}, and must not be negative")
+    if not 0 <= evaluation.overlap < evaluation.window:
+        raise InvalidValue(
+            f"evaluation.overlap is {evaluation.overlap}, and must lie in [0, {evaluation.window}), within a window"
+        )
     fractions = {"train.average_decay": train.average_decay, "batch_norm.momentum": config.batch_norm.momentum}
     for field, value in fractions.items():
         if not 0 <= value < 1:
@@ -291,7 +300,15 @@ def from_json(path: Path) -> ConfigDict:
     return ConfigDict(_tuples(fields)).lock()
 
 
-PLACES = ("data.data_dir", "data.cache", "data.keep", "data.unreadable", "loader.threads", "loader.buffer", "loader.workers")
+PLACES = (
+    "data.data_dir",
+    "data.cache",
+    "data.keep",
+    "data.unreadable",
+    "loader.threads",
+    "loader.buffer",
+    "loader.workers",
+)
 """Fields that say where and how fast a run happens, not what it is: they may differ when it is resumed."""
 
 

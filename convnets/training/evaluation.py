@@ -22,6 +22,7 @@ from convnets.training.progress import Bar, Screen
 from convnets.training.setup import Model, mapped_evaluation_step
 from convnets.training.views_step import ViewsStep, only_image
 from convnets.training.whole_images_step import WholeImagesStep
+from convnets.training.windows import Windows
 
 
 class Evaluator:
@@ -44,12 +45,10 @@ class Evaluator:
         # The devices share a batch equally; what is filled up weighs nothing.
         self.batch_size = -(-config.evaluation.batch_size // devices.count) * devices.count
         self._step: Any
-        if only_image(self.views, model.info.image_shape[:2]) and not keep_scores:
+        if model.task.of_pixels:
+            self._step = self._step_of_pixels()
+        elif only_image(self.views, model.info.image_shape[:2]) and not keep_scores:
             self._step = mapped_evaluation_step(model, devices)
-        elif model.task.of_pixels:
-            protocol, scales = config.evaluation.protocol, config.evaluation.scales
-            views = partial(views_of, protocol, size=model.image_shape[:2], scales=scales)
-            self._step = WholeImagesStep(model, devices, views, config.evaluation.average)
         else:
             self._step = ViewsStep(
                 model,
@@ -60,6 +59,22 @@ class Evaluator:
                 average=config.evaluation.average,
                 keep_scores=keep_scores,
             )
+
+    def _step_of_pixels(self) -> Any:
+        evaluation, size = self.config.evaluation, self.model.image_shape[:2]
+        windows = Windows(self.model, self.devices, evaluation.window, evaluation.overlap, evaluation.average)
+        if not only_image(self.views, self.model.info.image_shape[:2]):
+            views = partial(views_of, evaluation.protocol, size=size, scales=evaluation.scales)
+            return WholeImagesStep(self.model, self.devices, views, evaluation.average, windows)
+        at_once = mapped_evaluation_step(self.model, self.devices)
+        views = partial(views_of, OF_WHOLE_IMAGES[0], size=size)
+        by_windows = WholeImagesStep(self.model, self.devices, views, evaluation.average, windows)
+
+        def step(variables: Any, batch: Any) -> Any:
+            large = windows.are_needed(batch["image"].shape[-3:-1])
+            return (by_windows if large else at_once)(variables, batch)
+
+        return step
 
     def __call__(
         self,
