@@ -13,10 +13,10 @@ from PIL import Image
 from convnets.analysis.class_colours import index_png, overlaid
 from convnets.data.decoding import Picture
 from convnets.errors import InvalidValue
-from convnets.evaluation.large_images import pixel_probabilities
+from convnets.evaluation.large_images import pixel_classes
 from convnets.files import write_atomically
 from convnets.training.setup import Model
-from convnets.training.step import own_pixels, unit_range
+from convnets.training.step import unit_range
 
 
 def predict_pixels(
@@ -25,7 +25,7 @@ def predict_pixels(
     """A record for each file: what it shows, and the names of the two pictures of its own size in `out`.
 
     Args:
-      window, overlap: as `pixel_probabilities` takes them.
+      window, overlap: as `pixel_classes` takes them.
 
     Raises:
       InvalidValue: a folder that can't be made, or in which a picture would take the place of a given one.
@@ -43,20 +43,20 @@ def predict_pixels(
                 f"{picture} is one of the images, and would be written over: give another folder as --out"
             )
 
+    # Compiled for each size of images: what an image were filled up with would have a say in its own pixels.
     @jax.jit
-    def probabilities(variables: Any, image: jax.Array, extent: jax.Array) -> jax.Array:
+    def probabilities(variables: Any, image: jax.Array) -> jax.Array:
         values = model.normalize(unit_range({"image": image[None]})["image"])
-        outputs: Any = model.network.apply(variables, own_pixels(values, {"extent": extent[None]}), train=False)
+        outputs: Any = model.network.apply(variables, values, train=False)
         return jax.nn.softmax(outputs[0][0])
 
     variables = jax.device_put(variables)
     records = []
     for file, (classes, overlay) in zip(files, written, strict=True):
         image = Picture(file, str(file), model.info.image_shape[-1]).pixels()
-        found = pixel_probabilities(
-            lambda *part: np.asarray(probabilities(variables, *part)), image, window=window, overlap=overlap
+        mask = pixel_classes(
+            lambda part: np.asarray(probabilities(variables, part)), image, window=window, overlap=overlap
         )
-        mask = found.argmax(-1).astype(np.uint8)
         write_atomically(classes, index_png(mask))
         write_atomically(overlay, _png(overlaid(image, mask)))
         [said] = model.task.describe({"mask": mask[None]})

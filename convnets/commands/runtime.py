@@ -1,6 +1,8 @@
 """What every command sets up before it computes."""
 
 import os
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 
 import jax
 from ml_collections import ConfigDict
@@ -16,10 +18,18 @@ def prepare(config: ConfigDict, *, training: bool = False) -> None:
     Raises:
       InvalidValue: kernels that can't be had on this machine.
     """
+    # First of all: JAX's threads, once they are started, go on with the memory that they began with.
+    if training and config.cpu.keep_memory and can_only_be_cpu():
+        keep_memory()
     use_compilation_cache()
     kernels.select(config.cpu.kernels)
-    if training and config.cpu.keep_memory and jax.default_backend() == "cpu":
-        keep_memory()
+
+
+def can_only_be_cpu() -> bool:
+    """Whether JAX is told to use the CPU, or is installed for nothing else; to ask JAX itself would start its threads."""
+    if jax.config.jax_platforms:
+        return jax.config.jax_platforms == "cpu"
+    return not entry_points(group="jax_plugins") and all(find_spec(name) is None for name in ("jax_plugins", "libtpu"))
 
 
 def use_compilation_cache() -> None:

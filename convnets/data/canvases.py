@@ -1,4 +1,4 @@
-"""The canvases of pictures that are evaluated each in its own size: few sizes, so that few programs are compiled."""
+"""The canvases of pictures that are evaluated each in its own size: what a program is compiled for."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +13,8 @@ from convnets.data.records import Content, Records
 from convnets.data.reporting import bar
 from convnets.data.source import Source, Subset
 
-CANVAS = 128
-"""Canvases have sides that are multiples of it, in pixels."""
+UNREADABLE = 128
+"""The side of the canvas of a picture whose size is not known, in pixels."""
 
 QUARTER_TURNS = range(5, 9)
 """EXIF's orientations that exchange height and width."""
@@ -31,10 +31,11 @@ def canvases(source: Source) -> np.ndarray | None:
     return getattr(source, "canvases", None)
 
 
-def canvases_of(records: Records) -> np.ndarray:
-    """The sizes of the upright pictures, each side rounded up to a multiple of `CANVAS`, int32 `[N, 2]`.
+def canvases_of(records: Records, multiple: int) -> np.ndarray:
+    """The sizes of the upright pictures, each side rounded up to a multiple of `multiple` pixels, int32 `[N, 2]`.
 
-    They are read from the files' headers. A picture whose header can't be read has a canvas of `CANVAS` x `CANVAS`.
+    They are read from the files' headers. A picture whose header can't be read has a canvas of `UNREADABLE` pixels a
+    side.
     """
     found = np.empty((len(records), 2), np.int32)
     # Most of the time goes by waiting for the disk.
@@ -42,7 +43,7 @@ def canvases_of(records: Records) -> np.ndarray:
         for i, size in enumerate(pool.map(partial(_size, records), range(len(records)))):
             found[i] = size
             update(i + 1)
-    return -(-found // CANVAS) * CANVAS
+    return -(-found // multiple) * multiple
 
 
 def upright_size(content: Content) -> tuple[int, int]:
@@ -72,7 +73,7 @@ def _size(records: Records, i: int) -> tuple[int, int]:
         return upright_size(records[i].image)
     # What is wrong with it is said where it is decoded; Pillow's errors are of many kinds.
     except Exception:
-        return CANVAS, CANVAS
+        return UNREADABLE, UNREADABLE
 
 
 def _bytes(content: bytes | Path) -> bytes:

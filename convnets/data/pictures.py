@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from convnets.data.batch_rows import empty_batch, fill_answers
-from convnets.data.canvases import CANVAS, canvases_of
+from convnets.data.canvases import canvases_of
 from convnets.data.decoding import Picture, UnreadableImage
 from convnets.data.image_cache import cached
 from convnets.data.legend import Legend, Value, override
@@ -28,7 +28,9 @@ class Serving:
     Attributes:
       size: side of training images, pixels.
       evaluation_size: side of evaluation images: the short side is brought to it, and the centre square is taken. 0:
-        pictures keep their own sizes, and are padded to canvases.
+        pictures keep their own sizes.
+      canvas: of pictures that keep their own sizes the sides are padded to multiples of so many pixels, so that fewer
+        programs are compiled. 1: nothing is padded, and each is evaluated exactly as if it were alone.
       crop: the part of a picture that training sees: `scaled` (VGG, ResNet), of `random_shape` (GoogLeNet), or the
         `centre`.
       scale: of `scaled`: (smallest, largest) short side over `size`, at least 1.
@@ -49,6 +51,7 @@ class Serving:
 
     size: int = 224
     evaluation_size: int = 256
+    canvas: int = 1
     crop: Literal["scaled", "random_shape", "centre"] = "scaled"
     scale: tuple[float, float] = (256 / 224, 480 / 224)
     area: tuple[float, float] = (0.08, 1.0)
@@ -68,7 +71,7 @@ class Serving:
         Raises:
           InvalidValue: the first option that is out of its range.
         """
-        for option in ("size", "boxes"):
+        for option in ("size", "canvas", "boxes"):
             if getattr(self, option) < 1:
                 raise InvalidValue(f"data.{option} is {getattr(self, option)}, and must be 1 or more")
         for option in ("evaluation_size", "unreadable", "cache_size"):
@@ -172,7 +175,7 @@ class Pictures:
     @cached_property
     def canvases(self) -> np.ndarray | None:
         """The canvas of each picture, as `canvases_of` has it, int32 `[N, 2]`; None if all are served in one size."""
-        return None if self.serving.evaluation_size else canvases_of(self.records)
+        return None if self.serving.evaluation_size else canvases_of(self.records, self.serving.canvas)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -248,7 +251,7 @@ class Pictures:
     def _empty_for_evaluation(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         if self.canvases is None:
             return self._empty(indices, (self.serving.evaluation_size, self.serving.evaluation_size))
-        height, width = self.canvases[indices].max(axis=0, initial=CANVAS).tolist()
+        height, width = self.canvases[indices].max(axis=0, initial=1).tolist()
         # A picture that is passed over fills its canvas, so that no size is 0.
         extent = np.tile(np.array([height, width], np.int32), (len(indices), 1))
         return self._empty(indices, (height, width)) | {"extent": extent}

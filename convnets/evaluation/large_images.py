@@ -1,4 +1,4 @@
-"""Scores for every pixel of one image of any size: at once, or by windows that overlap if it is too large for that."""
+"""The class of every pixel of one image of any size: at once, or by windows that overlap if it is too large for that."""
 
 from collections.abc import Callable
 
@@ -6,19 +6,16 @@ import numpy as np
 
 from convnets.evaluation.views import Place, Size
 
-CANVAS = 128
-"""Images are filled up to multiples of so many pixels, so that few sizes are compiled."""
-
-Apply = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""An image uint8 `[H, W, C]` and the height and width int32 `[2]` of the part of it that is no filling, to the
-probabilities of the classes of each pixel, float32 `[H, W, classes]`."""
+Apply = Callable[[np.ndarray], np.ndarray]
+"""An image uint8 `[H, W, C]` to the probabilities of the classes of each pixel, float32 `[H, W, classes]`."""
 
 
-def pixel_probabilities(apply: Apply, image: np.ndarray, *, window: int, overlap: int) -> np.ndarray:
-    """The probabilities of the classes of each pixel, float32 `[H, W, classes]`.
+def pixel_classes(apply: Apply, image: np.ndarray, *, window: int, overlap: int) -> np.ndarray:
+    """The likeliest class of each pixel, uint8 `[H, W]`.
 
     An image of at most `window` pixels a side is scored at once. Of a larger one windows are, that lie at equal
-    distances and overlap by `overlap` pixels at least; where they do, the mean of their probabilities counts.
+    distances and overlap by `overlap` pixels at least; where they do, the mean of their probabilities counts. The
+    probabilities of one row of windows are kept at a time.
 
     Args:
       image: uint8 `[H, W, C]`.
@@ -26,18 +23,23 @@ def pixel_probabilities(apply: Apply, image: np.ndarray, *, window: int, overlap
     """
     size = image.shape[0], image.shape[1]
     if max(size) <= window:
-        return _filled_up(apply, image)
-    total: np.ndarray | None = None
-    counts = np.zeros((*size, 1), np.float32)
-    for top, left in windows_of(size, window, overlap):
-        part = slice(top, top + window), slice(left, left + window)
-        probabilities = _filled_up(apply, image[part])
-        if total is None:
-            total = np.zeros((*size, probabilities.shape[-1]), np.float32)
-        total[part] += probabilities
-        counts[part] += 1
-    assert total is not None
-    return total / counts
+        return apply(image).argmax(-1).astype(np.uint8)
+    classes = np.empty(size, np.uint8)
+    tops, lefts = (places(side, window, overlap) for side in size)
+    height, so_far = min(window, size[0]), None
+    for top, following in zip(tops, [*tops[1:], size[0]], strict=True):
+        for left in lefts:
+            probabilities = apply(image[top : top + window, left : left + window])
+            if so_far is None:
+                so_far = np.zeros((height, size[1], probabilities.shape[-1]), np.float32)
+            so_far[:, left : left + window] += probabilities
+        assert so_far is not None
+        # No window below has a say in the rows above it. The largest sum is the largest mean.
+        done = following - top
+        classes[top:following] = so_far[:done].argmax(-1)
+        so_far[: height - done] = so_far[done:].copy()
+        so_far[height - done :] = 0
+    return classes
 
 
 def windows_of(size: Size, window: int, overlap: int) -> list[Place]:
@@ -56,11 +58,3 @@ def places(side: int, window: int, overlap: int) -> list[int]:
         return [0]
     count = -(-(side - overlap) // (window - overlap))
     return [round(i * (side - window) / (count - 1)) for i in range(count)]
-
-
-def _filled_up(apply: Apply, image: np.ndarray) -> np.ndarray:
-    """The image's own pixels of what is said of it with zeros below and at the right."""
-    height, width = image.shape[:2]
-    below, right = -height % CANVAS, -width % CANVAS
-    filled = np.pad(image, ((0, below), (0, right), (0, 0)))
-    return apply(filled, np.array([height, width], np.int32))[:height, :width]

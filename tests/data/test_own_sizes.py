@@ -14,7 +14,7 @@ from PIL import Image
 
 from convnets.data import canvases as module
 from convnets.data.cached_records import CachedRecords
-from convnets.data.canvases import CANVAS, canvases, canvases_of, upright_size
+from convnets.data.canvases import UNREADABLE, canvases, canvases_of, upright_size
 from convnets.data.decoding import Picture
 from convnets.data.few import few
 from convnets.data.pictures import Pictures, Serving
@@ -44,7 +44,7 @@ def records():
 
 
 def source(some=None, fields=("label", "boxes", "mask"), **options):
-    options = {"size": 24, "evaluation_size": 0, "boxes": 2, "mask_classes": ("a", "b", "c")} | options
+    options = {"size": 24, "evaluation_size": 0, "canvas": 128, "boxes": 2, "mask_classes": ("a", "b", "c")} | options
     return Serving(**options).serve(FewRecords(records() if some is None else some, fields=fields), "test")
 
 
@@ -63,6 +63,16 @@ def test_canvases_are_sizes_rounded_up_also_through_views():
     assert canvases(view).tolist() == [CANVASES[1], CANVASES[5]]
     some = few(pictures, "train", ("b",))
     assert canvases(some).tolist() == CANVASES[1::2]
+
+
+def test_without_a_canvas_pictures_of_one_size_share_batches_that_are_not_padded():
+    pictures = source(canvas=1)
+    assert pictures.canvases.tolist() == [list(size) for size in SIZES]
+    sizes = [(pictures[i]["image"].shape[:2], tuple(pictures[i]["extent"])) for i in range(len(SIZES))]
+    assert sizes == [(size, size) for size in SIZES]
+    np.testing.assert_array_equal(pictures[4]["image"], noise(129, 128))
+    with pytest.raises(InvalidValue, match=r"data\.canvas is 0, and must be 1 or more"):
+        source(canvas=0)
 
 
 def test_images_and_masks_are_padded_to_the_largest_canvas_of_the_batch():
@@ -104,7 +114,7 @@ def test_no_picture_is_decoded_for_its_canvas(monkeypatch, tmp_path):
     some = [Record(path, str(path)) for path in sorted(tmp_path.iterdir())]
     monkeypatch.setattr(Image.Image, "convert", None)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
-    assert canvases_of(FewRecords(some)).tolist() == [[128, 256]] * 4
+    assert canvases_of(FewRecords(some), 128).tolist() == [[128, 256]] * 4
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -137,7 +147,7 @@ def test_unreadable_pictures_have_a_canvas_and_are_passed_over():
     some = records()
     some[1], some[5] = broken(some[1]), broken(some[5])
     pictures = source(some, unreadable=2)
-    assert pictures.canvases[[1, 5]].tolist() == [[CANVAS, CANVAS]] * 2
+    assert pictures.canvases[[1, 5]].tolist() == [[UNREADABLE, UNREADABLE]] * 2
     batch = pictures.batch(np.array([0, 1, 2]))
     assert batch["weight"].tolist() == [1, 0, 1] and batch["extent"].tolist() == [[30, 40], [128, 128], [128, 128]]
     assert not batch["image"][1].any() and (batch["mask"][1] == 255).all()

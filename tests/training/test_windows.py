@@ -11,7 +11,7 @@ import pytest
 from scipy.special import softmax
 
 from convnets.data.source import SourceInfo
-from convnets.evaluation.large_images import pixel_probabilities, windows_of
+from convnets.evaluation.large_images import pixel_classes, windows_of
 from convnets.evaluation.protocols import views_of
 from convnets.tasks.segmentation.segmentation import Segmentation
 from convnets.training.parallel import Devices
@@ -85,14 +85,18 @@ def test_evaluation_scores_large_images_by_the_mean_over_windows(average, device
     assert np.asarray(sums["confusion"]).sum() == mask.size
 
 
-def test_prediction_of_a_large_picture_is_the_mean_over_windows():
-    image = np.random.default_rng(1).integers(0, 256, (50, 70, 3)).astype(np.uint8)
+@pytest.mark.parametrize("size", [(50, 70), (32, 70), (20, 40), (130, 33)])
+def test_prediction_of_a_large_picture_is_the_mean_over_windows(size):
+    image = np.random.default_rng(1).integers(0, 256, (*size, 3)).astype(np.uint8)
+    asked = []
 
-    def apply(part: np.ndarray, extent: np.ndarray) -> np.ndarray:
-        assert part.shape[0] % 128 == part.shape[1] % 128 == 0 and max(extent) <= 32
-        values = part / 255 * 2 - 1
-        return softmax(values + np.arange(part.shape[1])[:, None] * SLOPES, -1).astype(np.float32)
+    def apply(part: np.ndarray) -> np.ndarray:
+        asked.append(part.shape[:2])
+        return softmax(part / 255 * 2 - 1 + np.arange(part.shape[1])[:, None] * SLOPES, -1).astype(np.float32)
 
-    found = pixel_probabilities(apply, image, window=32, overlap=8)
-    np.testing.assert_allclose(found, by_hand(image / 255 * 2 - 1, 32, 8, "probabilities"), atol=1e-6)
-    assert not np.allclose(found[:, :32], pixel_probabilities(apply, image[:, :32], window=32, overlap=0))
+    found = pixel_classes(apply, image, window=32, overlap=8)
+    assert set(asked) == {(min(size[0], 32), min(size[1], 32))}
+    expected = by_hand(image / 255 * 2 - 1, 32, 8, "probabilities")
+    assert found.dtype == np.uint8 and (found == expected.argmax(-1)).all()
+    at_once = pixel_classes(apply, image, window=200, overlap=8)
+    assert (found != at_once).any()
