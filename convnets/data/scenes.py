@@ -105,9 +105,8 @@ class Scenes:
             scene = self._compose(int(i))
             # A quarter of the memory.
             self._kept[int(i)] = scene | {"mask": scene["mask"].astype(np.uint8)}
-        return {name: np.array(value) for name, value in self._kept[int(i)].items()} | {
-            "mask": self._kept[int(i)]["mask"].astype(np.int32)
-        }
+        scene = copy.deepcopy(self._kept[int(i)])
+        return scene | {"mask": scene["mask"].astype(np.int32)}
 
     def training_batch(
         self, indices: np.ndarray, epochs: np.ndarray, seed: int, size: int | None = None

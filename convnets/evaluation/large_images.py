@@ -1,4 +1,4 @@
-"""The class of every pixel of one image of any size: at once, or by windows that overlap if it is too large for that."""
+"""The class of every pixel of an image of any size: at once, or by overlapping windows if it is too large for that."""
 
 from collections.abc import Callable
 

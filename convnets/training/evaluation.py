@@ -17,12 +17,12 @@ from convnets.errors import InvalidValue
 from convnets.evaluation.evaluate import Evaluation, evaluate
 from convnets.evaluation.protocols import OF_WHOLE_IMAGES, views_of
 from convnets.evaluation.views import Size, Views
+from convnets.training.overlapping_windows import OverlappingWindows
 from convnets.training.parallel import Devices
 from convnets.training.progress import Bar, Screen
 from convnets.training.setup import Model, mapped_evaluation_step
 from convnets.training.views_step import ViewsStep, only_image
 from convnets.training.whole_images_step import WholeImagesStep
-from convnets.training.windows import Windows
 
 
 class Evaluator:
@@ -62,7 +62,9 @@ class Evaluator:
 
     def _step_of_pixels(self) -> Any:
         evaluation, size = self.config.evaluation, self.model.image_shape[:2]
-        windows = Windows(self.model, self.devices, evaluation.window, evaluation.overlap, evaluation.average)
+        windows = OverlappingWindows(
+            self.model, self.devices, evaluation.window, evaluation.overlap, evaluation.average
+        )
         if not only_image(self.views, self.model.info.image_shape[:2]):
             views = partial(views_of, evaluation.protocol, size=size, scales=evaluation.scales)
             return WholeImagesStep(self.model, self.devices, views, evaluation.average, windows)

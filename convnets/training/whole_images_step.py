@@ -11,10 +11,10 @@ from jax import Array
 from convnets.evaluation.scores import Average, add, nothing
 from convnets.evaluation.views import Map, Size, Views
 from convnets.evaluation.whole_images import resample, scaled_extents, score_pixels
+from convnets.training.overlapping_windows import OverlappingWindows
 from convnets.training.parallel import REPLICATED, SPLIT, Devices, sum_over_devices
 from convnets.training.setup import Model
 from convnets.training.step import own_pixels, unit_range
-from convnets.training.windows import Windows
 
 Batch = Mapping[str, Array]
 
@@ -32,7 +32,12 @@ class WholeImagesStep:
     """
 
     def __init__(
-        self, model: Model, devices: Devices, views_of: Callable[[Size], Views], average: Average, windows: Windows
+        self,
+        model: Model,
+        devices: Devices,
+        views_of: Callable[[Size], Views],
+        average: Average,
+        windows: OverlappingWindows,
     ):
         self.model, self.devices, self.average, self.windows = model, devices, average, windows
         self.seen: Callable[[], None] = lambda: None  # called after each view

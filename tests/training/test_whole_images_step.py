@@ -14,11 +14,11 @@ from convnets.data.source import SourceInfo
 from convnets.evaluation.confusion import IGNORED
 from convnets.evaluation.protocols import views_of
 from convnets.tasks.segmentation.segmentation import Segmentation
+from convnets.training.overlapping_windows import OverlappingWindows
 from convnets.training.parallel import Devices
 from convnets.training.setup import Model
 from convnets.training.step import Normalization
 from convnets.training.whole_images_step import WholeImagesStep
-from convnets.training.windows import Windows
 
 INFO = SourceInfo("dots", ("a", "b"), (32, 48, 3), {"test": 4}, mask_classes=("ground", "left", "right"))
 EXTENTS = np.array([[32, 48], [20, 48], [32, 17], [9, 11]], np.int32)
@@ -84,7 +84,7 @@ def test_scores_are_the_mean_over_each_image_alone(own, average, devices, wrappe
         over,
         lambda image: views_of("whole_and_mirrored", image, (32, 48), scales),
         average,
-        Windows(model, over, window=1024, overlap=0, average=average),
+        OverlappingWindows(model, over, window=1024, overlap=0, average=average),
     )
     step.seen = lambda: kept.append(1)
     sums, predictions = step({}, over.split(data))

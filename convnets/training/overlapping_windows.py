@@ -16,7 +16,7 @@ from convnets.training.parallel import REPLICATED, SPLIT, Devices
 from convnets.training.setup import Model
 
 
-class Windows:
+class OverlappingWindows:
     """`(variables, images on the devices [..., H, W, C]) -> their scores on the devices [..., H, W, classes]`.
 
     Each window is scored in a call of its own, so that what the network keeps is that of one. Where windows overlap,

@@ -14,11 +14,11 @@ from convnets.data.source import SourceInfo
 from convnets.evaluation.large_images import pixel_classes, windows_of
 from convnets.evaluation.protocols import views_of
 from convnets.tasks.segmentation.segmentation import Segmentation
+from convnets.training.overlapping_windows import OverlappingWindows
 from convnets.training.parallel import Devices
 from convnets.training.setup import Model
 from convnets.training.step import Normalization
 from convnets.training.whole_images_step import WholeImagesStep
-from convnets.training.windows import Windows
 
 INFO = SourceInfo("dots", ("a", "b"), (50, 70, 3), {"test": 4}, mask_classes=("ground", "left", "right"))
 SLOPES = np.array([0.0, 0.1, -0.2])
@@ -76,7 +76,7 @@ def test_evaluation_scores_large_images_by_the_mean_over_windows(average, device
     data = {"image": images, "mask": mask, "weight": np.ones(4, np.float32)}
     over = Devices(wrapper, jax.devices()[:devices])
     model = Model(Keeping(INFO), FromTheLeft(), MINUS_TO_PLUS_ONE, INFO, INFO.image_shape)
-    windows = Windows(model, over, 32, 8, average)
+    windows = OverlappingWindows(model, over, 32, 8, average)
     step = WholeImagesStep(model, over, lambda image: views_of("whole_image", image, (32, 32), ()), average, windows)
     sums, predictions = step({"params": {"slopes": SLOPES.astype(np.float32)}}, over.split(data))
     scores = over.join(predictions)["scores"]
