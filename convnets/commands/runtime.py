@@ -27,8 +27,9 @@ def prepare(config: ConfigDict, *, training: bool = False) -> None:
 
 def can_only_be_cpu() -> bool:
     """Whether JAX is told to use the CPU, or is installed for nothing else; asking JAX would start its threads."""
-    if jax.config.jax_platforms:
-        return jax.config.jax_platforms == "cpu"
+    chosen: str | None = jax.config.jax_platforms  # type: ignore[attr-defined]
+    if chosen:
+        return chosen == "cpu"
     return not entry_points(group="jax_plugins") and all(find_spec(name) is None for name in ("jax_plugins", "libtpu"))
 
 

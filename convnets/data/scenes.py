@@ -6,15 +6,16 @@ are as many scenes as one likes, of any size, for localization and segmentation 
 
 import copy
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from convnets.data import fashion_mnist
 from convnets.data.silhouettes import silhouette
-from convnets.data.source import SourceInfo, load_batch
+from convnets.data.source import SourceInfo
 from convnets.errors import InvalidValue
 
 BACKGROUND = 0
@@ -91,7 +92,6 @@ class Scenes:
         self.info = describe(recipe, examples)
         self._garments = fashion_mnist.load(split, data_dir=data_dir, padding=0)
         self._kept: dict[int, dict[str, Any]] | None = {} if keep else None
-        self._of_other_sizes: dict[int, Scenes] = {}
 
     def __len__(self) -> int:
         return self.info.splits[self.split]
@@ -111,23 +111,11 @@ class Scenes:
     def training_batch(
         self, indices: np.ndarray, epochs: np.ndarray, seed: int, size: int | None = None
     ) -> dict[str, np.ndarray]:
-        """The scenes at `indices [n]` as arrays, the same in every epoch; of another `size`, scenes of that recipe.
-
-        Raises:
-          InvalidValue: a size that no scene can have.
-        """
-        return load_batch(self if size is None else self._of_size(size), indices)
-
-    def _of_size(self, size: int) -> "Scenes":
-        if size == self.recipe.size:
-            return self
-        if size not in self._of_other_sizes:
-            other = copy.copy(self)
-            other.recipe = replace(self.recipe, size=size)
-            other.info = describe(other.recipe, self.info.splits["train"])
-            other._kept = None if self._kept is None else {}
-            self._of_other_sizes[size] = other
-        return self._of_other_sizes[size]
+        """The scenes at `indices [n]` as arrays, the same in every epoch; scaled to another `size` if one is given."""
+        scenes = [self[int(i)] for i in indices]
+        if size is not None:
+            scenes = [_scaled(scene, size) for scene in scenes]
+        return {name: np.stack([scene[name] for scene in scenes]) for name in scenes[0]}
 
     def _compose(self, i: int) -> dict[str, Any]:
         draws = Draws(self.recipe.seed, SPLITS.index(self.split), i)
@@ -179,6 +167,19 @@ class Scenes:
             piece = _resized(grey[top : top + 14, left : left + 14], max(height, width))[:height, :width]
             y, x = draws.below(size - height + 1), draws.below(size - width + 1)
             _paint(image, piece, np.ones_like(piece), y, x, draws.colour())
+
+
+def _scaled(scene: dict[str, Any], size: int) -> dict[str, Any]:
+    """A scene with sides of `size` pixels: the image averaged, the mask as it is in the middle of each pixel."""
+    ratio = size / len(scene["mask"])
+    middle = ((np.arange(size) + 0.5) / ratio).astype(int)
+    return scene | {
+        "image": cv2.resize(
+            scene["image"], (size, size), interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
+        ),
+        "mask": scene["mask"][middle[:, None], middle],
+        "boxes": scene["boxes"] * np.float32(ratio),
+    }
 
 
 class Draws:

@@ -49,8 +49,7 @@ def segmentations_figure(
       truths, predictions: `[H, W]`, values of `classes`; the truth may have `IGNORED`.
     """
     rows = -(-len(images) // PAIRS)
-    seen = np.unique(np.concatenate([mask.ravel() for mask in (*truths, *predictions)]))
-    present = [value for value in seen if value != IGNORED]
+    present = values_in([*truths, *predictions])
     legend_rows = -(-min(len(present), MOST_IN_LEGEND) // 6)
     width = 3 * PAIRS * SIDE + 0.6
     height = SIDE * min(max(image.shape[0] / image.shape[1] for image in images), TALLEST)
@@ -64,13 +63,25 @@ def segmentations_figure(
         accuracy = f"{np.mean(prediction[counted] == truth[counted]):.1%} right" if counted.any() else "no labels"
         shown = (
             np.broadcast_to(image, (*image.shape[:2], 3)),
-            _coloured(truth, counted),
-            _coloured(prediction, counted),
+            coloured(truth, counted),
+            coloured(prediction, counted),
         )
         for axes, picture, title in zip(grid[row, left : left + 3], shown, COLUMN_TITLES, strict=True):
             axes.imshow(picture, interpolation="nearest")
             text = f"{title}: {accuracy}" if title == COLUMN_TITLES[-1] else title
             axes.set_title(text, fontsize=style.SMALL_SIZE, color=style.MUTED, pad=3)
+    legend_of_classes(figure, present, classes)
+    return figure
+
+
+def values_in(masks: Sequence[np.ndarray]) -> list[int]:
+    """The classes that there are in any of the masks, ascending."""
+    seen = np.unique(np.concatenate([mask.ravel() for mask in masks]))
+    return [int(value) for value in seen if value != IGNORED]
+
+
+def legend_of_classes(figure: Figure, present: Sequence[int], classes: Sequence[str]) -> None:
+    """Names the colours below the pictures."""
     handles = [
         Patch(color=class_colours()[value] / 255, label=style.literal(style.shorten(classes[value], LONGEST_NAME)))
         for value in present[:MOST_IN_LEGEND]
@@ -83,10 +94,10 @@ def segmentations_figure(
         fontsize=style.SMALL_SIZE,
         labelcolor=style.INK,
     )
-    return figure
 
 
-def _coloured(mask: np.ndarray, counted: np.ndarray) -> np.ndarray:
+def coloured(mask: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """The mask in the colours of the classes, white where a pixel doesn't count."""
     return np.where(counted[..., None], colour_mask(mask), np.uint8(255))
 
 
