@@ -1,10 +1,14 @@
 """Merging boxes of several windows, against the paper's loop written out in NumPy."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from convnets.evaluation.merging import match_scores, merge, merged_answer
+from convnets.evaluation import merging
+from convnets.evaluation.merging import match_scores
+
+merge, merged_answer = jax.jit(merging.merge), jax.jit(merging.merged_answer)
 
 
 def iou(one, other):

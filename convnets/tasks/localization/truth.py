@@ -48,7 +48,7 @@ class Truth(NamedTuple):
 
 
 def truth_of(batch: Mapping[str, Array], objects: int) -> Truth:
-    """The truth of a batch with `image [N, H, W, C]`, `boxes [N, P, 4]`, `box_labels [N, P]` and perhaps `label [N]`."""
+    """Of a batch with `image [N, H, W, C]`, `boxes [N, P, 4]` in pixels, `box_labels [N, P]` and perhaps `label [N]`."""
     height, width = batch["image"].shape[1:3]
     boxes = batch["boxes"] / jnp.array([height, width, height, width], jnp.float32)
     labels = batch["box_labels"]

@@ -19,7 +19,7 @@ def batch(boxes, labels, label=None, size=(10, 20)):
 
 def said(truth):
     counted = truth.has_class[0].tolist(), truth.has_box[0].tolist()
-    return truth.labels[0].tolist(), *counted, np.round(np.asarray(truth.boxes[0]), 6).tolist()
+    return truth.labels[0].tolist(), *counted, np.round(np.asarray(truth.boxes[0], np.float64), 6).tolist()
 
 
 def test_one_object_has_the_image_s_label_and_a_box_relative_to_the_image():
