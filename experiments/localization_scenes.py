@@ -2,8 +2,8 @@
 
     python launch.py train --config=experiments/localization_scenes.py:agnostic --workdir=runs/localization
 
-The words are the heads: 4 numbers of a box after the last convolution, 4 of each class, and 4 behind the fully connected
-layers; and two garments in a scene, the larger first, or in any order. Hardware: 2 CPU cores.
+The words are the heads: 4 numbers of a box after the last convolution, 4 of each class, and 4 behind the fully
+connected layers; and two garments in a scene, the larger first, or in any order. Hardware: 2 CPU cores.
 """
 
 from typing import Any

@@ -13,8 +13,8 @@ import tensorflow_datasets as tfds
 from fake_tfds import FORMATS, SYNSETS, encode, noise, write_dataset, write_imagenet, write_scenes
 from PIL import Image
 
-from convnets.data.records import Record
 from convnets.data.pictures import Serving
+from convnets.data.records import Record
 from convnets.data.tfds_records import TfdsRecords
 
 

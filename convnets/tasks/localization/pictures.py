@@ -1,4 +1,4 @@
-"""Where a network says that things are, as pictures: boxes on the images, and how many are found by how strict a rule."""
+"""Where a network says that things are, as pictures: boxes on the images, and how many of them are found."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

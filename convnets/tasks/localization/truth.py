@@ -4,8 +4,8 @@ A box of which augmentation or a crop leaves nothing is (0, 0, 0, 0). It counts 
 one that is partly seen, the part that is seen is the truth.
 
 One object: its class is the image's label, which counts whatever becomes of the box. Its box is the first of that class
-that is seen, and found where any of them is (Russakovsky et al., ILSVRC, IJCV 2015, section 4.2). Images without a label
-have the class of the first box that is seen, and count for nothing without one.
+that is seen, and found where any of them is (Russakovsky et al., ILSVRC, IJCV 2015, section 4.2). Images without a
+label have the class of the first box that is seen, and count for nothing without one.
 
 K objects: number k is box k, with its own class; it counts, class and box, while it is seen.
 """
@@ -48,7 +48,7 @@ class Truth(NamedTuple):
 
 
 def truth_of(batch: Mapping[str, Array], objects: int) -> Truth:
-    """Of a batch with `image [N, H, W, C]`, `boxes [N, P, 4]` in pixels, `box_labels [N, P]` and perhaps `label [N]`."""
+    """Of a batch with `image [N, H, W, C]`, `boxes [N, P, 4]` in pixels, `box_labels [N, P]` and, perhaps, `label`."""
     height, width = batch["image"].shape[1:3]
     boxes = batch["boxes"] / jnp.array([height, width, height, width], jnp.float32)
     labels = batch["box_labels"]
