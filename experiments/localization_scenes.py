@@ -1,4 +1,4 @@
-"""One garment of Fashion-MNIST among clutter: which it is, and where, on scenes of 64 x 64 pixels.
+"""One garment of Fashion-MNIST among clutter: which it is, and where, on scenes of 48 x 48 pixels.
 
     python launch.py train --config=experiments/localization_scenes.py:agnostic --workdir=runs/localization
 
@@ -31,26 +31,33 @@ def get_config(head: str = "agnostic") -> ConfigDict:
     if head not in HEADS:
         raise InvalidValue(f"the head {head!r} is not one of {', '.join(HEADS)}")
     config = default_config()
-    config.task = {"name": "localization", **HEADS[head]}
+    config.task = {"name": "localization", "box_weight": 5.0, **HEADS[head]}
     garments = HEADS[head].get("objects", 1)
     config.data = {
         "name": "scenes",
-        "examples": 30_000,
-        "size": 64,
+        "examples": 40_000,
+        "size": 48,
         "objects": (garments, garments),
-        "scale": (0.5, 0.8) if garments == 1 else (0.35, 0.6),
-        # Composed once: an epoch costs more than the network otherwise.
+        "scale": (0.55, 0.85) if garments == 1 else (0.4, 0.6),
+        # Composed once, in the first epoch.
         "keep": True,
     }
     config.validation.examples = 500
-    config.network = {"name": "vgg11_bn", "width": 0.5, "image_size": 64}
+    config.network = {
+        "name": "vgg11_bn",
+        "width": 0.25,
+        "stem": "small",
+        "image_size": 48,
+        "dropout": 0.1,
+        "dtype": "bfloat16",
+    }
     config.normalization.mean = (0.3, 0.3, 0.3)
     config.normalization.deviation = (0.2, 0.2, 0.2)
     config.augmentation = (("flip", {}),)
-    config.optimizer = {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-2}
+    config.optimizer = {"name": "adamw", "learning_rate": 2e-3, "weight_decay": 1e-2}
     config.schedule = {"name": "cosine", "warmup": "100 steps"}
-    config.train.batch_size = 64
-    config.train.duration = "2000 steps"
-    config.evaluation.batch_size = 100
-    config.evaluation.every = "500 steps"
+    config.train.batch_size = 32
+    config.train.duration = "7000 steps"
+    config.evaluation.batch_size = 250
+    config.evaluation.every = "3500 steps"
     return config

@@ -110,9 +110,12 @@ def windows_of(model: Model, variables: Any, images: Array, view: Array, size: S
     boxes = boxes * jnp.tile(part, 2) + jnp.tile(corners, 2)[:, :, None, None]
     if size is not None:
         boxes = _mirrored(boxes, view[-1])
-    return tuple(  # type: ignore[return-value]
-        values.reshape(len(images), -1, *values.shape[3:]) for values in (jax.nn.softmax(logits), boxes)
-    )
+    return _in_a_row(jax.nn.softmax(logits)), _in_a_row(boxes)
+
+
+def _in_a_row(x: Array) -> Array:
+    """`[N, h, w, ...] -> [N, h * w, ...]`."""
+    return x.reshape(len(x), -1, *x.shape[3:])
 
 
 def stride_of(model: Model) -> int:

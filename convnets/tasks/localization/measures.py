@@ -99,9 +99,9 @@ def metrics(found: Mapping[str, np.ndarray], per_class: bool) -> dict[str, float
 
 def names(per_class: bool, objects: int) -> dict[str, bool]:
     """The names of the metrics, each with whether a higher value is better."""
-    zeros = {"counted_classes": 0, "top1": 0, "top5": 0, "found": 0, "right_of_one": 0, "right_of_five": 0, "points": 0}
-    given = metrics(zeros | {"counted_boxes": np.zeros(objects), "iou": np.zeros(objects)}, per_class)
-    return {name: "error" not in name for name in given}
+    single = ("counted_classes", "top1", "top5", "found", "right_of_one", "right_of_five", "points")
+    nothing = {name: np.zeros(()) for name in single} | {name: np.zeros(objects) for name in ("counted_boxes", "iou")}
+    return {name: "error" not in name for name in metrics(nothing, per_class)}
 
 
 def error_name(per_class: bool) -> str:

@@ -114,7 +114,7 @@ def head_place(backbone: nn.Module, channels: int, attach: Attach) -> tuple[str,
     Args:
       channels: of the images.
     """
-    side: int = backbone.image_size  # type: ignore[attr-defined]
+    side: int = backbone.image_size
     image = jnp.zeros((1, side, side, channels))
     _, maps = _shapes(backbone, image)
     if attach == "fully_connected":

@@ -109,7 +109,7 @@ def _draw(axes: Axes, box: np.ndarray, colour: str, dashes: object) -> None:
                 fill=False,
                 edgecolor=colour,
                 linewidth=1.6,
-                linestyle=dashes,  # type: ignore[arg-type]
+                linestyle=dashes,
             )
         )
 
@@ -157,8 +157,9 @@ def accuracy_by_iou_figure(counts: np.ndarray) -> Figure:
     axes.annotate(
         f"{100 * half:.1f} % at 0.5",
         (0.5, half),
-        (8, 6) if half < 0.85 else (8, -14),
+        (-6, -16),
         textcoords="offset points",
+        ha="right",
         color=style.INK,
         fontsize=style.SMALL_SIZE,
     )

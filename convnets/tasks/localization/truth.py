@@ -44,7 +44,8 @@ class Truth(NamedTuple):
         def taken(values: Array) -> Array:
             return jnp.take_along_axis(values, order.reshape(*order.shape, *(1,) * (values.ndim - 2)), axis=1)
 
-        return Truth(*(taken(values) for values in self[:5]), self.size)
+        labels, has_class, has_box, boxes, others = map(taken, self[:5])
+        return Truth(labels, has_class, has_box, boxes, others, self.size)
 
 
 def truth_of(batch: Mapping[str, Array], objects: int) -> Truth:

@@ -109,7 +109,8 @@ def test_measures_of_batches_add_up_to_those_counted_in_numpy():
     assert found["top1"] == pytest.approx(np.mean([ranks[i, 0] == labels[i] for i in real]))
     assert found["top5"] == pytest.approx(np.mean([labels[i] in ranks[i, :5] for i in real]))
     assert found["mean_iou"] == pytest.approx(np.mean(list(own.values())), rel=1e-5)
-    assert 0 < found["found"] == pytest.approx(np.mean([value >= 0.5 for value in own.values()])) < 1
+    assert found["found"] == pytest.approx(np.mean([value >= 0.5 for value in own.values()]))
+    assert 0 < found["found"] < 1
     assert found["pcr_error"] == pytest.approx(1 - found["found"])
     top1, top5 = np.mean([not each[0] for each in right.values()]), np.mean([not any(each) for each in right.values()])
     assert found["localization_error_top1"] == pytest.approx(top1)
