@@ -3,7 +3,8 @@
     python launch.py train --config=experiments/localization_scenes.py:agnostic --workdir=runs/localization
 
 The words are the heads: 4 numbers of a box after the last convolution, 4 of each class, and 4 behind the fully
-connected layers; and two garments in a scene, the larger first, or in any order. Hardware: 2 CPU cores.
+connected layers; and two garments in a scene, the larger first, or in any order. Hardware: 2 CPU cores. Time: 12
+minutes. Test of `agnostic`: accuracy 0.890, and 0.999 of the boxes have an intersection over union of a half or more.
 """
 
 from typing import Any

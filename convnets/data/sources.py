@@ -164,9 +164,7 @@ def scenes(
     return _scenes.Scenes(split, recipe, examples=examples, data_dir=data_dir, keep=keep)
 
 
-def _describe_scenes(
-    *, data_dir: str = "", examples: int = 10_000, keep: bool = False, **recipe: Any
-) -> SourceInfo:
+def _describe_scenes(*, data_dir: str = "", examples: int = 10_000, keep: bool = False, **recipe: Any) -> SourceInfo:
     return _scenes.describe(_scenes.Recipe(**recipe), examples)
 
 

@@ -291,7 +291,15 @@ def from_json(path: Path) -> ConfigDict:
     return ConfigDict(_tuples(fields)).lock()
 
 
-PLACES = ("data.data_dir", "data.cache", "data.keep", "data.unreadable", "loader.threads", "loader.buffer", "loader.workers")
+PLACES = (
+    "data.data_dir",
+    "data.cache",
+    "data.keep",
+    "data.unreadable",
+    "loader.threads",
+    "loader.buffer",
+    "loader.workers",
+)
 """Fields that say where and how fast a run happens, not what it is: they may differ when it is resumed."""
 
 

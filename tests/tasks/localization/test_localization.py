@@ -156,10 +156,8 @@ def test_in_free_order_it_does_not_matter_which_answer_is_whose():
     np.testing.assert_allclose(free.loss(other, batch), free.loss((logits, maps), batch), rtol=1e-5)
     assert (np.asarray(free.loss(other, batch)) <= np.asarray(fixed.loss((logits, maps), batch)) + 1e-5).all()
     assert np.asarray(fixed.loss(other, batch)).sum() > 1.5 * np.asarray(free.loss(other, batch)).sum()
-    one, two = (
-        free.summarize(jax.device_get(jax.jit(free.measure)(each, batch)))["mean_iou"]
-        for each in (other, (logits, maps))
-    )
+    measure = jax.jit(free.measure)
+    one, two = (free.summarize(jax.device_get(measure(each, batch)))["mean_iou"] for each in (other, (logits, maps)))
     assert one == pytest.approx(two)
 
 
