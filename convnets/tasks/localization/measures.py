@@ -5,13 +5,13 @@ if the class is the image's and the box and one of that class's true ones have a
 half; the error of five guesses counts an image as wrong if none of them is. Predicted boxes are clipped to the image.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from convnets.evaluation.boxes import centres, correct_points, iou
+from convnets.evaluation.boxes import area, centres, correct_points, generalized_iou, iou
 from convnets.evaluation.top_k import top_k_correct
 from convnets.tasks.localization.truth import Truth, likeliest, of_classes
 
@@ -40,12 +40,13 @@ def sums(logits: Array, boxes: Array, truth: Truth, weight: Array) -> dict[str, 
     """
     boxes = within_image(boxes)
     has_class, has_box = truth.has_class * weight[:, None], truth.has_box * weight[:, None]
-    overlaps = _best_iou(of_classes(boxes, truth.labels[..., None]), truth)[..., 0]
+    own = of_classes(boxes, truth.labels[..., None])
+    overlaps, generalized = (_best(measure, own, truth)[..., 0] for measure in (iou, generalized_iou))
     guesses, _ = likeliest(logits, min(GUESSES, logits.shape[-1]))
-    right = (guesses == truth.labels[..., None]) & (_best_iou(of_classes(boxes, guesses), truth) >= ENOUGH)
+    right = (guesses == truth.labels[..., None]) & (_best(iou, of_classes(boxes, guesses), truth) >= ENOUGH)
     pixels = jnp.array(truth.size * 2, jnp.float32)
     true = truth.boxes * pixels
-    predicted = of_classes(boxes, truth.labels[..., None])[..., 0, :] * pixels
+    predicted = own[..., 0, :] * pixels
     points = correct_points(centres(predicted), centres(true), (true[..., 2:] - true[..., :2]).max(-1), PERCENT)
     flat, labels = logits.reshape(-1, logits.shape[-1]), truth.labels.reshape(-1)
     correct = {k: top_k_correct(flat, labels, k).reshape(has_class.shape) for k in (1, GUESSES)}
@@ -57,6 +58,7 @@ def sums(logits: Array, boxes: Array, truth: Truth, weight: Array) -> dict[str, 
         "top1": jnp.sum(has_class * correct[1]),
         "top5": jnp.sum(has_class * correct[GUESSES]),
         "iou": jnp.sum(has_box * overlaps, axis=0),
+        "giou": jnp.sum(has_box * generalized),
         "found": jnp.sum(has_box * (overlaps >= ENOUGH)),
         "right_of_one": jnp.sum(has_box * right[..., 0]),
         "right_of_five": jnp.sum(has_box * right.any(-1)),
@@ -65,17 +67,18 @@ def sums(logits: Array, boxes: Array, truth: Truth, weight: Array) -> dict[str, 
     }
 
 
-def _best_iou(boxes: Array, truth: Truth) -> Array:
-    """Of boxes `[N, K, G, 4]` with the one of the true ones that fits best, `[N, K, G]`."""
-    return iou(boxes[..., None, :], truth.others[:, :, None]).max(-1)
+def _best(measure: Callable[[Array, Array], Array], boxes: Array, truth: Truth) -> Array:
+    """Of boxes `[N, K, G, 4]` with the one of the true ones that fits best, `[N, K, G]`; -1 where there is none."""
+    others = truth.others[:, :, None]
+    return jnp.where(area(others) > 0, measure(boxes[..., None, :], others), -1).max(-1)
 
 
 def metrics(found: Mapping[str, np.ndarray], per_class: bool) -> dict[str, float]:
-    """What the sums say, all in [0, 1].
+    """What the sums say, all in [0, 1] but for `mean_giou`, in [-1, 1].
 
-    `mean_iou`, `found`, `pck` and `pcr_error` (with `per_class`; else `scr_error`) are of the box that goes with the
-    true class. The last is the localization error with the class given, by which Simonyan and Zisserman (appendix A.1,
-    table 8) compare per-class regression with single-class regression. `mean_iou_k` is of object k where there are
+    `mean_iou`, `mean_giou`, `found`, `pck` and `pcr_error` (with `per_class`; else `scr_error`) are of the box that
+    goes with the true class. The last is the localization error with the class given, by which Simonyan and Zisserman
+    (appendix A) compare per-class regression with single-class regression. `mean_iou_k` is of object k where there are
     several. Without any box the measures of boxes are 0, and errors 1.
     """
     boxes = np.atleast_1d(np.asarray(found["counted_boxes"], np.float64))
@@ -86,6 +89,7 @@ def metrics(found: Mapping[str, np.ndarray], per_class: bool) -> dict[str, float
         "top1": float(found["top1"] / classes),
         "top5": float(found["top5"] / classes),
         "mean_iou": float(ious.sum() / total),
+        "mean_giou": float(found["giou"] / total),
         "found": found_boxes,
         "localization_error_top1": 1 - float(found["right_of_one"] / total),
         "localization_error_top5": 1 - float(found["right_of_five"] / total),
@@ -99,7 +103,7 @@ def metrics(found: Mapping[str, np.ndarray], per_class: bool) -> dict[str, float
 
 def names(per_class: bool, objects: int) -> dict[str, bool]:
     """The names of the metrics, each with whether a higher value is better."""
-    single = ("counted_classes", "top1", "top5", "found", "right_of_one", "right_of_five", "points")
+    single = ("counted_classes", "top1", "top5", "giou", "found", "right_of_one", "right_of_five", "points")
     nothing = {name: np.zeros(()) for name in single} | {name: np.zeros(objects) for name in ("counted_boxes", "iou")}
     return {name: "error" not in name for name in metrics(nothing, per_class)}
 

@@ -109,6 +109,12 @@ def test_measures_of_batches_add_up_to_those_counted_in_numpy():
     assert found["top1"] == pytest.approx(np.mean([ranks[i, 0] == labels[i] for i in real]))
     assert found["top5"] == pytest.approx(np.mean([labels[i] in ranks[i, :5] for i in real]))
     assert found["mean_iou"] == pytest.approx(np.mean(list(own.values())), rel=1e-5)
+    pairs = {i: np.stack([numbers[i, 0, labels[i]], true[i]]) for i in boxed}
+    around = {i: np.prod(pair[:, 2:].max(0) - pair[:, :2].min(0)) for i, pair in pairs.items()}
+    areas = {i: np.prod(pair[:, 2:] - pair[:, :2], axis=1).sum() for i, pair in pairs.items()}
+    unions = {i: areas[i] / (1 + own[i]) for i in boxed}
+    gious = [own[i] - (around[i] - unions[i]) / around[i] for i in boxed]
+    assert found["mean_giou"] == pytest.approx(np.mean(gious), rel=1e-4)
     assert found["found"] == pytest.approx(np.mean([value >= 0.5 for value in own.values()]))
     assert 0 < found["found"] < 1
     assert found["pcr_error"] == pytest.approx(1 - found["found"])
