@@ -120,7 +120,7 @@ def _in_a_row(x: Array) -> Array:
 
 def stride_of(model: Model) -> int:
     """Pixels from one window of a map to the next."""
-    backbone = model.network.backbone  # type: ignore[attr-defined]
+    backbone = model.network.backbone
     return feature_grids(backbone, model.image_shape)[LOGITS].stride
 
 
