@@ -31,7 +31,7 @@ SIZES = {
 
 EXAMPLES = 8
 MASKED = {"scenes": 11, "voc": 21}
-"""Classes of the masks of each data set of segmentation."""
+"""Classes of the masks of each data set of segmentation; localization finds boxes there."""
 
 
 def module_of(file: str) -> Any:
@@ -96,7 +96,7 @@ def noise_for_data() -> Iterator[None]:
 
 
 def _masks_for(source: Any) -> Any:
-    """Noise with masks, of the size that training is served."""
+    """Noise with masks and boxes, of the size that training is served."""
 
     @functools.wraps(source)
     def noise(split: str, **options: Any) -> Source:
@@ -104,8 +104,20 @@ def _masks_for(source: Any) -> Any:
         size = options.get("size") or 128
         plain = few_images(10, (size, size, 3))
         masks = np.random.default_rng(1).integers(0, count, (EXAMPLES, size, size)).astype(np.int32)
-        info = replace(plain.info, mask_classes=tuple(f"class {number}" for number in range(count)))
-        return InMemorySource({"image": plain.batch(np.arange(EXAMPLES))["image"], "mask": masks}, info)
+        boxes = options.get("objects", (1, 1))[1]
+        info = replace(
+            plain.info,
+            mask_classes=tuple(f"class {number}" for number in range(count)),
+            box_counts=(boxes, boxes),
+        )
+        arrays = {
+            "image": plain.batch(np.arange(EXAMPLES))["image"],
+            "mask": masks,
+            "label": np.arange(EXAMPLES, dtype=np.int32),
+            "boxes": np.tile(np.array([size // 4, size // 4, size // 2, size], np.float32), (EXAMPLES, boxes, 1)),
+            "box_labels": np.repeat(np.arange(EXAMPLES, dtype=np.int32)[:, None], boxes, 1),
+        }
+        return InMemorySource(arrays, info)
 
     return noise
 

@@ -109,7 +109,11 @@ COMMANDS = {
         (
             WORKDIR,
             CHECKPOINT,
-            Flag("out", "", "where to write pictures of classes of pixels; by default predictions in the workdir"),
+            Flag(
+                "out",
+                "",
+                "where to write pictures of pixels' classes or of boxes; by default predictions in the workdir",
+            ),
             JSON,
         ),
     ),

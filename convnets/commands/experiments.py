@@ -79,7 +79,10 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
     return config
 
 
-OVERRIDABLE = ("evaluation.", "loader.", "cpu.", "data.evaluation_size", "train.wrapper", *PLACES)
+OVERRIDABLE = (
+    *("evaluation.", "loader.", "cpu.", "data.evaluation_size", "task.merging", "train.wrapper"),
+    *PLACES,
+)
 """Fields and sections that may differ from the run's own: none changes the network, or which examples there are."""
 
 
@@ -90,11 +93,20 @@ def config_of_run(workdir: Workdir, arguments: Arguments) -> ConfigDict:
       InvalidValue: an override of what the run is, or an argument that is no flag.
     """
     refuse_rest(arguments)
-    for given in arguments.overrides:
+    check_overridable(workdir, arguments.overrides)
+    return override(workdir.config(), with_data_dir(arguments))
+
+
+def check_overridable(workdir: Workdir, overrides: Sequence[str]) -> None:
+    """Refuses overrides of what a run is.
+
+    Raises:
+      InvalidValue: the first of another field than `OVERRIDABLE`.
+    """
+    for given in overrides:
         field = given.partition("config.")[2].partition("=")[0]
         if not any(field == name or (name.endswith(".") and field.startswith(name)) for name in OVERRIDABLE):
             raise InvalidValue(f"--config.{field} is what the run in {workdir.folder} was trained with, and stays")
-    return override(workdir.config(), with_data_dir(arguments))
 
 
 def with_data_dir(arguments: Arguments) -> list[str]:

@@ -13,30 +13,36 @@ from rich.console import Console
 from rich.table import Table
 
 from convnets.commands.command_line import Arguments
-from convnets.commands.experiments import override
+from convnets.commands.experiments import check_overridable, override
+from convnets.commands.predicted_boxes import predict_boxes
 from convnets.commands.predicted_pixels import predict_pixels
 from convnets.commands.runtime import prepare
 from convnets.data.image_files import find_images, read_image
 from convnets.errors import InvalidValue
 from convnets.evaluation.protocols import views_of
 from convnets.evaluation.scores import take_crop
+from convnets.training.evaluation import views_of_run
 from convnets.training.restore import restore_variables
 from convnets.training.setup import Model, build_model
 from convnets.training.step import unit_range
 from convnets.training.workdir import Workdir
 
 BATCH = 64
+BY_WINDOWS = "localization"
+"""The task whose predictions may be made by another protocol than the run's."""
 
 
 def run(arguments: Arguments) -> int:
     """Prints a table, or a JSON list with a record for each file."""
     workdir = Workdir(arguments.required("workdir"))
-    if arguments.overrides:
-        raise InvalidValue("launch.py predict takes no --config fields: the run's own are used")
     if not arguments.rest:
         raise InvalidValue("name image files or folders: launch.py predict --workdir=... shoe.png photos/")
     files = find_images(arguments.rest)
     config = override(workdir.config(), [])
+    if arguments.overrides and config.task.name != BY_WINDOWS:
+        raise InvalidValue("launch.py predict takes no --config fields: the run's own are used")
+    check_overridable(workdir, arguments.overrides)
+    config = override(config, arguments.overrides)
     prepare(config)
     model = build_model(config, workdir.info())
     _, variables = restore_variables(workdir, config, model, arguments["checkpoint"] or config.evaluation.checkpoint)
@@ -45,6 +51,10 @@ def run(arguments: Arguments) -> int:
         out = Path(arguments["out"] or workdir.folder / "predictions")
         window, overlap = config.evaluation.window, config.evaluation.overlap
         records = predict_pixels(model, variables, files, out, window=window, overlap=overlap)
+    elif model.task.of_boxes:
+        views = views_of_run(config, model)
+        out = Path(arguments["out"] or workdir.folder / "predictions")
+        records = predict_boxes(model, variables, files, views, out)
     elif arguments["out"]:
         raise InvalidValue(f"--out is for predictions that are pictures, and those of {config.task.name} are none")
     else:

@@ -7,6 +7,7 @@ import numpy as np
 from convnets.data.legend import IGNORED, Legend
 from convnets.data.masks import mask_of
 from convnets.data.parts import Part
+from convnets.data.record_boxes import check_boxes, labels_of_boxes
 from convnets.data.records import Record
 from convnets.data.resampling import moved, nearest
 from convnets.errors import InvalidValue
@@ -60,19 +61,21 @@ def fill_answers(
 
     Raises:
       InvalidValue: the record has no label, and others have.
-      UnreadableImage: a mask that can't be read, or does not fit.
+      UnreadableImage: a mask that can't be read, or does not fit; a box that does not fit.
     """
     if "label" in batch:
         if record.label is None:
             raise InvalidValue(f"{record.name} has no label, and other examples of its split have one: leave it out")
         batch["label"][row] = record.label
     if "boxes" in batch and record.boxes is not None:
-        boxes = moved(record.boxes, part, size)
-        # The places go to boxes that are seen.
-        seen = np.flatnonzero(boxes[:, 2] > boxes[:, 0])[: batch["boxes"].shape[1]]
-        batch["boxes"][row, : len(seen)] = boxes[seen]
-        # Boxes of no class are all of one.
-        batch["box_labels"][row, : len(seen)] = 0 if record.box_labels is None else record.box_labels[seen]
+        check_boxes(record, *upright)
+        boxes, labels = moved(record.boxes, part, size), labels_of_boxes(record, record.boxes)
+        is_seen, room = boxes[:, 2] > boxes[:, 0], batch["boxes"].shape[1]
+        labels = np.where(is_seen, labels, NO_OBJECT)
+        # Each has its own place; where there are not so many, those go to boxes that are seen.
+        kept = np.arange(len(boxes)) if len(boxes) <= room else np.flatnonzero(is_seen)[:room]
+        batch["boxes"][row, : len(kept)] = boxes[kept]
+        batch["box_labels"][row, : len(kept)] = labels[kept]
     if "mask" in batch and record.mask is not None:
         mask = mask_of(record.mask, record.name, *upright, legend)
         batch["mask"][row, : size[0], : size[1]] = nearest(mask, part, size)

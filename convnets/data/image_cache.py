@@ -25,6 +25,7 @@ from convnets.data.decoding import Picture, UnreadableImage
 from convnets.data.legend import Legend
 from convnets.data.masks import mask_of
 from convnets.data.parts import Part
+from convnets.data.record_boxes import check_boxes, labels_of_boxes
 from convnets.data.records import Records, RecordsInfo
 from convnets.data.reporting import bar
 from convnets.data.resampling import moved, nearest, resized_exactly
@@ -216,13 +217,14 @@ def _shrunk(
         whole = Part(0, 0, *pixels.shape[:2])
         scale = min(1.0, short_side / min(pixels.shape[:2]))
         size = max(1, round(whole.height * scale)), max(1, round(whole.width * scale))
-        mask = boxes = None
+        mask = boxes = labels = None
         if record.mask is not None:
             classes = mask_of(record.mask, record.name, pixels.shape[0], pixels.shape[1], legend)
             mask = nearest(classes, whole, size).astype(np.uint8)
         if record.boxes is not None:
-            boxes = moved(record.boxes, whole, size)
+            check_boxes(record, *pixels.shape[:2])
+            boxes, labels = moved(record.boxes, whole, size), labels_of_boxes(record, record.boxes)
         shrunk = pixels if scale == 1 else resized_exactly(pixels, whole, size)
-        return Shrunk(shrunk, record.label, mask, boxes, record.box_labels)
+        return Shrunk(shrunk, record.label, mask, boxes, labels)
     except UnreadableImage as error:
         return error

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from convnets.data.decoding import Picture
-from convnets.data.parts import central_part
+from convnets.data.parts import Part, central_part
 from convnets.data.resampling import resized_exactly
 from convnets.errors import InvalidValue
 
@@ -58,6 +58,13 @@ def read_image(path: str | os.PathLike[str], shape: tuple[int, int, int], paddin
       UnreadableImage: the file can't be opened or decoded.
       InvalidValue: another number of channels, or a padding that leaves no room for the picture.
     """
+    return read_part(path, shape, padding)[0]
+
+
+def read_part(
+    path: str | os.PathLike[str], shape: tuple[int, int, int], padding: int = 0
+) -> tuple[np.ndarray, Part, tuple[int, int]]:
+    """As `read_image`, with the part of the upright picture that is shown, and the picture's height and width."""
     height, width, channels = shape
     inner_height, inner_width = height - 2 * padding, width - 2 * padding
     if channels not in (1, 3):
@@ -67,7 +74,8 @@ def read_image(path: str | os.PathLike[str], shape: tuple[int, int, int], paddin
     picture = Picture(Path(path), os.fspath(path), channels)
     part = central_part(picture.height, picture.width, inner_height, inner_width)
     inner = resized_exactly(picture.pixels(), part, (inner_height, inner_width))
-    return np.pad(inner, ((padding, padding), (padding, padding), (0, 0)))
+    framed = np.pad(inner, ((padding, padding), (padding, padding), (0, 0)))
+    return framed, part, (picture.height, picture.width)
 
 
 def _images_below(folder: Path) -> list[Path]:

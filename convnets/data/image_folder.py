@@ -84,6 +84,7 @@ def open_folder(
         classes=shown_names(folder, classes),
         splits={name: len(files[name]) for name in PLACES},
         fields=files[split].fields,
+        box_counts=files[split].box_counts,
         state=files[split].state,
     )
     return FileRecords(files[split], info)

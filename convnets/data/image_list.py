@@ -15,6 +15,7 @@ import os
 import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,7 @@ class ImageList:
             labels=np.array([places[name] for name in self._labels], np.int32) if "label" in self._fields else None,
             boxes=self._boxes(places) if "boxes" in self._fields else None,
             masks=Paths(bytes(self._masks)) if "mask" in self._fields else None,
+            places=partial(_place_of, self.path, self._numbers),
         )
 
     def _place(self, i: int) -> str:
@@ -151,6 +153,10 @@ class ImageList:
         ends = np.cumsum([len(boxes) for boxes in self._edges])
         labels = [places[name] for name in self._named_boxes()]
         return Boxes(edges, ends, np.array(labels, np.int32) if len(labels) == len(edges) else None)
+
+
+def _place_of(path: Path, numbers: Sequence[int], i: int) -> str:
+    return entry_place(path, numbers[i])
 
 
 def _parse_boxes(place: str, given: Any) -> tuple[np.ndarray, list[str | None]]:

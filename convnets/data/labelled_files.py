@@ -3,6 +3,7 @@
 import hashlib
 import operator
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,7 @@ class LabelledFiles:
       labels: int32 `[n]`.
       boxes: n times some boxes.
       masks: n paths.
+      places: where the answers of an image stand, by its number; None: with the images.
     """
 
     origin: Path
@@ -51,6 +53,7 @@ class LabelledFiles:
     labels: np.ndarray | None = None
     boxes: Boxes | None = None
     masks: Paths | None = None
+    places: Callable[[int], str] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -60,6 +63,14 @@ class LabelledFiles:
         """Which of `label`, `boxes` and `mask` the images have."""
         answers = {"label": self.labels, "boxes": self.boxes, "mask": self.masks}
         return tuple(name for name, answer in answers.items() if answer is not None)
+
+    @property
+    def box_counts(self) -> tuple[int, int] | tuple[()]:
+        """The fewest and the most boxes of an image; () without boxes."""
+        if self.boxes is None or not len(self):
+            return ()
+        counts = np.diff(self.boxes.ends, prepend=0)
+        return int(counts.min()), int(counts.max())
 
     @property
     def state(self) -> dict[str, str | int]:
@@ -100,4 +111,5 @@ class FileRecords:
         label = None if files.labels is None else int(files.labels[i])
         boxes, box_labels = (None, None) if files.boxes is None else files.boxes.of(i)
         mask = None if files.masks is None else files.folder / files.masks[i]
-        return Record(image, str(image), label, boxes, box_labels, mask)
+        listed = "" if files.places is None else files.places(i)
+        return Record(image, str(image), label, boxes, box_labels, mask, listed)

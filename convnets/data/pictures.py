@@ -170,7 +170,15 @@ class Pictures:
             digest=digest_of(of.state | serving.mask_options),
             mask_classes=self.legend.classes if self.legend else (),
             own_sizes=not serving.evaluation_size,
+            box_counts=self._box_counts(),
         )
+
+    def _box_counts(self) -> tuple[int, int] | tuple[()]:
+        """What is known of the records', as far as there are places for boxes."""
+        if "boxes" not in self.records.info.fields:
+            return ()
+        fewest, most = self.records.info.box_counts or (0, self.serving.boxes)
+        return min(fewest, self.serving.boxes), min(most, self.serving.boxes)
 
     @cached_property
     def canvases(self) -> np.ndarray | None:

@@ -27,6 +27,7 @@ class Record:
         record.
       box_labels: int32 `[n]`, the class of each box, if they have classes.
       mask: a picture of the same size whose levels or colours are the classes of the pixels, by the data set's legend.
+      listed: where its answers stand, as "line 5 of photos.csv", if not with the picture.
     """
 
     image: Content
@@ -35,6 +36,7 @@ class Record:
     boxes: np.ndarray | None = None
     box_labels: np.ndarray | None = None
     mask: Content | None = None
+    listed: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class RecordsInfo:
       fields: which of `label`, `boxes` and `mask` every record has.
       state: what identifies the pictures that these records have, and changes when they do; of JSON's types.
       legend: what the values in the masks mean, where the data set says so.
+      box_counts: the fewest and the most boxes of a record, where that is known.
     """
 
     name: str
@@ -56,6 +59,7 @@ class RecordsInfo:
     fields: Sequence[str] = ("label",)
     state: dict[str, Any] = field(default_factory=dict)
     legend: Legend | None = None
+    box_counts: tuple[int, int] | tuple[()] = ()
 
 
 class Records(Protocol):

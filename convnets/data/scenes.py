@@ -227,7 +227,8 @@ def describe(recipe: Recipe, examples: int) -> SourceInfo:
         raise InvalidValue(f"data.examples is {examples}, and must be at least 10")
     splits = {"train": examples, "test": examples // 10}
     shape = (recipe.size, recipe.size, 3)
-    return SourceInfo("scenes", fashion_mnist.CLASSES, shape, splits, mask_classes=MASK_CLASSES)
+    boxes = recipe.objects[0], recipe.objects[1]
+    return SourceInfo("scenes", fashion_mnist.CLASSES, shape, splits, mask_classes=MASK_CLASSES, box_counts=boxes)
 
 
 def ground(draws: Draws, size: int) -> np.ndarray:

@@ -31,6 +31,7 @@ class SourceInfo:
       digest: of which examples the split has in which order, and their answers; empty if the data set has one order.
       mask_classes: names of the classes of pixels; value `i` of a mask is `mask_classes[i]`. () without masks.
       own_sizes: whether pictures are served for evaluation each in its own size, padded to that of its batch.
+      box_counts: the fewest and the most boxes that an example is served with; () without boxes.
     """
 
     name: str
@@ -42,6 +43,7 @@ class SourceInfo:
     digest: str = ""
     mask_classes: tuple[str, ...] = ()
     own_sizes: bool = False
+    box_counts: tuple[int, int] | tuple[()] = ()
 
     @property
     def shape_in_training(self) -> tuple[int, int, int]:

@@ -35,6 +35,9 @@ FILE_NAMES = ("file_name", "image/filename", "image/file_name")
 LEGENDS = {"oxford_iiit_pet": Legend(("pet", "background"), (1, 2), (3,))}
 """What the masks of data sets mean. The border of a pet, 3, is not classified."""
 
+HEAD = "head_bbox"
+"""The feature with the box around a pet's head."""
+
 _ORIENTATION = 0x0112  # the EXIF tag
 _TURNED = range(2, 9)
 
@@ -47,6 +50,7 @@ class TfdsRecords:
       label: the class; none where TFDS stores -1, as in the test split of imagenet2012.
       objects (voc, coco, stanford_dogs): the boxes, also those of objects marked as difficult, truncated or a crowd,
         which TFDS stores as fractions of the picture; and their classes, which stanford_dogs doesn't have.
+      head_bbox (oxford_iiit_pet): the one box; none where it is empty, as in the test split.
       segmentation_mask (oxford_iiit_pet): the mask, its levels as they are stored; `LEGENDS` has what they mean.
 
     A picture with boxes or a mask is given decoded, as stored, if EXIF says that a viewer should turn it: boxes and
@@ -86,7 +90,8 @@ class TfdsRecords:
                 "choose a data set of images"
             )
         objects = dict(getattr(features.get("objects"), "feature", {}).items())
-        self._has_boxes, self._has_box_labels = "bbox" in objects, "label" in objects
+        self._boxes = "objects/bbox" if "bbox" in objects else HEAD if HEAD in features else ""
+        self._has_box_labels = "label" in objects
         self._has_mask = isinstance(features.get("segmentation_mask"), tfds.features.Image)
         label = features.get("label")
         self._has_label = isinstance(label, tfds.features.ClassLabel)
@@ -119,6 +124,7 @@ class TfdsRecords:
                 "files": _state_of_files(shards),
             },
             legend=LEGENDS.get(builder.name),
+            box_counts=(0, 1) if self._boxes == HEAD else (),
         )
 
     @property
@@ -148,12 +154,14 @@ class TfdsRecords:
         label = feature["label"].int64_list.value[0] if self._has_label else -1
         mask = _bytes(feature["segmentation_mask"]) if self._has_mask else None
         boxes = box_labels = None
-        if self._has_boxes or self._has_mask:
+        if self._boxes or self._has_mask:
             image, height, width = _as_stored(_bytes(feature["image"]), name)
-        if self._has_boxes:
-            fractions = np.array(feature["objects/bbox"].float_list.value, np.float32).reshape(-1, 4)
+        if self._boxes:
+            fractions = np.array(feature[self._boxes].float_list.value, np.float32).reshape(-1, 4)
+            if self._boxes == HEAD:
+                fractions = fractions[fractions.any(axis=1)]
             boxes = fractions * np.array([height, width, height, width], np.float32)
-        if self._has_boxes and self._has_box_labels:
+        if self._boxes and self._has_box_labels:
             box_labels = np.array(feature["objects/label"].int64_list.value, np.int32)
         return Record(image, name, label if label >= 0 else None, boxes, box_labels, mask)
 

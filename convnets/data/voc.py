@@ -92,6 +92,7 @@ def open_voc(
         classes=classes,
         splits={part: len(of_part) for part, of_part in names.items()},
         fields=files.fields,
+        box_counts=files.box_counts,
         state=files.state | {"mask_classes": list(mask_classes)},
         legend=Legend(mask_classes) if masks else None,
     )

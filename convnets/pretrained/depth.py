@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.extend.core import Jaxpr, Literal
 
 from convnets.errors import InvalidValue, nearest
+from convnets.pretrained.parts import is_head
 from convnets.pretrained.patterns import Path
 
 LOGITS = "logits"
@@ -28,7 +29,8 @@ def needs(network: nn.Module, image_shape: tuple[int, int, int]) -> Mapping[str,
       image_shape: (H, W, C) of an image.
 
     Returns:
-      Paths within `params`. The last layer's is in no map, nor are those of auxiliary classifiers.
+      Paths within `params`. The last layer's is in no map, nor are those of auxiliary classifiers. What a task's head
+      answers beside the logits is no feature map.
     """
     order: list[str] = []
 
@@ -47,7 +49,7 @@ def needs(network: nn.Module, image_shape: tuple[int, int, int]) -> Mapping[str,
     for name, output in zip(sorted(order), closed.jaxpr.outvars, strict=True):
         found = [inputs[each] for each in _sources(closed.jaxpr, output) if each in inputs]
         reached[name] = frozenset(path[1:] for path in found if path[0] == "params")
-    return {name: reached[name] for name in order}
+    return {name: reached[name] for name in order if not any(map(is_head, reached[name]))}
 
 
 def _sources(jaxpr: Jaxpr, output: Any) -> set[Any]:

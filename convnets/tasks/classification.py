@@ -36,6 +36,7 @@ class Classification:
     progress = "top1"
     averages_views = True
     of_pixels = False
+    of_boxes = False
     sample: int | None = None
 
     def __init__(self, info: SourceInfo, label_smoothing: float = 0.0, auxiliary_weight: float = 0.3):

@@ -27,6 +27,7 @@ class Task(Protocol):
       progress: the metric shown beside the loss while training.
       averages_views: whether its logits are scores of classes, so that those of several views can be averaged.
       of_pixels: whether it answers for every pixel, so that images of any size are predicted as they are.
+      of_boxes: whether it answers by boxes, so that those of several views are merged.
       sample: about how many examples' predictions are kept of a split, spread evenly over it; None: all.
     """
 
@@ -36,6 +37,7 @@ class Task(Protocol):
     progress: str
     averages_views: bool
     of_pixels: bool
+    of_boxes: bool
     sample: int | None
 
     def network(self, name: str, options: Mapping[str, Any]) -> nn.Module:

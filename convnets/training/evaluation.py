@@ -23,6 +23,7 @@ from convnets.training.progress import Bar, Screen
 from convnets.training.setup import Model, mapped_evaluation_step
 from convnets.training.views_step import ViewsStep, only_image
 from convnets.training.whole_images_step import WholeImagesStep
+from convnets.training.windows_step import WindowsStep
 
 
 class Evaluator:
@@ -38,9 +39,10 @@ class Evaluator:
     def __init__(self, config: ConfigDict, model: Model, devices: Devices, *, keep_scores: bool = False):
         self.config, self.model, self.devices = config, model, devices
         self.views = views_of_run(config, model)
-        if keep_scores and model.task.of_pixels:
+        if keep_scores and (model.task.of_pixels or model.task.of_boxes):
+            of = "every pixel" if model.task.of_pixels else "boxes"
             raise InvalidValue(
-                f"the scores of every pixel are not kept, and the task {config.task.name!r} has no others: ask for none"
+                f"the scores of {of} are not kept, and the task {config.task.name!r} has no others: ask for none"
             )
         # The devices share a batch equally; what is filled up weighs nothing.
         self.batch_size = -(-config.evaluation.batch_size // devices.count) * devices.count
@@ -49,6 +51,8 @@ class Evaluator:
             self._step = self._step_of_pixels()
         elif only_image(self.views, model.info.image_shape[:2]) and not keep_scores:
             self._step = mapped_evaluation_step(model, devices)
+        elif model.task.of_boxes:
+            self._step = WindowsStep(model, devices, self.views)
         else:
             self._step = ViewsStep(
                 model,
@@ -94,7 +98,7 @@ class Evaluator:
             Bar(screen, title, len(batches) * len(self.views)) as bar,
             closing(read_ahead(batches, **self.config.loader)) as stream,
         ):
-            if isinstance(self._step, ViewsStep | WholeImagesStep):
+            if isinstance(self._step, ViewsStep | WholeImagesStep | WindowsStep):
                 done = itertools.count(1)
                 self._step.seen = lambda: bar.update(next(done))
             return evaluate(
@@ -128,7 +132,9 @@ def views_of_run(config: ConfigDict, model: Model) -> Views:
             f"evaluation.protocol {protocol!r} scores crops, and the task {config.task.name!r} answers for pixels: "
             f"use 'centre_crop' for images as they are served, {OF_WHOLE_IMAGES[0]!r} or {OF_WHOLE_IMAGES[1]!r}"
         )
-    if not model.task.averages_views and not only_image(views, model.info.image_shape[:2]):
+    if model.task.of_boxes:
+        _check_windows(config, views)
+    elif not model.task.averages_views and not only_image(views, model.info.image_shape[:2]):
         raise InvalidValue(
             f"evaluation.protocol {protocol!r} scores crops, and the task {config.task.name!r} answers for whole "
             "images: leave augmentation that changes their size out, and use 'centre_crop'"
@@ -136,6 +142,19 @@ def views_of_run(config: ConfigDict, model: Model) -> Views:
     for view in {(view.height, view.width) for view in views.maps}:
         _check_map(model, view)
     return views
+
+
+def _check_windows(config: ConfigDict, views: Views) -> None:
+    """Refuses several views where their boxes can't be merged."""
+    if len(views.crops) + len(views.maps) == 1 and views.crops:
+        return
+    if config.task.order == "free":
+        raise InvalidValue(
+            f"evaluation.protocol {config.evaluation.protocol!r} merges what several windows say of an object, and "
+            "objects in any order (task.order 'free') have no place in them: use 'centre_crop'"
+        )
+    if config.evaluation.average != "probabilities":
+        raise InvalidValue("the scores of merged boxes are sums of probabilities: leave evaluation.average at that")
 
 
 def _check_map(model: Model, size: Size) -> None:

@@ -129,6 +129,18 @@ def load_splits(config: ConfigDict, console: Console | None = None) -> Splits:
     return Splits(train, validation if len(validation) else None, test)
 
 
+def check_splits(config: ConfigDict, splits: Splits) -> None:
+    """Refuses a test split that the task can't be evaluated on.
+
+    Raises:
+      InvalidValue: what the task refuses of its data, as boxes of another number.
+    """
+    try:
+        tasks.create(config.task.name, splits.test.info, **options_of(config, "task"))
+    except InvalidValue as error:
+        raise InvalidValue(f"of the test split, {error}") from None
+
+
 def phase_of(config: ConfigDict, model: Model, plan: Plan, at: int) -> Phase:
     """What of the network is trained after the first `at` steps.
 

@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 from fake_tfds import FORMATS, SYNSETS, encode, noise, write_dataset, write_imagenet, write_scenes
 from PIL import Image
 
+from convnets.data.pictures import Serving
 from convnets.data.records import Record
 from convnets.data.tfds_records import TfdsRecords
 
@@ -131,6 +132,28 @@ def test_boxes_without_classes_have_none(tmp_path):
     records = TfdsRecords("dogs", "train", data_dir=str(tmp_path))
     assert records[0].boxes.tolist() == [[5, 0, 10, 20]] and records[0].box_labels is None
     assert records[0].label == 1 and records.info.classes == ("husky", "pug")
+
+
+def test_the_box_around_a_pet_s_head_is_read_and_an_empty_one_is_none(tmp_path):
+    """As oxford_iiit_pet has it; TFDS stores zeros where nobody drew one, as in the test split."""
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(),
+            "label": tfds.features.ClassLabel(names=["Abyssinian", "beagle"]),
+            "head_bbox": tfds.features.BBoxFeature(),
+        }
+    )
+    boxes = np.array([[0.5, 0.25, 1, 0.75], [0, 0, 0, 0]], np.float32)
+    examples = [{"image": encode(noise(0, 10, 20, 3), "JPEG"), "label": 1, "head_bbox": box} for box in boxes]
+    write_dataset(tmp_path, "oxford_iiit_pet", "4.0.0", features, {"train": examples}, shards=1)
+    records = TfdsRecords("oxford_iiit_pet", "train", data_dir=str(tmp_path))
+    assert records.info.fields == ["label", "boxes"] and records.info.box_counts == (0, 1)
+    assert records[0].boxes.tolist() == [[5, 5, 10, 15]] and records[0].box_labels is None
+    assert records[1].boxes.shape == (0, 4)
+    served = Serving(size=10, evaluation_size=10, boxes=1).serve(records, "train")
+    batch = served.batch(np.arange(2))
+    assert batch["boxes"].tolist() == [[[5, 0, 10, 10]], [[0, 0, 0, 0]]]
+    assert batch["box_labels"].tolist() == [[1], [-1]] and batch["label"].tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(("orientation", "given"), [(1, bytes), (6, np.ndarray)])

@@ -49,6 +49,7 @@ class Segmentation:
     progress = "mean_iu"
     averages_views = True
     of_pixels = True
+    of_boxes = False
     sample: int | None = 48
 
     def __init__(
