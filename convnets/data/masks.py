@@ -36,7 +36,7 @@ def mask_of(content: Content, name: str, height: int, width: int, legend: Legend
         row, column = divmod(int(unknown[0]), width)
         value = f"colour {tuple(stored[row, column].tolist())}" if legend.colours else f"level {stored[row, column]}"
         raise UnreadableImage(
-            f"{called} has the {value} in row {row}, column {column} (from 0), and its legend has {legend}: set "
-            "data.mask_classes with data.mask_values, or data.mask_ignored"
+            f"{called} has the {value} in row {row}, column {column} (from 0), and its legend has {legend}",
+            "set data.mask_classes with data.mask_values, or data.mask_ignored",
         )
     return classes
