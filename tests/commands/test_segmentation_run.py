@@ -90,6 +90,14 @@ def test_protocols_of_crops_and_scores_of_pixels_are_refused(run, capsys):
     assert "the scores of every pixel are not kept" in capsys.readouterr().err
 
 
+def test_stages_are_probed_for_classification_alone(run, capsys, tmp_path):
+    for arguments in ([f"--workdir={run}"], [*FIELDS[:1], f"--workdir={tmp_path}"]):
+        assert main(["launch.py", "probe", *arguments]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("error: launch.py probe trains classifiers of images, and the task is 'segmentation'")
+        assert said.count("\n") == 1
+
+
 def test_predictions_are_pictures_of_the_files_own_sizes(run, capsys, tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
