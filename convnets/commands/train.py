@@ -125,9 +125,11 @@ def finish(config: ConfigDict, workdir: Workdir, model: Model, outcome: Outcome,
     assert test is not None
     assert step is not None
     speed = outcome.step * config.train.batch_size / seconds.training if seconds.training else 0.0
-    summary = result_of(test, "test", step) | {"images_per_second": speed, "seconds": asdict(seconds)}
+    tables = model.task.tables(test.tables)
+    summary = result_of(test, "test", step, tables) | {"images_per_second": speed, "seconds": asdict(seconds)}
     write_atomically(workdir.summary_file, json.dumps(summary, indent=2))
     times = {name.replace("_", " "): f"{value:.1f} s" for name, value in asdict(seconds).items()}
     title = f"test, checkpoint of step {step}"
-    print_result(console, test.metrics, test.examples, title, {"training images/s": f"{speed:,.0f}"} | times)
+    more = {"training images/s": f"{speed:,.0f}"} | times
+    print_result(console, test.metrics, test.examples, title, more, tables)
     build_report(workdir, config, model, console, step, outcome.variables)
