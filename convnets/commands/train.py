@@ -26,7 +26,7 @@ from convnets.training.loop import Loop, Outcome
 from convnets.training.parallel import Devices
 from convnets.training.plan import make_plan
 from convnets.training.rehearsal import rehearse
-from convnets.training.setup import Model, Splits, build_model, check_batch_size, load_splits
+from convnets.training.setup import Model, Splits, build_model, check_batch_size, check_masks, load_splits
 from convnets.training.workdir import Workdir
 
 
@@ -54,6 +54,7 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
     check_batch_size(config, devices)
     console = Console() if jax.process_index() == 0 else None
     splits = load_splits(config, console)
+    check_masks(splits, console)
     check_processes_agree(splits)
     workdir.check_data(splits.train.info)
     source = source_of(config, workdir)

@@ -14,6 +14,7 @@ from rich.console import Console
 from convnets import architectures, data, tasks
 from convnets.augmentation import Link, compose, with_components
 from convnets.data.few import few
+from convnets.data.mask_sizes import check_mask_sizes
 from convnets.data.reporting import drawn_by
 from convnets.data.source import Source, SourceInfo, carve
 from convnets.errors import InvalidValue
@@ -127,6 +128,18 @@ def load_splits(config: ConfigDict, console: Console | None = None) -> Splits:
         )
     train, validation = carve(whole, held_out, config.validation.seed)
     return Splits(train, validation if len(validation) else None, test)
+
+
+def check_masks(splits: Splits, console: Console | None = None) -> None:
+    """Refuses masks that have other sizes than their pictures, in any split, as far as the files' headers say it.
+
+    Raises:
+      InvalidValue: more of them than are to be passed over.
+    """
+    with Screen(console) as screen, drawn_by(partial(Bar, screen)):
+        for source in vars(splits).values():
+            if source is not None:
+                check_mask_sizes(source)
 
 
 def phase_of(config: ConfigDict, model: Model, plan: Plan, at: int) -> Phase:

@@ -67,7 +67,7 @@ def test_a_classifiers_parameters_keep_their_names_and_shapes(name):
 def test_its_feature_maps_need_what_the_classifiers_do(head):
     classifier = architectures.create("resnet18", 3, **BACKBONES["resnet18"])
     module = network("resnet18", head=head)
-    assert needs(module, (64, 64, 3)) == needs(classifier, (64, 64, 3))
+    assert needs(module, (64, 64, 3)) == needs(classifier, (224, 224, 3))
     assert hash(module) == hash(module.clone())
 
 
