@@ -5,8 +5,6 @@ import io
 import numpy as np
 from PIL import Image
 
-IGNORED = 255
-
 
 def class_colours() -> np.ndarray:
     """Red, green and blue of the mask values 0 to 255, uint8 `[256, 3]`.

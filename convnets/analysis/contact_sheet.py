@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from convnets.analysis import style
+from convnets.unlabelled import IGNORED
 
-IGNORE = 255
-"""The mask value of pixels that have no label."""
 MASK_OPACITY = 0.45
 # Inches.
 CELL = 1.35
@@ -96,7 +95,7 @@ def _draw(axes: Axes, example: Mapping[str, Any]) -> None:
 def _with_mask(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Labels above 0 in the palette's colours, ignored pixels in grey."""
     colours = np.array([to_rgb(colour) for colour in style.PALETTE])
-    tint = np.where((mask == IGNORE)[..., None], 0.5, colours[(mask - 1) % len(colours)])
+    tint = np.where((mask == IGNORED)[..., None], 0.5, colours[(mask - 1) % len(colours)])
     shown = (mask > 0)[..., None]
     return np.where(shown, (1 - MASK_OPACITY) * image + MASK_OPACITY * tint, image)
 

@@ -101,6 +101,8 @@ def example(kernel: int, stride: int, padding: int, size: int, output_padding: i
     name = "the transposed convolution"
     if not 1 <= size <= MOST_PIXELS:
         raise InvalidValue(f"the size is {size}, and a matrix is shown of 1 to {MOST_PIXELS} pixels a side")
+    if kernel < 1:
+        raise InvalidValue(f"the kernel is {kernel}, and a filter has at least 1 pixel a side")
     check(name, kernel, stride, padding, output_padding or 0, 1, holes=True)
     map_side = positions(size, kernel, stride, padding)
     if map_side < 1:

@@ -9,9 +9,7 @@ from jax import Array, lax
 from convnets.augmentation.boxes import clipped
 from convnets.augmentation.registry import Example, augmentations
 from convnets.errors import InvalidValue
-
-IGNORE = 255
-"""The mask value of pixels that have no label."""
+from convnets.unlabelled import IGNORED
 
 
 def crop_at(example: Example, top: Array, left: Array, height: int, width: int) -> Example:
@@ -83,7 +81,7 @@ def pad_and_crop(key: Array, example: Example, *, padding: int = 4) -> Example:
     both = (padding, padding)
     padded = example | {"image": jnp.pad(example["image"], (both, both, (0, 0)))}
     if "mask" in example:
-        padded["mask"] = jnp.pad(example["mask"], (both, both), constant_values=IGNORE)
+        padded["mask"] = jnp.pad(example["mask"], (both, both), constant_values=IGNORED)
     if "boxes" in example:
         padded["boxes"] = example["boxes"] + padding
     top, left = jax.random.randint(key, (2,), 0, 2 * padding + 1)

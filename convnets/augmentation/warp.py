@@ -13,10 +13,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from convnets.augmentation.boxes import corners, is_empty, outlines, surrounding
-from convnets.augmentation.crop import IGNORE
 from convnets.augmentation.motions import inverse, moved
 from convnets.augmentation.registry import Example
 from convnets.errors import InvalidValue
+from convnets.unlabelled import IGNORED
 
 Border = Literal["zero", "edge", "reflect"]
 """What lies around the picture: black that is ignored in masks, its outermost pixels, or its mirror images."""
@@ -101,7 +101,7 @@ def _nearest(mask: Array, y: Array, x: Array, border: Border) -> Array:
     row, column = jnp.floor(y).astype(jnp.int32), jnp.floor(x).astype(jnp.int32)
     height, width = mask.shape
     index, inside = _pixel(row, column, height, width, border)
-    return jnp.where(inside, mask.reshape(-1).at[index].get(mode="promise_in_bounds"), IGNORE).astype(mask.dtype)
+    return jnp.where(inside, mask.reshape(-1).at[index].get(mode="promise_in_bounds"), IGNORED).astype(mask.dtype)
 
 
 def _pixel(row: Array, column: Array, height: int, width: int, border: Border) -> tuple[Array, Array]:

@@ -27,6 +27,8 @@ from convnets.training.setup import Model, Splits, build_model, initial_state, l
 from convnets.training.stage_probes import StageProbe, probe_stages, save_probes
 from convnets.training.workdir import Workdir
 
+TASK = "classification"
+
 
 @dataclass(frozen=True)
 class Probed:
@@ -67,8 +69,9 @@ def begun(config: ConfigDict, console: Console | None) -> Probed:
     """The network that a run of this config would begin with.
 
     Raises:
-      ConvnetsError: what can't be begun with, or data that are missing.
+      ConvnetsError: another task, what can't be begun with, or data that are missing.
     """
+    _check_task(config)
     prepare(config)
     splits = load_splits(config, console)
     source = source_of(config)
@@ -124,6 +127,14 @@ def table_of(probes: list[StageProbe], origin: str) -> Table:
     return table
 
 
+def _check_task(config: ConfigDict) -> None:
+    if config.task.name != TASK:
+        raise InvalidValue(
+            f"launch.py probe trains classifiers of images, and the task is {config.task.name!r}: name a run or an "
+            f"experiment of {TASK}"
+        )
+
+
 def _begun(arguments: Arguments) -> Probed:
     if arguments["checkpoint"]:
         raise InvalidValue("--checkpoint is of a run's own network: leave --config out, or set initialize.checkpoint")
@@ -133,6 +144,7 @@ def _begun(arguments: Arguments) -> Probed:
 
 def _trained(arguments: Arguments, workdir: Workdir) -> Probed:
     config = config_of_run(workdir, arguments)
+    _check_task(config)
     prepare(config)
     splits = load_splits(config)
     workdir.check_data(splits.train.info)

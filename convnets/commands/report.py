@@ -14,6 +14,7 @@ from convnets.analysis.learning_curves import plot_learning_curves
 from convnets.analysis.summary import LayerRow, summarize
 from convnets.commands.command_line import Arguments
 from convnets.commands.experiments import config_of_run
+from convnets.commands.results import in_words
 from convnets.commands.runtime import prepare
 from convnets.data.source import DataNotFound
 from convnets.errors import InvalidValue
@@ -55,10 +56,12 @@ def build_report(
         (f"The filters of {name}, the first layer, at step {step}", filters),
     ]
     notes = []
+    of_task: list[Table] = []
     predictions = workdir.load_predictions("test")
     if predictions is None:
         notes.append("The test split has not been evaluated yet.")
     else:
+        of_task += in_words(model.task.tables(predictions))
         try:
             pictures += model.task.pictures(predictions, load_splits(config).test, workdir.plots)
         except DataNotFound as error:
@@ -75,7 +78,7 @@ def build_report(
             "devices": ", ".join(environment["devices"]),
             "jax": environment["packages"]["jax"],
         },
-        tables=[_results(workdir), _evaluations(model, records), _layers(layers)],
+        tables=[_results(workdir), *of_task, _evaluations(model, records), _layers(layers)],
         pictures=pictures,
         config=config.to_dict(),
         notes=notes,
@@ -98,6 +101,8 @@ def _results(workdir: Workdir) -> Table:
     summary = json.loads(workdir.summary_file.read_text()) if workdir.summary_file.exists() else {}
     rows = []
     for name, value in summary.items():
+        if name == "tables":
+            continue
         if isinstance(value, dict):
             rows += [(f"{name} {part}", f"{number:.1f}") for part, number in value.items()]
         else:

@@ -59,7 +59,7 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
     source = source_of(config, workdir)
     take_normalization(config, source, splits.train.info.image_shape[-1])
     model = build_model(config, splits.train.info)
-    check_splits(config, splits)
+    check_splits(config, splits, console)
     views_of_run(config, model)
     plan = make_plan(config, model.task, len(splits.train))
     rehearse(config, model, splits.train, plan)
@@ -126,9 +126,11 @@ def finish(config: ConfigDict, workdir: Workdir, model: Model, outcome: Outcome,
     assert test is not None
     assert step is not None
     speed = outcome.step * config.train.batch_size / seconds.training if seconds.training else 0.0
-    summary = result_of(test, "test", step) | {"images_per_second": speed, "seconds": asdict(seconds)}
+    tables = model.task.tables(test.tables)
+    summary = result_of(test, "test", step, tables) | {"images_per_second": speed, "seconds": asdict(seconds)}
     write_atomically(workdir.summary_file, json.dumps(summary, indent=2))
     times = {name.replace("_", " "): f"{value:.1f} s" for name, value in asdict(seconds).items()}
     title = f"test, checkpoint of step {step}"
-    print_result(console, test.metrics, test.examples, title, {"training images/s": f"{speed:,.0f}"} | times)
+    more = {"training images/s": f"{speed:,.0f}"} | times
+    print_result(console, test.metrics, test.examples, title, more, tables)
     build_report(workdir, config, model, console, step, outcome.variables)

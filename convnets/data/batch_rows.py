@@ -4,13 +4,14 @@ from collections.abc import Collection
 
 import numpy as np
 
-from convnets.data.legend import IGNORED, Legend
+from convnets.data.legend import Legend
 from convnets.data.masks import mask_of
 from convnets.data.parts import Part
 from convnets.data.record_boxes import check_boxes, labels_of_boxes
 from convnets.data.records import Record
 from convnets.data.resampling import moved, nearest
 from convnets.errors import InvalidValue
+from convnets.unlabelled import IGNORED
 
 NO_OBJECT = -1
 """The label of a place for a box that no object fills; its box is (0, 0, 0, 0)."""

@@ -119,7 +119,7 @@ def write(folder: Path, kept: Iterable[Shrunk | UnreadableImage], count: int, ch
     with open(folder / _PIXELS, "wb") as file:
         for i, one in enumerate(kept):
             if isinstance(one, UnreadableImage):
-                errors[i] = str(one)
+                errors[i] = one.fault
             else:
                 shapes[i] = one.pixels.shape[:2]
                 labels[i] = -1 if one.label is None else one.label

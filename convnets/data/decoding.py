@@ -29,7 +29,16 @@ ORIENTATION = 0x0112
 
 
 class UnreadableImage(InvalidValue):
-    """A file that can't be opened, or is no picture that can be decoded."""
+    """A file that can't be opened, or is no picture that can be decoded.
+
+    Args:
+      fault: what is wrong, for sentences that go on.
+      advice: how to put it right, if that is more than another file.
+    """
+
+    def __init__(self, fault: str, advice: str = ""):
+        super().__init__(f"{fault}: {advice}" if advice else fault)
+        self.fault, self.advice = fault, advice
 
 
 class Picture:
@@ -128,11 +137,12 @@ def decode_mask(content: Content, name: str, colours: bool = False) -> np.ndarra
     else:
         stored = _decode_stored(_read(content, name), name, colours)
     if stored.dtype.kind not in "uib":
-        raise UnreadableImage(f"{name} has floating-point values, and a mask has whole numbers: save it as a PNG")
+        raise UnreadableImage(f"{name} has floating-point values, and a mask has whole numbers", "save it as a PNG")
     has = f"{stored.shape[-1]} channels" if stored.ndim > 2 else "grey levels"
     if colours and stored.shape[2:] != (3,):
         raise UnreadableImage(
-            f"{name} has {has}, and its classes are given as colours (data.mask_values): save it in RGB or give levels"
+            f"{name} has {has}, and its classes are given as colours (data.mask_values)",
+            "save it in RGB or give levels",
         )
     if not colours and stored.ndim > 2:
         raise UnreadableImage(
@@ -151,7 +161,7 @@ def decode_mask(content: Content, name: str, colours: bool = False) -> np.ndarra
 
 def _decode_stored(content: bytes, name: str, colours: bool) -> np.ndarray:
     if content.startswith(NUMPY_BEGINS):
-        raise UnreadableImage(f"{name} is a NumPy array, and a mask is an image: save its levels as a PNG")
+        raise UnreadableImage(f"{name} is a NumPy array, and a mask is an image", "save its levels as a PNG")
     try:
         with Image.open(io.BytesIO(content)) as image:
             stored = np.asarray(image)

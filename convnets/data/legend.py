@@ -8,12 +8,11 @@ import numpy as np
 
 from convnets.data.class_names import name_some
 from convnets.errors import InvalidValue
+from convnets.unlabelled import IGNORED
 
 Value = int | tuple[int, int, int]
 """A grey level or place in a palette, as it is stored; or a colour (red, green, blue)."""
 
-IGNORED = 255
-"""The mask value of a pixel that no loss and no metric counts."""
 UNKNOWN = -1
 """What stands in a legend's answer for a value that is not in it."""
 WHITE = 255

@@ -1,8 +1,8 @@
 """Images in one folder and their masks in another, under the same names."""
 
 import os
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Container
+from pathlib import Path, PurePath
 
 from convnets.data.class_names import CLASS_NAMES, name_some, read_class_names
 from convnets.data.data_folder import data_folder
@@ -48,7 +48,7 @@ def open_segmentation_folder(
     Raises:
       DataNotFound: a folder is not there or has no images.
       InvalidValue: another split, folders that are the same for both, no names of classes, an image without a mask or
-        the reverse, two images or masks of one name, or a folder that can't be listed.
+        the reverse, a mask or an image in a file of another kind, two of one name, or a folder that can't be listed.
     """
     if split not in SPLITS:
         raise InvalidValue(f"folders of images and masks have the splits train and test, not {split!r}")
@@ -82,11 +82,16 @@ def open_segmentation_folder(
 def _pair(images: Path, masks: Path, folder: Path, progress: Progress | None) -> LabelledFiles:
     """The images and masks of two folders, with paths relative to a third."""
     of_images, of_masks = _by_stem(images, "images", progress), _by_stem(masks, "masks", progress)
-    for these, others, what, other in (
-        (of_images, of_masks, f"image in {images} without a mask in {masks}", "mask"),
-        (of_masks, of_images, f"mask in {masks} without an image in {images}", "image"),
+    for these, others, what, other, top in (
+        (of_images, of_masks, f"image in {images} without a mask in {masks}", "mask", masks),
+        (of_masks, of_images, f"mask in {masks} without an image in {images}", "image", images),
     ):
         if alone := [path for stem, path in these.items() if stem not in others]:
+            if (file := _no_image(top, {_stem(path) for path in alone})) is not None:
+                raise InvalidValue(
+                    f"the {other} {file} has the suffix {file.suffix!r}, and images and masks have one of "
+                    f"{' '.join(SUFFIXES)}: save {'its levels, whole numbers,' if other == 'mask' else 'it'} as a PNG"
+                )
             raise InvalidValue(
                 f"{len(alone)} {what.replace(' in ', 's in ', 1) if len(alone) > 1 else what} of the same name "
                 f"({name_some(alone)}): add the {other} or leave it out"
@@ -108,10 +113,23 @@ def _by_stem(folder: Path, option: str, progress: Progress | None) -> dict[str, 
         )
     scan = scan_folder(folder, progress)
     if not len(scan.images):
-        raise DataNotFound(f"{folder} has no images in it or below it ({' '.join(SUFFIXES)}): put them there")
+        others = _no_image(folder)
+        such = "" if others is None else f", but files such as {others.name}"
+        raise DataNotFound(f"{folder} has no images in it or below it ({' '.join(SUFFIXES)}){such}: put them there")
     found: dict[str, str] = {}
     for path in scan.images:
-        other = found.setdefault(str(PurePosixPath(path).with_suffix("")), path)
+        other = found.setdefault(_stem(path), path)
         if other != path:
             raise InvalidValue(f"{folder} has both {other} and {path}, and one name stands for one picture: rename one")
     return found
+
+
+def _stem(path: str | PurePath) -> str:
+    """A relative path without its suffix."""
+    return str(PurePath(path).with_suffix(""))
+
+
+def _no_image(folder: Path, stems: Container[str] | None = None) -> Path | None:
+    """The first file below the folder that has not the suffix of an image, of those with one of the stems if given."""
+    files = sorted(path for path in folder.rglob("[!.]*") if path.suffix.lower() not in SUFFIXES and path.is_file())
+    return next((path for path in files if stems is None or _stem(path.relative_to(folder)) in stems), None)

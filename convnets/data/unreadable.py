@@ -42,11 +42,12 @@ class Unreadable:
             count = len(self.places)
         if count > self.limit:
             more = f"and {self.limit} were passed over before it" if self.limit else "and none is to be passed over"
+            advice = f"{error.advice}, or else " if error.advice else ""
             raise InvalidValue(
-                f"{error}, {more}: replace it, remove it, or raise data.unreadable above {self.limit}"
+                f"{error.fault}, {more}: {advice}replace it, remove it, or raise data.unreadable above {self.limit}"
             ) from error
         if not known:
-            log.warning("%s: passed over, %d of at most %d", error, count, self.limit)
+            log.warning("%s: passed over, %d of at most %d", error.fault, count, self.limit)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Unreadable, (self.limit, False)

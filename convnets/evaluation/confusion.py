@@ -10,14 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-IGNORED = 255
-"""The mask value of pixels that have no label: neither a loss nor a measure counts them."""
-
 
 def confusion_matrix(truth: Array, predicted: Array, classes: int) -> Array:
     """Counts of pixels, int32 `[classes, classes]`: rows are the true classes, columns the predicted ones.
 
-    Exact up to 2^31 pixels of a kind. Pixels whose truth is no class (`IGNORED`) are left out.
+    Exact up to 2^31 pixels of a kind. Pixels whose truth is no class (as `IGNORED`) are left out.
 
     Args:
       truth, predicted: int, of one shape.

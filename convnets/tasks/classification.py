@@ -17,7 +17,7 @@ from convnets.data.source import Source, SourceInfo, load_batch
 from convnets.errors import InvalidValue
 from convnets.evaluation.top_k import top_k_correct
 from convnets.tasks.classification_pictures import plot_confusion_matrix, plot_mistakes
-from convnets.tasks.task import Outputs, tasks
+from convnets.tasks.task import Outputs, Tables, tasks
 
 MISTAKES_SHOWN = 40
 
@@ -76,6 +76,10 @@ class Classification:
     def summarize(self, sums: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Mean cross-entropy in nats; top-1 and top-5 accuracy in [0, 1]."""
         return {name: float(sums[name] / sums["weight"]) for name in self.metrics}
+
+    def tables(self, sums: Mapping[str, np.ndarray]) -> Tables:
+        """None: the report draws the accuracy of each class."""
+        return {}
 
     def predictions(self, outputs: Outputs) -> dict[str, Array]:
         """The five likeliest classes, int32 `[N, 5]`, the likeliest first, and their probabilities, float32."""

@@ -14,6 +14,9 @@ from convnets.registry import Registry
 Outputs = tuple[Array, dict[str, Array]]
 """What a network returns: the logits and the named feature maps."""
 
+Tables = dict[str, list[dict[str, str | int | float | None]]]
+"""By their titles, the rows of tables, each its cells by column, alike in all rows; None where nothing was measured."""
+
 
 class Task(Protocol):
     """Every per-example figure is summed with the batch's weights, so that padding never counts.
@@ -54,6 +57,13 @@ class Task(Protocol):
 
     def summarize(self, sums: Mapping[str, np.ndarray]) -> dict[str, float]:
         """The metrics of the examples that the sums ran over."""
+
+    def tables(self, sums: Mapping[str, np.ndarray]) -> Tables:
+        """The figures behind the metrics, such as those of each class, for the results and the report; {} for none.
+
+        Args:
+          sums: those of `measure`, without training, that are more than a number.
+        """
 
     def predictions(self, outputs: Outputs) -> dict[str, Array]:
         """What the network says of each example, `[N, ...]`, small enough to be kept for a `sample` of a split."""

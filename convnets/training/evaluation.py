@@ -127,10 +127,12 @@ def views_of_run(config: ConfigDict, model: Model) -> Views:
             f"evaluation.protocol {protocol!r} is for images of one size, and those of {model.info.name!r} are "
             "evaluated in their own: use 'centre_crop' for images as they are served, or set data.evaluation_size"
         )
-    if model.task.of_pixels and views.crops and not only_image(views, model.info.image_shape[:2]):
+    of_parts = protocol not in OF_WHOLE_IMAGES
+    if model.task.of_pixels and of_parts and not only_image(views, model.info.image_shape[:2]):
         raise InvalidValue(
-            f"evaluation.protocol {protocol!r} scores crops, and the task {config.task.name!r} answers for pixels: "
-            f"use 'centre_crop' for images as they are served, {OF_WHOLE_IMAGES[0]!r} or {OF_WHOLE_IMAGES[1]!r}"
+            f"evaluation.protocol {protocol!r} averages over parts of images, and the task {config.task.name!r} "
+            "answers for pixels: use 'centre_crop' for images as they are served (data.evaluation_size no larger than "
+            f"data.size), {OF_WHOLE_IMAGES[0]!r} or {OF_WHOLE_IMAGES[1]!r}"
         )
     if model.task.of_boxes:
         _check_windows(config, views)
@@ -139,8 +141,13 @@ def views_of_run(config: ConfigDict, model: Model) -> Views:
             f"evaluation.protocol {protocol!r} scores crops, and the task {config.task.name!r} answers for whole "
             "images: leave augmentation that changes their size out, and use 'centre_crop'"
         )
-    for view in {(view.height, view.width) for view in views.maps}:
-        _check_map(model, view)
+    sizes = {(view.height, view.width) for view in views.maps}
+    if model.task.of_pixels and not sizes:
+        sizes = {model.info.image_shape[:2]}
+    # Canvases of pictures in their own sizes are never too small at the scales that are allowed.
+    if not (model.task.of_pixels and model.info.own_sizes):
+        for size in sorted(sizes):
+            _check_map(model, size)
     return views
 
 
@@ -172,6 +179,10 @@ def _check_map(model: Model, size: Size) -> None:
     try:
         jax.eval_shape(apply, *images)
     except (FlaxError, InvalidValue, TypeError, ValueError) as error:
+        if model.task.of_pixels:
+            served = "a larger data.evaluation_size (data.size, where the data have no other)"
+            how = served if size == model.info.image_shape[:2] else "larger evaluation.scales"
+            raise InvalidValue(f"in evaluation {error}, by {how}") from error
         raise InvalidValue(
             f"evaluation.protocol asks for a map of scores of {size[0]} x {size[1]} images, and this network has none "
             f"({str(error).splitlines()[0].rstrip('.')}): use a protocol of crops"

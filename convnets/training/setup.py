@@ -14,6 +14,7 @@ from rich.console import Console
 from convnets import architectures, data, tasks
 from convnets.augmentation import Link, compose, with_components
 from convnets.data.few import few
+from convnets.data.mask_sizes import check_mask_sizes
 from convnets.data.reporting import drawn_by
 from convnets.data.source import Source, SourceInfo, carve
 from convnets.errors import InvalidValue
@@ -129,16 +130,23 @@ def load_splits(config: ConfigDict, console: Console | None = None) -> Splits:
     return Splits(train, validation if len(validation) else None, test)
 
 
-def check_splits(config: ConfigDict, splits: Splits) -> None:
-    """Refuses a test split that the task can't be evaluated on.
+def check_splits(config: ConfigDict, splits: Splits, console: Console | None = None) -> None:
+    """Refuses a test split that the task can't be evaluated on, and masks that have other sizes than their pictures.
+
+    The sizes are those that the files' headers say, in all splits.
 
     Raises:
-      InvalidValue: what the task refuses of its data, as boxes of another number.
+      InvalidValue: what the task refuses of its data, as boxes of another number, or more masks of other sizes than are
+        to be passed over.
     """
     try:
         tasks.create(config.task.name, splits.test.info, **options_of(config, "task"))
     except InvalidValue as error:
         raise InvalidValue(f"of the test split, {error}") from None
+    with Screen(console) as screen, drawn_by(partial(Bar, screen)):
+        for source in vars(splits).values():
+            if source is not None:
+                check_mask_sizes(source)
 
 
 def phase_of(config: ConfigDict, model: Model, plan: Plan, at: int) -> Phase:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from convnets.augmentation import augmentations
-from convnets.augmentation.crop import IGNORE, crop_at, pad_and_crop, random_crop
+from convnets.augmentation.crop import crop_at, pad_and_crop, random_crop
 from convnets.errors import InvalidValue
+from convnets.unlabelled import IGNORED
 
 HEIGHT, WIDTH = 6, 8
 
@@ -63,7 +64,7 @@ def test_a_crop_is_a_window_of_the_image_among_zeros_its_mask_ignored_there_and_
     whole, padding = scene(), 3
     image = np.pad(whole["image"], ((padding, padding), (padding, padding), (0, 0)))
     mask = np.pad(whole["mask"], padding, constant_values=255)
-    assert IGNORE == 255
+    assert IGNORED == 255
     windows = {
         image[top : top + HEIGHT, left : left + WIDTH].tobytes(): (top, left)
         for top in range(2 * padding + 1)

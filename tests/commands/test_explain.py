@@ -83,6 +83,8 @@ def test_a_window_slides_over_one_network_and_one_size_or_over_several(capsys: p
         (["small-filters", "--depht=8"], "launch.py explain has no flag --depht: did you mean 'depth'?"),
         (["small-filters", "--seconds=-1"], "--seconds is -1"),
         (["sliding-window", "--size=100"], "the image is 100 pixels wide, and the window of alexnet is 227"),
+        (["sliding-window", "--size=0"], "the image is 0 pixels wide"),
+        (["small-filters", "--batch=0"], "the batch is 0, and must be positive"),
         (["small-filters", "--config.network.name=vgg16"], "explain takes no --config fields"),
     ],
 )

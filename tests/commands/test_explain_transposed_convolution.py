@@ -51,6 +51,9 @@ def test_a_picture_is_drawn_where_it_is_asked_for(capsys: pytest.CaptureFixture[
     ("arguments", "sentence"),
     [
         (["--size=40"], "the size is 40, and a matrix is shown of 1 to 16 pixels a side"),
+        (["--size=0"], "the size is 0, and a matrix is shown of 1 to 16 pixels a side"),
+        (["--kernel=0"], "the kernel is 0, and a filter has at least 1 pixel a side"),
+        (["--stride=0"], "has stride 0, and must have at least 1"),
         (["--padding=3"], "has padding 3, and its filters of 3 pixels allow 0 to 2"),
         (["--output_padding=2"], "has output padding 2, and its stride of 2 allows 0 to 1"),
         (["--kernel=9"], "a filter of 9 x 9 does not fit into 5 x 5 pixels with padding 1"),

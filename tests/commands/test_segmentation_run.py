@@ -54,6 +54,9 @@ def test_a_run_reports_its_measures_and_pictures(run):
     assert 0 < summary["mean_iu"] < 1 and 0 < summary["pixel_accuracy"] <= 1
     assert (run / "plots" / "segmentations.png").exists() and (run / "plots" / "class_iu.png").exists()
     report = (run / "report.html").read_text()
+    rows = summary["tables"]["IU of each class"]
+    assert "<h2>IU of each class</h2>" in report and report.count("<td>background</td>") == 1
+    assert all(f'<td class="number">{row["IU"]:.4f}</td>' in report for row in rows if row["IU"] is not None)
     assert "Images, truth and prediction" in report and "mean_iu" in report
 
 
@@ -64,6 +67,23 @@ def test_the_confusion_matrix_that_is_kept_counts_every_pixel_of_the_test_split(
     counts = np.bincount(np.concatenate([source[i]["mask"].ravel() for i in range(len(source))]), minlength=11)
     assert kept["confusion"].sum(axis=(0, 2)).tolist() == counts.tolist()
     assert kept["place"].tolist() == list(range(len(source))), "a small split is kept whole"
+
+
+def test_the_iu_of_each_class_is_said_by_name_wherever_the_measures_are(run, capsys):
+    counts = Workdir(run).load_predictions("test")["confusion"].sum(0)
+    result = said(capsys, "evaluate", f"--workdir={run}")
+    kept = json.loads((run / "evaluation_test_centre_crop.json").read_text())
+    rows = result["tables"]["IU of each class"]
+    assert rows == kept["tables"]["IU of each class"]
+    assert [row["class"] for row in rows] == list(data.create("scenes", "test", size=64).info.mask_classes)
+    for number, row in enumerate(rows):
+        right, union = counts[number, number], counts[number].sum() + counts[:, number].sum() - counts[number, number]
+        assert row["IU"] == (pytest.approx(right / union) if union else None)
+        assert row["share of the pixels"] == pytest.approx(counts[number].sum() / counts.sum())
+    assert np.mean([row["IU"] for row in rows if row["IU"] is not None]) == pytest.approx(result["mean_iu"])
+    assert main(["launch.py", "evaluate", f"--workdir={run}"]) == 0
+    printed = capsys.readouterr().out
+    assert "IU of each class" in printed and f"{rows[0]['IU']:.4f}" in printed
 
 
 def test_the_measures_are_the_same_for_any_batch_size_and_as_one_view(run, capsys):
@@ -88,6 +108,14 @@ def test_protocols_of_crops_and_scores_of_pixels_are_refused(run, capsys):
     assert "answers for pixels: use 'centre_crop'" in capsys.readouterr().err
     assert main(["launch.py", "evaluate", f"--workdir={run}", "--scores"]) == 1
     assert "the scores of every pixel are not kept" in capsys.readouterr().err
+
+
+def test_stages_are_probed_for_classification_alone(run, capsys, tmp_path):
+    for arguments in ([f"--workdir={run}"], [*FIELDS[:1], f"--workdir={tmp_path}"]):
+        assert main(["launch.py", "probe", *arguments]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("error: launch.py probe trains classifiers of images, and the task is 'segmentation'")
+        assert said.count("\n") == 1
 
 
 def test_predictions_are_pictures_of_the_files_own_sizes(run, capsys, tmp_path):

@@ -5,8 +5,9 @@ import pickle
 import numpy as np
 import pytest
 
-from convnets.data.legend import IGNORED, UNKNOWN, Legend, override
+from convnets.data.legend import UNKNOWN, Legend, override
 from convnets.errors import InvalidValue
+from convnets.unlabelled import IGNORED
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 

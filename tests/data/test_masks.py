@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from convnets.data.decoding import UnreadableImage
-from convnets.data.legend import IGNORED, Legend
+from convnets.data.legend import Legend
 from convnets.data.masks import mask_of
+from convnets.unlabelled import IGNORED
 from tests.data.mask_files import png, png_of_few_levels, write
 
 COLOURS = np.array([(0, 0, 0), (128, 64, 128), (70, 70, 70), (255, 255, 0)], np.uint8)

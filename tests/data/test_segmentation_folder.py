@@ -104,6 +104,32 @@ def test_what_stands_alone_is_refused_by_name_whichever_split_is_opened(folder, 
             opened(folder, split)
 
 
+@pytest.mark.parametrize(
+    ("name", "other", "sentence"),
+    [
+        ("masks/one.png", "one.npy", r"^the mask .*/masks/one\.npy has the suffix '\.npy', .*: save its levels, whole"),
+        (
+            "masks/b/two.png",
+            "two.TIF",
+            r"^the mask .*/masks/b/two\.TIF has the suffix '\.TIF', and images and masks have",
+        ),
+        ("images/a.b.png", "a.b.tiff", r"^the image .*/images/a\.b\.tiff has the suffix .*: save it as a PNG$"),
+    ],
+)
+def test_a_file_of_another_kind_is_named_with_its_suffix(folder, name, other, sentence):
+    file = folder / "val" / name
+    file.rename(file.with_name(other))
+    with pytest.raises(InvalidValue, match=sentence):
+        opened(folder)
+
+
+def test_a_folder_of_other_files_alone_is_said_to_have_them(folder):
+    for file in (folder / "train/masks").rglob("*.png"):
+        file.rename(file.with_suffix(".npy"))
+    with pytest.raises(DataNotFound, match=r"masks has no images in it .*, but files such as a\.b\.npy: put"):
+        opened(folder)
+
+
 def test_two_images_of_one_name_are_refused(folder):
     write(folder / "train/images/one.bmp", noise(3, 3))
     with pytest.raises(InvalidValue, match=r"has both one\.bmp and one\.png"):
@@ -140,9 +166,12 @@ def test_empty_folders_and_files_are_refused(folder):
 
 def test_a_mask_with_an_unknown_level_is_passed_over_up_to_the_limit(folder):
     write(folder / "train/masks/one.png", np.full((32, 32), 9, np.uint8))
-    with pytest.raises(
-        InvalidValue, match=r"one\.png has the level 9 in row 0, column 0 .* raise data\.unreadable above"
-    ):
+    sentence = (
+        r"one\.png has the level 9 in row 0, column 0 \(from 0\), and its legend has 0, 1, 2 for the classes or 255 "
+        r"for what is ignored, and none is to be passed over: set data\.mask_classes with data\.mask_values, or "
+        r"data\.mask_ignored, or else replace it, remove it, or raise data\.unreadable above 0$"
+    )
+    with pytest.raises(InvalidValue, match=sentence):
         opened(folder).batch(np.arange(3))
     assert opened(folder, unreadable=1).batch(np.arange(3))["weight"].tolist() == [1, 1, 0]
 

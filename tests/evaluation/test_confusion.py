@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from convnets.evaluation.confusion import IGNORED, confusion_matrix, measures
+from convnets.evaluation.confusion import confusion_matrix, measures
+from convnets.unlabelled import IGNORED
 
 
 def by_hand(truth, predicted, classes):

@@ -11,7 +11,6 @@ from PIL import Image
 from scipy.special import softmax
 
 from convnets.data.source import SourceInfo
-from convnets.evaluation.confusion import IGNORED
 from convnets.evaluation.protocols import views_of
 from convnets.tasks.segmentation.segmentation import Segmentation
 from convnets.training.overlapping_windows import OverlappingWindows
@@ -19,6 +18,7 @@ from convnets.training.parallel import Devices
 from convnets.training.setup import Model
 from convnets.training.step import Normalization
 from convnets.training.whole_images_step import WholeImagesStep
+from convnets.unlabelled import IGNORED
 
 INFO = SourceInfo("dots", ("a", "b"), (32, 48, 3), {"test": 4}, mask_classes=("ground", "left", "right"))
 EXTENTS = np.array([[32, 48], [20, 48], [32, 17], [9, 11]], np.int32)

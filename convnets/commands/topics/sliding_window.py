@@ -12,10 +12,12 @@ SIZES = (256, 384, 480, 640)
 """At which He et al. test their residual networks."""
 
 
-def sliding_window(*, network: str = "", size: int = 0) -> Explanation:
+def sliding_window(*, network: str = "", size: int | None = None) -> Explanation:
     """A network slid over a larger image, window by window, against one fully convolutional pass."""
     found = [
-        slide_named(name, side) for name in ([network] if network else NETWORKS) for side in ([size] if size else SIZES)
+        slide_named(name, side)
+        for name in ([network] if network else NETWORKS)
+        for side in (SIZES if size is None else [size])
     ]
     lines = [
         "map: of logits, counted from the network; crops: (image - window) // stride + 1 along a side fit into it",

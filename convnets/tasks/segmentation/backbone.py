@@ -6,6 +6,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from flax.core import FrozenDict
 from jax import Array
 
 from convnets import architectures
@@ -28,10 +29,10 @@ def create_backbone(name: str, num_classes: int, options: Mapping[str, Any], out
     return network.clone(output=output)
 
 
-def grids_of(backbone: nn.Module, channels: int) -> dict[str, Grid]:
-    """The grid of each feature map and of the logits."""
+def grids_of(backbone: nn.Module, channels: int) -> FrozenDict[str, Grid]:
+    """The grid of each feature map and of the logits, as modules that can be hashed have them."""
     side: int = backbone.image_size
-    return feature_grids(backbone, (side, side, channels))
+    return FrozenDict(feature_grids(backbone, (side, side, channels)))
 
 
 def covered(backbone: nn.Module, images: Array, stride: int) -> tuple[Array, int, int]:

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from convnets.analysis import style
-from convnets.evaluation.confusion import IGNORED
 from convnets.tasks.segmentation.pictures import coloured, legend_of_classes, values_in
+from convnets.unlabelled import IGNORED
 
 # Inches: a picture's width, and what stands around the pictures.
 SIDE, FOOTER = 1.7, 0.9

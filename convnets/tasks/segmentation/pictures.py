@@ -10,7 +10,8 @@ from matplotlib.patches import Patch
 from convnets.analysis import style
 from convnets.analysis.class_colours import class_colours, colour_mask
 from convnets.evaluation.boundaries import WIDTHS
-from convnets.evaluation.confusion import IGNORED, measures
+from convnets.evaluation.confusion import measures
+from convnets.unlabelled import IGNORED
 
 # Inches: a picture's width on the sheet, and what stands around the pictures.
 SIDE, HEADER, FOOTER = 1.7, 0.75, 0.3

@@ -13,13 +13,14 @@ from jax import Array
 from convnets.data.source import Source, SourceInfo
 from convnets.errors import InvalidValue
 from convnets.evaluation.boundaries import WIDTHS, boundary_bands
-from convnets.evaluation.confusion import IGNORED, confusion_matrices, measures
+from convnets.evaluation.confusion import confusion_matrices, measures
 from convnets.tasks.segmentation.backbone import create_backbone, grids_of
 from convnets.tasks.segmentation.cross_entropy import cross_entropy
 from convnets.tasks.segmentation.encoder_decoder import EncoderDecoder
 from convnets.tasks.segmentation.fcn import FCN, HowUpsampled, check_stride
 from convnets.tasks.segmentation.pictures import plot_boundary_iu, plot_class_iu, plot_segmentations
-from convnets.tasks.task import Outputs, tasks
+from convnets.tasks.task import Outputs, Tables, tasks
+from convnets.unlabelled import IGNORED
 
 Head = Literal["fcn", "encoder_decoder"]
 
@@ -137,6 +138,19 @@ class Segmentation:
             "mean_iu": found.mean_iu,
             "frequency_weighted_iu": found.frequency_weighted_iu,
         } | ({"boundary_mean_iu": near.mean_iu} if len(bands) > 1 else {})
+
+    def tables(self, sums: Mapping[str, np.ndarray]) -> Tables:
+        """The IU and the share of the labelled pixels of each class, in [0, 1]; no IU where it is neither there nor
+        predicted.
+        """
+        confusion = np.asarray(sums["confusion"], np.float64).sum(0)
+        shares = confusion.sum(1) / max(confusion.sum(), 1)
+        return {
+            "IU of each class": [
+                {"class": name, "IU": None if np.isnan(iu) else float(iu), "share of the pixels": float(share)}
+                for name, iu, share in zip(self.classes, measures(confusion).class_iu, shares, strict=True)
+            ]
+        }
 
     def predictions(self, outputs: Outputs) -> dict[str, Array]:
         """The likeliest class of each pixel, uint8 `[N, H, W]`."""

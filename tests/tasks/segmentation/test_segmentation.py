@@ -11,7 +11,8 @@ from convnets import tasks
 from convnets.data.source import InMemorySource, SourceInfo
 from convnets.errors import InvalidValue
 from convnets.evaluation.boundaries import WIDTHS, boundary_bands
-from convnets.evaluation.confusion import IGNORED, measures
+from convnets.evaluation.confusion import measures
+from convnets.unlabelled import IGNORED
 
 CLASSES = ("ground", "shirt", "shoe", "bag")
 
@@ -91,6 +92,18 @@ def test_measures_of_batches_add_up_to_those_of_all_pixels_and_filling_does_not_
     assert np.asarray(in_training["confusion"]).tolist() == [confusion.tolist()]
     cheap = task.summarize(jax.device_get(in_training))
     assert cheap == pytest.approx({name: found[name] for name in task.metrics if name != "boundary_mean_iu"})
+
+
+def test_the_table_of_classes_has_the_iu_and_the_share_of_each_by_name():
+    task = tasks.create("segmentation", info())
+    bands = np.zeros((2, 4, 4), int)
+    bands[0, 0, 0], bands[1, 0, 1], bands[1, 1, 1] = 6, 2, 4
+    rows = {row.pop("class"): row for row in task.tables({"confusion": bands})["IU of each class"]}
+    assert list(rows) == list(info().mask_classes)
+    ground, second, *absent = rows.values()
+    assert ground == {"IU": 6 / 8, "share of the pixels": 8 / 12}
+    assert second == {"IU": 4 / 6, "share of the pixels": 4 / 12}
+    assert absent == [{"IU": None, "share of the pixels": 0.0}] * 2
 
 
 def test_predictions_are_the_likeliest_classes_and_what_an_image_shows_is_told_by_its_share():

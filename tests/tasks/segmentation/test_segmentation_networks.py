@@ -9,6 +9,7 @@ from convnets import architectures
 from convnets.analysis.feature_grids import LOGITS, feature_grids
 from convnets.data.source import SourceInfo
 from convnets.errors import InvalidValue
+from convnets.pretrained.depth import needs
 from convnets.pretrained.patterns import flat
 from convnets.tasks import create
 
@@ -60,6 +61,17 @@ def test_a_classifiers_parameters_keep_their_names_and_shapes(name):
     here = flat(shapes(network(name, stride=4), (64, 64))[1])
     assert {path: array.shape for path, array in there.items()} == {path: here[path].shape for path in there}
     assert {path[1] for path in here.keys() - there.keys()} == {"head"}
+
+
+@pytest.mark.parametrize("head", ["fcn", "encoder_decoder"])
+def test_its_feature_maps_need_what_the_classifiers_do(head):
+    classifier = architectures.create("resnet18", 3, **BACKBONES["resnet18"])
+    module = network("resnet18", head=head)
+    found, expected = needs(module, (64, 64, 3)), needs(classifier, (224, 224, 3))
+    # A decoder has no use for the last map, pooled.
+    assert expected.keys() - found.keys() <= {"pre_logits"}
+    assert found == {name: expected[name] for name in found}
+    assert hash(module) == hash(module.clone())
 
 
 def test_the_paper_s_maps_are_scored():
