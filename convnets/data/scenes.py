@@ -103,7 +103,7 @@ class Scenes:
             return self._compose(int(i))
         if i not in self._kept:
             scene = self._compose(int(i))
-            # A quarter of the memory.
+            # A byte of each pixel.
             self._kept[int(i)] = scene | {"mask": scene["mask"].astype(np.uint8)}
         scene = copy.deepcopy(self._kept[int(i)])
         return scene | {"mask": scene["mask"].astype(np.int32)}

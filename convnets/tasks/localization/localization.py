@@ -26,13 +26,16 @@ from convnets.tasks.localization.matching import cheapest
 from convnets.tasks.localization.network import BOXES, Attach, LocalizationNetwork, head_place
 from convnets.tasks.localization.pictures import Shown, plot_accuracy_by_iou, plot_localizations
 from convnets.tasks.localization.truth import Truth, likeliest, of_classes, truth_of
-from convnets.tasks.task import Outputs, tasks
+from convnets.tasks.task import Outputs, Tables, tasks
 
 Regression = Literal["agnostic", "per_class"]
 """One box of an object, or one for each class."""
 
 Order = Literal["fixed", "free"]
 """Of several objects: each has its place, or they are matched to the truth by the cheapest assignment."""
+
+LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9)
+"""The intersections over union of the table."""
 
 SHOWN = 24
 """Examples on the sheet of the report."""
@@ -149,6 +152,20 @@ class Localization:
     def summarize(self, sums: Mapping[str, np.ndarray]) -> dict[str, float]:
         """The mean loss of an example, and `measures.metrics`."""
         return {"loss": float(sums["loss"] / sums["weight"])} | measures.metrics(sums, self.regression == "per_class")
+
+    def tables(self, sums: Mapping[str, np.ndarray]) -> Tables:
+        """The share of the boxes that lie as well as each intersection over union, in [0, 1]."""
+        counts = np.asarray(sums["iou_counts"], np.float64)
+        total = max(counts.sum(), 1.0)
+        return {
+            "Boxes by intersection over union": [
+                {
+                    "IoU of at least": level,
+                    "share of the boxes": float(counts[round(level * len(counts)) :].sum() / total),
+                }
+                for level in LEVELS
+            ]
+        }
 
     def predictions(self, outputs: Outputs) -> dict[str, Array]:
         """The five likeliest classes of each object, int32 `[N, K, 5]`, their probabilities, and their boxes.
