@@ -22,13 +22,17 @@ FIELDS = (
     "--config.network.name=resnet20",
     "--config.network.width=0.25",
     "--config.task.stride=2",
+    "--config.network.dtype=float32",
     "--config.data.size=64",
+    "--config.train.resolutions=(('0 steps', 32), ('6 steps', 64))",
     "--config.data.examples=300",
     "--config.validation.examples=20",
     "--config.train.batch_size=16",
     "--config.train.duration=12 steps",
     "--config.evaluation.every=12 steps",
     "--config.evaluation.batch_size=16",
+    "--config.evaluation.protocol=centre_crop",
+    "--config.evaluation.scales=()",
     "--config.log.every=4 steps",
     "--config.schedule.warmup=2 steps",
 )
@@ -63,7 +67,7 @@ def test_a_run_reports_its_measures_and_pictures(run):
 def test_the_confusion_matrix_that_is_kept_counts_every_pixel_of_the_test_split(run):
     kept = Workdir(run).load_predictions("test")
     assert kept is not None
-    source = data.create("scenes", "test", size=64, examples=300, objects=(3, 4), scale=(0.35, 0.5))
+    source = data.create("scenes", "test", size=64, examples=300, objects=(3, 4), scale=(0.42, 0.5))
     counts = np.bincount(np.concatenate([source[i]["mask"].ravel() for i in range(len(source))]), minlength=11)
     assert kept["confusion"].sum(axis=(0, 2)).tolist() == counts.tolist()
     assert kept["place"].tolist() == list(range(len(source))), "a small split is kept whole"
@@ -165,3 +169,22 @@ def test_no_picture_takes_the_place_of_another_or_of_an_image(run, capsys, tmp_p
     assert main(["launch.py", "predict", f"--workdir={run}", *paths, f"--out={tmp_path}"]) == 1
     assert "cat.png is one of the images, and would be written over" in capsys.readouterr().err
     assert files[0].read_bytes() == before
+
+
+def test_runs_are_compared_by_their_measures_and_side_by_side(run, tmp_path, capsys):
+    other = tmp_path / "resized"
+    arguments = (*FIELDS, "--config.task.upsampling=resize", f"--workdir={other}")
+    assert main(["launch.py", "train", *arguments]) == 0
+    out = tmp_path / "compared.png"
+    rows = said(capsys, "compare", str(run.parent), str(other), f"--out={out}")
+    assert [row["experiment"] for row in rows] == ["scenes", "resized"] and [row["seeds"] for row in rows] == [1, 1]
+    for row, workdir in zip(rows, (run, other), strict=True):
+        summary = json.loads((workdir / "summary.json").read_text())
+        measures = ("mean_iu", "boundary_mean_iu", "pixel_accuracy", "loss")
+        assert {name: row[name] for name in measures} == {name: summary[name] for name in measures}
+    assert out.exists()
+    with Image.open(tmp_path / "compared_examples.png") as picture:
+        # Image, truth and two networks across, six examples down.
+        assert picture.width < picture.height
+    assert main(["launch.py", "compare", str(run), str(other)]) == 0
+    assert "boundary mean iu" in " ".join(capsys.readouterr().out.split())

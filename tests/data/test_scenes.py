@@ -8,7 +8,7 @@ from convnets import data
 from convnets.data import fashion_mnist
 from convnets.data.scenes import Draws
 from convnets.data.silhouettes import silhouette
-from convnets.data.source import load_batch
+from convnets.data.source import load_batch, load_training_batch
 from convnets.errors import InvalidValue
 
 try:
@@ -137,3 +137,30 @@ def test_what_no_scene_can_be_made_of_is_refused(options, sentence):
 def test_there_is_no_other_split():
     with pytest.raises(InvalidValue, match="the splits train, test, not 'validation'"):
         data.create("scenes", "validation")
+
+
+@needs_data
+def test_kept_scenes_are_those_that_are_composed_anew_and_stay_as_they_are(scenes):
+    kept = data.create("scenes", "train", objects=(1, 4), size=96, keep=True)
+    for _ in range(2):
+        for name, value in kept[3].items():
+            np.testing.assert_array_equal(value, scenes[3][name])
+            assert np.asarray(value).dtype == np.asarray(scenes[3][name]).dtype
+        kept[3]["image"][:] = 0
+
+
+@needs_data
+def test_smaller_scenes_are_the_same_scenes_averaged(scenes):
+    indices, epochs = np.array([2, 5]), np.zeros(2, int)
+    small = load_training_batch(scenes, indices, epochs, 0, 48)
+    assert small["image"].shape == (2, 48, 48, 3) and small["image"].dtype == np.uint8
+    assert small["mask"].shape == (2, 48, 48) and small["mask"].dtype == np.int32
+    for row, i in enumerate(indices):
+        whole = scenes[int(i)]
+        averaged = whole["image"].reshape(48, 2, 48, 2, 3).mean((1, 3))
+        assert np.abs(small["image"][row] - averaged).max() <= 1
+        np.testing.assert_array_equal(small["mask"][row], whole["mask"][1::2, 1::2])
+        np.testing.assert_array_equal(small["boxes"][row], whole["boxes"] / 2)
+        assert small["box_labels"][row].tolist() == whole["box_labels"].tolist()
+    same = load_training_batch(scenes, indices, epochs, 0)
+    np.testing.assert_array_equal(same["image"], load_batch(scenes, indices)["image"])
