@@ -84,6 +84,16 @@ def few_images(classes: int, shape: tuple[int, int, int]) -> InMemorySource:
     return InMemorySource({"image": images, "label": np.arange(EXAMPLES, dtype=np.int32)}, info)
 
 
+class Growing(InMemorySource):
+    """Serves the upper left part of its images for training with smaller ones."""
+
+    def training_batch(
+        self, indices: np.ndarray, epochs: np.ndarray, seed: int, size: int | None = None
+    ) -> dict[str, np.ndarray]:
+        batch = self.batch(indices)
+        return batch | {name: batch[name][:, :size, :size] for name in ("image", "mask")}
+
+
 @contextmanager
 def noise_for_data() -> Iterator[None]:
     """In the place of every data set that an experiment names; with its own options, so that a wrong one is refused."""
@@ -117,7 +127,7 @@ def _masks_for(source: Any) -> Any:
             "boxes": np.tile(np.array([size // 4, size // 4, size // 2, size], np.float32), (EXAMPLES, boxes, 1)),
             "box_labels": np.repeat(np.arange(EXAMPLES, dtype=np.int32)[:, None], boxes, 1),
         }
-        return InMemorySource(arrays, info)
+        return Growing(arrays, info)
 
     return noise
 
