@@ -151,6 +151,7 @@ def test_a_finer_network_begins_with_a_coarser_one(run, tmp_path, capsys):
         "--config.initialize.allow=('head*',)",
         "--config.train.duration=2 steps",
         "--config.evaluation.every=2 steps",
+        "--config.train.resolutions=(('0 steps', 64),)",
     ]
     assert main(["launch.py", "train", *fields, *allowed]) == 0
     arrays = json.loads((tmp_path / "finer" / "initialization.json").read_text())["arrays"]
