@@ -126,6 +126,10 @@ def test_measures_of_batches_add_up_to_those_counted_in_numpy():
     assert found["loss"] == pytest.approx(losses.mean(), rel=1e-5)
     counts = np.histogram(list(own.values()), bins=100, range=(0, 1))[0]
     assert (parts[0]["iou_counts"] + parts[1]["iou_counts"]).tolist() == counts.tolist()
+    [rows] = task.tables({"iou_counts": counts}).values()
+    assert {row["IoU of at least"]: row["share of the boxes"] for row in rows} == {
+        level: pytest.approx(np.mean([value >= level for value in own.values()])) for level in (0.5, 0.6, 0.7, 0.8, 0.9)
+    }
 
 
 def test_a_box_is_found_where_any_of_the_class_is():
