@@ -144,7 +144,7 @@ def views_of_run(config: ConfigDict, model: Model) -> Views:
     sizes = {(view.height, view.width) for view in views.maps}
     if model.task.of_pixels and not sizes:
         sizes = {model.info.image_shape[:2]}
-    # Canvases of pictures in their own sizes are never too small at the scales that are allowed.
+    # The sizes of pictures that keep their own are not known here.
     if not (model.task.of_pixels and model.info.own_sizes):
         for size in sorted(sizes):
             _check_map(model, size)
