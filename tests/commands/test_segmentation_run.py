@@ -67,7 +67,7 @@ def test_a_run_reports_its_measures_and_pictures(run):
 def test_the_confusion_matrix_that_is_kept_counts_every_pixel_of_the_test_split(run):
     kept = Workdir(run).load_predictions("test")
     assert kept is not None
-    source = data.create("scenes", "test", size=64, examples=300, objects=(2, 3), scale=(0.45, 0.6))
+    source = data.create("scenes", "test", size=64, examples=300, objects=(3, 4), scale=(0.35, 0.5))
     counts = np.bincount(np.concatenate([source[i]["mask"].ravel() for i in range(len(source))]), minlength=11)
     assert kept["confusion"].sum(axis=(0, 2)).tolist() == counts.tolist()
     assert kept["place"].tolist() == list(range(len(source))), "a small split is kept whole"
