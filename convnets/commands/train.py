@@ -26,7 +26,15 @@ from convnets.training.loop import Loop, Outcome
 from convnets.training.parallel import Devices
 from convnets.training.plan import make_plan
 from convnets.training.rehearsal import rehearse
-from convnets.training.setup import Model, Splits, build_model, check_batch_size, check_splits, load_splits
+from convnets.training.setup import (
+    Model,
+    Splits,
+    build_model,
+    check_batch_size,
+    check_masks,
+    check_splits,
+    load_splits,
+)
 from convnets.training.workdir import Workdir
 
 
@@ -54,12 +62,13 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
     check_batch_size(config, devices)
     console = Console() if jax.process_index() == 0 else None
     splits = load_splits(config, console)
+    check_masks(splits, console)
     check_processes_agree(splits)
     workdir.check_data(splits.train.info)
     source = source_of(config, workdir)
     take_normalization(config, source, splits.train.info.image_shape[-1])
     model = build_model(config, splits.train.info)
-    check_splits(config, splits, console)
+    check_splits(config, splits)
     views_of_run(config, model)
     plan = make_plan(config, model.task, len(splits.train))
     rehearse(config, model, splits.train, plan)

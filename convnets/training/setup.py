@@ -130,19 +130,24 @@ def load_splits(config: ConfigDict, console: Console | None = None) -> Splits:
     return Splits(train, validation if len(validation) else None, test)
 
 
-def check_splits(config: ConfigDict, splits: Splits, console: Console | None = None) -> None:
-    """Refuses a test split that the task can't be evaluated on, and masks that have other sizes than their pictures.
-
-    The sizes are those that the files' headers say, in all splits.
+def check_splits(config: ConfigDict, splits: Splits) -> None:
+    """Refuses a test split that the task can't be evaluated on.
 
     Raises:
-      InvalidValue: what the task refuses of its data, as boxes of another number, or more masks of other sizes than are
-        to be passed over.
+      InvalidValue: what the task refuses of its data, as boxes of another number.
     """
     try:
         tasks.create(config.task.name, splits.test.info, **options_of(config, "task"))
     except InvalidValue as error:
         raise InvalidValue(f"of the test split, {error}") from None
+
+
+def check_masks(splits: Splits, console: Console | None = None) -> None:
+    """Refuses masks that have other sizes than their pictures, in any split, as far as the files' headers say it.
+
+    Raises:
+      InvalidValue: more of them than are to be passed over.
+    """
     with Screen(console) as screen, drawn_by(partial(Bar, screen)):
         for source in vars(splits).values():
             if source is not None:
