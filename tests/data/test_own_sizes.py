@@ -36,11 +36,15 @@ def levels(height, width):
 
 
 def records():
-    box = np.array([[1, 2, 9, 8.5], [0, 0, 500, 500]], np.float32)
     return [
-        Record(png(noise(*size)), f"picture {i}", i % 2, box, np.array([1, 0], np.int32), png(levels(*size)))
+        Record(png(noise(*size)), f"picture {i}", i % 2, boxes(*size), np.array([1, 0], np.int32), png(levels(*size)))
         for i, size in enumerate(SIZES)
     ]
+
+
+def boxes(height, width):
+    """One of a part, and one of the whole picture."""
+    return np.array([[1, 2, 9, 8.5], [0, 0, height, width]], np.float32)
 
 
 def source(some=None, fields=("label", "boxes", "mask"), **options):
@@ -85,7 +89,7 @@ def test_images_and_masks_are_padded_to_the_largest_canvas_of_the_batch():
         image[:height, :width], mask[:height, :width] = noise(height, width), levels(height, width)
         np.testing.assert_array_equal(batch["image"][row], image)
         np.testing.assert_array_equal(batch["mask"][row], mask)
-    # In the picture's own pixels, and clipped to it alone.
+    # In the picture's own pixels.
     assert batch["boxes"].tolist() == [[[1, 2, 9, 8.5], [0, 0, 30, 40]], [[1, 2, 9, 8.5], [0, 0, 129, 128]]]
     example = source()[0]
     assert example["image"].shape == (128, 128, 3) and example["extent"].tolist() == [30, 40]
