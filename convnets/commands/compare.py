@@ -130,14 +130,16 @@ def _measures(seeds: list[list[Record]]) -> Row:
 
 
 def _print_measures(rows: list[Row]) -> None:
+    """A column for each experiment: measures are more."""
     names = [name for name in max(rows, key=len) if name not in ("experiment", "seeds") and "_deviation" not in name]
-    table = Table("experiment", "seeds", *(name.replace("_", " ") for name in names))
-    for row in rows:
+    table = Table("measure", *(row["experiment"] for row in rows))
+    for name in names:
         cells = []
-        for name in names:
+        for row in rows:
             text = f"{row[name]:.4f}" if name in row else ""
             cells.append(f"{text} ± {row[f'{name}_deviation']:.4f}" if f"{name}_deviation" in row else text)
-        table.add_row(row["experiment"], str(row["seeds"]), *cells)
+        table.add_row(name, *cells)
+    table.add_row("seeds", *(str(row["seeds"]) for row in rows))
     Console().print(table)
 
 
