@@ -9,11 +9,10 @@ import jax
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from convnets.commands.predicted_pixels import names_of
+from convnets.commands.prediction_pictures import pictures_for
 from convnets.data.decoding import Picture
 from convnets.data.image_files import read_part
 from convnets.data.parts import Part
-from convnets.errors import InvalidValue
 from convnets.evaluation.views import Views
 from convnets.files import write_atomically
 from convnets.tasks.localization.pictures import PREDICTED
@@ -28,20 +27,10 @@ def predict_boxes(model: Model, variables: Any, files: Sequence[Path], views: Vi
     """A record for each file, and a picture of its own size with the boxes in `out`.
 
     Raises:
-      InvalidValue: a folder that can't be made, or in which a picture would take the place of a given one.
+      InvalidValue: as `pictures_for`.
       UnreadableImage: a file that can't be decoded.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidValue(f"the folder {out} for the pictures can't be made: {error.strerror}") from None
-    pictures = [out / f"{name}_boxes.png" for name in names_of(files)]
-    given = {file.resolve() for file in files}
-    for picture in pictures:
-        if picture.resolve() in given:
-            raise InvalidValue(
-                f"{picture} is one of the images, and would be written over: give another folder as --out"
-            )
+    pictures = [picture for (picture,) in pictures_for(files, out, ("_boxes.png",))]
 
     @jax.jit
     def find(variables: Any, images: jax.Array) -> dict[str, jax.Array]:
