@@ -33,6 +33,8 @@ def compiled_quickly(monkeypatch):
     with jax.default_prng_impl("rbg"):
         yield
     jax.config.update("jax_disable_most_optimizations", False)
+    # Unoptimized programs are thousands of mapped pieces of memory each, of which the kernel allows 65,530.
+    jax.clear_caches()
 
 
 def test_there_are_experiments_with_and_without_words():

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from convnets.analysis import style
-from convnets.analysis.learning_curves import Curve, curve_of, lines_of, metric_name, moving_average
+from convnets.analysis.learning_curves import Curve, curve_of, error_name, lines_of, moving_average
 
 COLOURS = (style.INK, *style.PALETTE)
 MOST = len(COLOURS)
@@ -56,7 +56,7 @@ def compared_runs_figure(experiments: Sequence[Compared], metric: str) -> Figure
     figure = style.new_figure(11.5, 4.8)
     losses, errors = figure.subplots(1, 2)
     style.dress(losses, title="Loss", note="validation: line; training: dotted", x="epoch")
-    title = f"{metric_name(metric)} error (%)"
+    title = f"{error_name(metric)} (%)"
     style.dress(errors, title=title[0].upper() + title[1:], note="mean of the seeds, and their range", x="epoch")
     for colour, experiment in zip(COLOURS, experiments, strict=False):
         for split in ("train", "validation"):

@@ -85,7 +85,7 @@ def learning_curves_figure(records: Sequence[Mapping[str, Any]], *, metrics: Seq
         loss_note = lost + ("\n" + loss_note if loss_note else "")
     notes = _same_height([loss_note, "\n".join(note for note in error_notes if note), ""])
 
-    error_title = f"{metric_name(metrics[0])} error (%)" if len(metrics) == 1 else "Error (%)"
+    error_title = f"{error_name(metrics[0])} (%)" if len(metrics) == 1 else "Error (%)"
     style.dress(loss_axes, title="Loss", note=notes[0], x="epoch")
     style.dress(error_axes, title=error_title[0].upper() + error_title[1:], note=notes[1], x="epoch")
     style.dress(rate_axes, title="Learning rate", note=notes[2], x="epoch")
@@ -103,8 +103,20 @@ def learning_curves_figure(records: Sequence[Mapping[str, Any]], *, metrics: Seq
 
 
 def metric_name(metric: str) -> str:
-    """How a metric's key is printed: `top1` is top-1, underscores are spaces."""
-    return "top-" + metric[3:] if metric.startswith("top") and metric[3:].isdigit() else metric.replace("_", " ")
+    """How a metric's key is printed: `top1` is top-1, `mean_iu` is mean IU, underscores are spaces."""
+    if _is_top(metric):
+        return "top-" + metric[3:]
+    return " ".join({"iu": "IU", "iou": "IoU"}.get(word, word) for word in metric.split("_"))
+
+
+def error_name(metric: str) -> str:
+    """How what is missing of a metric to 1 is printed: top-1 error, or 1 - mean IU."""
+    name = metric_name(metric)
+    return f"{name} error" if _is_top(metric) or metric.endswith("accuracy") else f"1 - {name}"
+
+
+def _is_top(metric: str) -> bool:
+    return metric.startswith("top") and metric[3:].isdigit()
 
 
 def moving_average(values: np.ndarray) -> np.ndarray:

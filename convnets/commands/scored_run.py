@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from convnets.errors import InvalidValue, nearest
 from convnets.evaluation.evaluate import Evaluation
 from convnets.files import write_atomically
-from convnets.training.evaluation import Evaluator, views_of_run
+from convnets.training.evaluation import Evaluator, check_smallest, views_of_run
 from convnets.training.parallel import Devices
 from convnets.training.progress import Screen
 from convnets.training.restore import find_step, restore_variables
@@ -32,7 +32,7 @@ class ScoredRun:
       checkpoint: "best", "last", a step, or empty for what the run tested.
 
     Raises:
-      InvalidValue: a split that there is not, or a protocol that does not fit.
+      InvalidValue: a split that there is not, a protocol that does not fit, or pictures too small for the network.
     """
 
     def __init__(self, workdir: Workdir, config: ConfigDict, split: str, checkpoint: str):
@@ -46,6 +46,7 @@ class ScoredRun:
         self.source = splits[split]
         self.model = build_model(config, splits["train"].info)
         self.views = views_of_run(config, self.model)
+        check_smallest(config, self.model, self.source)
         self.step = find_step(workdir, config, self.model, checkpoint or config.evaluation.checkpoint)
 
     @property

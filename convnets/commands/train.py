@@ -20,7 +20,7 @@ from convnets.commands.results import print_result, result_of
 from convnets.commands.runtime import prepare
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
-from convnets.training.evaluation import views_of_run
+from convnets.training.evaluation import check_smallest, views_of_run
 from convnets.training.initialization import beginning_of, source_of, take_normalization, take_normalization_of_run
 from convnets.training.loop import Loop, Outcome
 from convnets.training.parallel import Devices
@@ -70,6 +70,8 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
     model = build_model(config, splits.train.info)
     check_splits(config, splits)
     views_of_run(config, model)
+    for split in (splits.validation, splits.test):
+        check_smallest(config, model, split)
     plan = make_plan(config, model.task, len(splits.train))
     rehearse(config, model, splits.train, plan)
     beginning = beginning_of(config, model, source)

@@ -31,6 +31,19 @@ def canvases(source: Source) -> np.ndarray | None:
     return getattr(source, "canvases", None)
 
 
+def smallest(source: Source) -> tuple[str, tuple[int, int]] | None:
+    """The name and the canvas of the example with the shortest side; None for a source whose images have one size."""
+    sizes = canvases(source)
+    if sizes is None or not len(sizes):
+        return None
+    place = int(sizes.min(axis=1).argmin())
+    height, width = map(int, sizes[place])
+    while isinstance(source, Subset):
+        source, place = source.source, int(source.indices[place])
+    records: Records = source.records  # type: ignore[attr-defined]
+    return records[place].name, (height, width)
+
+
 def canvases_of(records: Records, multiple: int) -> np.ndarray:
     """The sizes of the upright pictures, each side rounded up to a multiple of `multiple` pixels, int32 `[N, 2]`.
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax.errors import FlaxError
 from ml_collections import ConfigDict
 
+from convnets.data.canvases import smallest
 from convnets.data.pipeline import EvaluationBatches, read_ahead
 from convnets.data.source import Source
 from convnets.errors import InvalidValue
@@ -151,6 +152,28 @@ def views_of_run(config: ConfigDict, model: Model) -> Views:
     return views
 
 
+def check_smallest(config: ConfigDict, model: Model, source: Source | None) -> None:
+    """Refuses pictures whose pixels are scored in their own size, where the network can't score those of the smallest.
+
+    Raises:
+      InvalidValue: with the name of the smallest.
+    """
+    found = smallest(source) if source is not None and model.task.of_pixels else None
+    if found is None:
+        return
+    name, size = found
+    views = views_of(config.evaluation.protocol, size, model.image_shape[:2], config.evaluation.scales)
+    least = min([(view.height, view.width) for view in views.maps] or [size], key=min)
+    try:
+        _trace(model, least)
+    except (FlaxError, InvalidValue, TypeError, ValueError) as error:
+        scaled = "" if least == size else f" in the smallest of evaluation.scales ({size[0]} x {size[1]} in its file)"
+        raise InvalidValue(
+            f"{name} is too small to be evaluated in its own size{scaled}: {error}, or set data.evaluation_size, to "
+            "which all pictures are scaled"
+        ) from error
+
+
 def _check_windows(config: ConfigDict, views: Views) -> None:
     """Refuses several views where their boxes can't be merged."""
     if len(views.crops) + len(views.maps) == 1 and views.crops:
@@ -170,14 +193,8 @@ def _check_map(model: Model, size: Size) -> None:
     Raises:
       InvalidValue: it has none of the answers.
     """
-    images = (jnp.zeros((1, *shape, model.image_shape[-1])) for shape in (model.image_shape[:2], size))
-
-    def apply(own: Any, larger: Any) -> Any:
-        variables = model.network.init(jax.random.key(0), own, train=False)
-        return model.network.apply(variables, larger, train=False)
-
     try:
-        jax.eval_shape(apply, *images)
+        _trace(model, size)
     except (FlaxError, InvalidValue, TypeError, ValueError) as error:
         if model.task.of_pixels:
             served = "a larger data.evaluation_size (data.size, where the data have no other)"
@@ -187,3 +204,14 @@ def _check_map(model: Model, size: Size) -> None:
             f"evaluation.protocol asks for a map of scores of {size[0]} x {size[1]} images, and this network has none "
             f"({str(error).splitlines()[0].rstrip('.')}): use a protocol of crops"
         ) from error
+
+
+def _trace(model: Model, size: Size) -> None:
+    """Applies the network to an image of a size, in shapes alone."""
+    images = (jnp.zeros((1, *shape, model.image_shape[-1])) for shape in (model.image_shape[:2], size))
+
+    def apply(own: Any, other: Any) -> Any:
+        variables = model.network.init(jax.random.key(0), own, train=False)
+        return model.network.apply(variables, other, train=False)
+
+    jax.eval_shape(apply, *images)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from convnets.analysis.learning_curves import (
+    error_name,
     learning_curves_figure,
     metric_name,
     moving_average,
@@ -152,4 +153,6 @@ def test_more_metrics_than_line_styles_are_refused() -> None:
 
 
 def test_metrics_are_printed_as_a_textbook_would() -> None:
-    assert [metric_name(key) for key in ("top1", "top5", "mean_iu")] == ["top-1", "top-5", "mean iu"]
+    assert [metric_name(key) for key in ("top1", "top5", "mean_iu", "iou")] == ["top-1", "top-5", "mean IU", "IoU"]
+    names = [error_name(key) for key in ("top1", "pixel_accuracy", "mean_iu")]
+    assert names == ["top-1 error", "pixel accuracy error", "1 - mean IU"]
