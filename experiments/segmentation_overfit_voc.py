@@ -5,7 +5,7 @@
 labelme/usr/share/doc/labelme-examples/examples/semantic_segmentation/data_dataset_voc
 
 The photographs are of PASCAL VOC 2011, in Debian's package labelme-examples. They are trained on and tested on, each
-in its own size, so that the mean IU says nothing but how well they are remembered; it comes to 0.951.
+in its own size, so that the mean IU says nothing but how well they are remembered; it comes to 0.956.
 """
 
 from ml_collections import ConfigDict
