@@ -11,6 +11,7 @@ from ml_collections import ConfigDict, config_flags
 from convnets.commands.command_line import Arguments
 from convnets.errors import InvalidValue, nearest
 from convnets.training.config import CHOICES, PLACES, check, complete, flatten, from_json
+from convnets.training.fields import nearest_field
 from convnets.training.workdir import Workdir
 
 _OVERRIDE = re.compile(r"--?(?:no)?config\.([\w.]+)(?:=(.*))?", re.DOTALL)
@@ -59,7 +60,7 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
     fields = dict(flatten(config.to_dict()))
     for field in given:
         if field not in fields:
-            raise InvalidValue(f"unknown field --config.{field}: {_nearest_field(field, list(fields))}")
+            raise InvalidValue(f"unknown field --config.{field}: {nearest_field(field, list(fields))}")
     values = flags.FlagValues()
     line = ["launch.py", *arguments]
     config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=line)
@@ -131,15 +132,3 @@ def refuse_rest(arguments: Arguments) -> None:
 def is_override(argument: str) -> bool:
     """Whether an argument is one of `--config.a.b=value`."""
     return _OVERRIDE.fullmatch(argument) is not None
-
-
-def _nearest_field(field: str, fields: Sequence[str]) -> str:
-    """The nearest whole names, or else what there is in the section."""
-    hint = nearest(field, fields)
-    if hint.startswith("did you mean"):
-        return hint
-    section, _, _ = field.rpartition(".")
-    siblings = [known.rpartition(".")[2] for known in fields if known.rpartition(".")[0] == section]
-    if section and siblings:
-        return f"{section} has {', '.join(siblings)}"
-    return "the sections are " + ", ".join(sorted({known.partition(".")[0] for known in fields}))
