@@ -209,7 +209,8 @@ def space_of(sweep: Callable[..., Iterable[Values]], *words: str) -> Space:
     yielded = sweep(*words)
     if not isinstance(yielded, Iterable):
         raise InvalidValue(f"sweep() yields dicts from fields to values, and returned {yielded!r}")
-    fixed, searched = [], []
+    fixed: list[Values] = []
+    searched: list[Values] = []
     for values in yielded:
         if not isinstance(values, dict) or not values or not all(isinstance(name, str) for name in values):
             raise InvalidValue(f"sweep() yields dicts from fields to values, and yielded {values!r}")

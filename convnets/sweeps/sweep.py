@@ -140,12 +140,12 @@ def claim(sweep: Sweep) -> None:
       InvalidValue: the workdir holds another sweep, a run, or can't be written.
     """
     path = sweep.workdir / "study.json"
-    here = {"metric": sweep.metric, "space": sweep.space.described()}
+    space = sweep.space.described()
     if path.exists():
         try:
             there = json.loads(path.read_text())
             different = differences(ConfigDict(there["config"]), sweep.config)
-            different += _other_spaces(there["space"], here["space"])
+            different += _other_spaces(there["space"], space)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidValue(f"{path} is damaged: {error}") from None
         if different:
@@ -157,7 +157,7 @@ def claim(sweep: Sweep) -> None:
     if (sweep.workdir / "config.json").exists():
         raise InvalidValue(f"the workdir {sweep.workdir} holds a run of launch.py train: name another --workdir")
     try:
-        write_atomically(path, json.dumps({"config": sweep.config.to_dict(), **here}, indent=2))
+        write_atomically(path, json.dumps({"config": sweep.config.to_dict(), "space": space}, indent=2))
     except OSError as error:
         raise InvalidValue(f"the workdir {sweep.workdir} can't be written: {error.strerror}") from None
 

@@ -18,9 +18,10 @@ class Trial:
       values: of the fields that the sweep sets, but for the constants.
       folder: its workdir.
       state: waiting (not begun, or stopped and to be gone on with), running, complete, pruned or failed.
-      history: step and validation metric of each evaluation, in order.
-      value: the metric of the checkpoint that the run tests, once it is complete; of a pruned one the best so far.
-      steps: of the whole training; 0 before it is known.
+      history: the validation metric of each evaluation, in order.
+      value: of `history` that of the checkpoint that the run tests, the best or the last (`evaluation.checkpoint`);
+        None before the first evaluation.
+      step, steps: of the last evaluation, and of the whole training; 0 before they are known.
       seconds: since it was first begun.
       error: of a failed one.
     """
@@ -29,19 +30,27 @@ class Trial:
     values: Values
     folder: Path
     state: str
-    history: Sequence[tuple[int, float]] = ()
+    history: Sequence[float] = ()
     value: float | None = None
+    step: int = 0
     steps: int = 0
     seconds: float = 0.0
     error: str = ""
 
 
+def value_of(history: Sequence[float], checkpoint: str, higher: bool) -> float | None:
+    """The metric of the checkpoint that a run tests.
+
+    Args:
+      checkpoint: "best" or "last".
+    """
+    if not history:
+        return None
+    if checkpoint == "last":
+        return history[-1]
+    return max(history) if higher else min(history)
+
+
 def without_seed(values: Values) -> Values:
     """What trials that differ in the seed alone have in common."""
     return {name: value for name, value in values.items() if name != SEED}
-
-
-def best_first(trials: Sequence[Trial], higher: bool) -> list[Trial]:
-    """The complete trials, the best metric first."""
-    complete = [trial for trial in trials if trial.state == COMPLETE and trial.value is not None]
-    return sorted(complete, key=lambda trial: (-trial.value if higher else trial.value, trial.number))  # type: ignore[operator]

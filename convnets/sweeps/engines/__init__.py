@@ -1,9 +1,9 @@
 """What runs the trials of a sweep: a module each, imported when it is asked for.
 
-The module of an engine has `run(sweep, screen) -> Ended`. It runs the trials of the sweep that are not done yet, each as
-a `TrialProcess`, until all are done or a first SIGTERM or Ctrl-C has stopped and saved them; it keeps what it needs to go
-on in the sweep's workdir. While it runs it tells the screen of the trials. It raises `InvalidValue` before any trial is
-started where it can't: a storage that can't be reached, or a package that is missing.
+The module of an engine has `run(sweep, screen) -> Ended`. It runs the trials of the sweep that are not done yet, each
+as a `TrialProcess`, until all are done or a first SIGTERM or Ctrl-C has stopped and saved them; it keeps what it needs
+to go on in the sweep's workdir. While it runs it tells the screen of the trials. Where it can't run, for a storage that
+can't be reached or an option that it does not have, it raises `InvalidValue` before any trial is started.
 """
 
 from collections.abc import Sequence
@@ -74,5 +74,5 @@ def engine(name: str) -> Engine:
     missing = [package for package in entry.packages if find_spec(package) is None]
     if missing:
         raise InvalidValue(f"the engine {name!r} needs {' and '.join(missing)}: {entry.install}")
-    found: Engine = import_module(entry.module)  # type: ignore[assignment]
+    found: Engine = import_module(entry.module)
     return found
