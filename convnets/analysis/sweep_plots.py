@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from convnets.analysis import style
 
-WORST_TO_BEST = LinearSegmentedColormap.from_list("worst_to_best", [style.GRID, style.BLUE])
+WORST_TO_BEST = LinearSegmentedColormap.from_list("worst_to_best", ["#C3CCD5", style.BLUE])
 
 
 def plot_best_so_far(finished: Sequence[tuple[int, float, bool]], metric: str, higher: bool, path: Path) -> None:
@@ -62,7 +62,7 @@ def importance_figure(shares: Mapping[str, float], metric: str) -> Figure:
     """
     figure = style.new_figure(7.5, 1.6 + 0.4 * len(shares))
     axes = figure.subplots()
-    note = f"how the values of a field among the best tenth of the trials by {metric} differ from those among all"
+    note = f"how the values of a field among the best tenth\nof the trials by {metric} differ from those among all"
     style.dress(axes, title="Importance", note=note, x="share")
     places = np.arange(len(shares))
     axes.barh(places, list(shares.values()), color=style.BLUE, height=0.6)
@@ -167,7 +167,8 @@ def parallel_coordinates_figure(
                 va="center",
                 fontsize=style.SMALL_SIZE,
                 color=style.INK,
-                bbox={"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
+                zorder=3,
+                bbox={"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 0.6},
             )
     axes.set_xticks(range(len(axes_of)), [style.literal(column.name) for column in axes_of])
     axes.set_xlim(-0.1, len(axes_of) - 0.6)

@@ -69,14 +69,9 @@ def run(arguments: Arguments) -> int:
         console.print(f"drawn: {picture}", highlight=False, soft_wrap=True)
     best = workdir / "best.json"
     if not best.exists():
-        raise InvalidValue(
-            f"no trial of the sweep came to its end; {workdir / 'sweep.json'} has what was wrong with each"
-        )
-    console.print(
-        f"to train the best again: python launch.py train --config={best} --workdir=...",
-        highlight=False,
-        soft_wrap=True,
-    )
+        raise InvalidValue(f"no trial came to its end: {workdir / 'sweep.json'} has what was wrong with each")
+    again = f"python launch.py train --config={best} --workdir=..."
+    console.print(f"to train the best again: {again}", highlight=False, soft_wrap=True)
     return 0
 
 

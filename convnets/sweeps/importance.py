@@ -11,15 +11,15 @@ from convnets.sweeps.study import optuna_distributions, to_optuna
 from convnets.sweeps.sweep import Sweep
 from convnets.sweeps.trials import COMPLETE, Trial
 
-FEWEST = 4
+FEWEST = 10
 """Complete trials that say anything of it."""
 
 
 def importance_of(trials: Sequence[Trial], sweep: Sweep) -> dict[str, float]:
     """The share of each field, the largest first; they add up to 1. {} where there are too few trials or fields.
 
-    PED-ANOVA (Watanabe et al. 2023): how much the values of a field among the best tenth of the trials differ from those
-    among all.
+    PED-ANOVA (Watanabe et al. 2023): how much the values of a field among the best tenth of the trials differ from
+    those among all.
     """
     distributions = optuna_distributions(sweep)
     complete = [

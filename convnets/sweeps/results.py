@@ -20,7 +20,7 @@ from convnets.training.config import to_json
 
 
 def best_of(trials: Sequence[Trial], rows: Sequence[Row], sweep: Sweep) -> Trial | None:
-    """Of the row with the best mean the best trial, so that its figure can be repeated; None without complete trials."""
+    """Of the row with the best mean the best trial, so that its figure can be repeated; None if none is complete."""
     if not rows or rows[0]["state"] != COMPLETE:
         return None
     found = [trial for trial in trials if trial.number in rows[0]["trials"] and trial.state == COMPLETE]

@@ -128,7 +128,7 @@ def storage_errors(sweep: Sweep) -> Iterator[None]:
         except SQLAlchemyError:
             shown = address(sweep)
         raise InvalidValue(
-            f"the storage {shown!r} can't be reached ({words}): give --storage an address as SQLAlchemy has it, such as "
+            f"the storage {shown!r} can't be reached ({words}): give --storage an address of SQLAlchemy's, such as "
             "postgresql://user:password@host/database"
         ) from None
 

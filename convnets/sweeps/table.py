@@ -22,8 +22,8 @@ ORDER = (COMPLETE, PRUNED, RUNNING, WAITING, FAILED)
 def rows_of(trials: Sequence[Trial], sweep: Sweep) -> list[Row]:
     """A row for each group of trials, ready for JSON.
 
-    Complete ones stand first, by the mean of their metric; then those that were pruned, by the metric that they had; then
-    the others. The figures of a row with complete trials are of these alone.
+    Complete ones stand first, by the mean of their metric; then those that were pruned, by the metric that they had;
+    then the others. The figures of a row with complete trials are of these alone.
     """
     groups: dict[str, list[Trial]] = {}
     for trial in trials:
@@ -52,14 +52,13 @@ def _row(group: Sequence[Trial]) -> Row:
         "deviation": statistics.stdev(values) if len(values) > 1 else None,
         "test": statistics.mean(tests) if tests else None,
         "seconds": sum(trial.seconds for trial in group),
-        "error": next((trial.error for trial in group if trial.error), ""),
+        "errors": {trial.number: trial.error for trial in group if trial.error},
     }
 
 
 def print_table(console: Console, rows: Sequence[Row], sweep: Sweep) -> None:
     """The rows on the terminal; a column for each field that differs."""
     fields = differing([row["values"] for row in rows])
-    errors = any(row["error"] for row in rows)
     table = Table(title=f"validation {sweep.metric}, {'most' if sweep.higher else 'least'} first", title_justify="left")
     table.add_column("trials")
     for name in fields:
@@ -67,8 +66,6 @@ def print_table(console: Console, rows: Sequence[Row], sweep: Sweep) -> None:
     for name in (sweep.metric, "test", "seeds", "time"):
         table.add_column(name, justify="right")
     table.add_column("state")
-    if errors:
-        table.add_column("error", overflow="fold")
     for row in rows:
         deviation = "" if row["deviation"] is None else f" ± {row['deviation']:.4f}"
         cells = [
@@ -80,8 +77,11 @@ def print_table(console: Console, rows: Sequence[Row], sweep: Sweep) -> None:
             duration(row["seconds"]),
             row["state"],
         ]
-        table.add_row(*cells, *([escape(row["error"])] if errors else []))
+        table.add_row(*cells)
     console.print(table)
+    for row in rows:
+        for number, error in row["errors"].items():
+            console.print(f"trial {number}: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
 
 
 def differing(values: Sequence[Values]) -> list[str]:
