@@ -1,9 +1,12 @@
 """Experiment files, and the command line's overrides of their fields."""
 
 import importlib.util
+import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -11,6 +14,7 @@ from ml_collections import ConfigDict, config_flags
 from convnets.commands.command_line import Arguments
 from convnets.errors import InvalidValue, nearest
 from convnets.training.config import CHOICES, PLACES, check, complete, flatten, from_json
+from convnets.training.fields import nearest_field
 from convnets.training.workdir import Workdir
 
 _OVERRIDE = re.compile(r"--?(?:no)?config\.([\w.]+)(?:=(.*))?", re.DOTALL)
@@ -22,6 +26,43 @@ def load_experiment(path: str) -> ConfigDict:
     Raises:
       InvalidValue: no such file, no `get_config` in it, or a value in it that the field can't take.
     """
+    file, words = _file_and_words(path)
+    if file.suffix == ".json":
+        return from_json(file)
+    module = _module_of(file)
+    if not hasattr(module, "get_config"):
+        raise InvalidValue(f"the experiment {str(file)!r} has no get_config(), which returns its config")
+    try:
+        config = module.get_config(*words)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InvalidValue(f"the experiment {str(file)!r} sets a field wrongly: {error}") from error
+    if not isinstance(config, ConfigDict):
+        raise InvalidValue(
+            f"get_config() of the experiment {str(file)!r} returns no ConfigDict but {type(config).__name__}"
+        )
+    return config
+
+
+def load_sweep(path: str) -> Iterable[Any]:
+    """What the `sweep()` of an experiment's file yields; with words behind the file's colon, and where it takes some,
+    what `sweep("words")` does.
+
+    Raises:
+      InvalidValue: no such file, or no `sweep` in it.
+    """
+    file, words = _file_and_words(path)
+    sweep = None if file.suffix == ".json" else getattr(_module_of(file), "sweep", None)
+    if sweep is None:
+        raise InvalidValue(
+            f"the experiment {str(file)!r} has no sweep(), which yields what its trials differ in: write 'def sweep(): "
+            'yield {"optimizer.learning_rate": log_uniform(1e-3, 1.0)}\' there, with log_uniform from '
+            "convnets.sweeps.space"
+        )
+    found: Iterable[Any] = sweep(*words) if inspect.signature(sweep).parameters else sweep()
+    return found
+
+
+def _file_and_words(path: str) -> tuple[Path, list[str]]:
     path, colon, words = path.partition(".py:")
     path += ".py" if colon else ""
     file = Path(path)
@@ -29,22 +70,16 @@ def load_experiment(path: str) -> ConfigDict:
         there = sorted(str(found) for found in Path("experiments").glob("*.py"))
         hint = nearest(path, there) if there else "there is no folder experiments here"
         raise InvalidValue(f"there is no experiment {path!r}: {hint}")
-    if file.suffix == ".json":
-        return from_json(file)
+    return file, [words] if colon else []
+
+
+def _module_of(file: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
-        raise InvalidValue(f"the experiment {path!r} is not a Python file")
+        raise InvalidValue(f"the experiment {str(file)!r} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    if not hasattr(module, "get_config"):
-        raise InvalidValue(f"the experiment {path!r} has no get_config(), which returns its config")
-    try:
-        config = module.get_config(*([words] if colon else []))
-    except (AttributeError, KeyError, TypeError) as error:
-        raise InvalidValue(f"the experiment {path!r} sets a field wrongly: {error}") from error
-    if not isinstance(config, ConfigDict):
-        raise InvalidValue(f"get_config() of the experiment {path!r} returns no ConfigDict but {type(config).__name__}")
-    return config
+    return module
 
 
 def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
@@ -59,7 +94,7 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
     fields = dict(flatten(config.to_dict()))
     for field in given:
         if field not in fields:
-            raise InvalidValue(f"unknown field --config.{field}: {_nearest_field(field, list(fields))}")
+            raise InvalidValue(f"unknown field --config.{field}: {nearest_field(field, list(fields))}")
     values = flags.FlagValues()
     line = ["launch.py", *arguments]
     config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=line)
@@ -131,15 +166,3 @@ def refuse_rest(arguments: Arguments) -> None:
 def is_override(argument: str) -> bool:
     """Whether an argument is one of `--config.a.b=value`."""
     return _OVERRIDE.fullmatch(argument) is not None
-
-
-def _nearest_field(field: str, fields: Sequence[str]) -> str:
-    """The nearest whole names, or else what there is in the section."""
-    hint = nearest(field, fields)
-    if hint.startswith("did you mean"):
-        return hint
-    section, _, _ = field.rpartition(".")
-    siblings = [known.rpartition(".")[2] for known in fields if known.rpartition(".")[0] == section]
-    if section and siblings:
-        return f"{section} has {', '.join(siblings)}"
-    return "the sections are " + ", ".join(sorted({known.partition(".")[0] for known in fields}))

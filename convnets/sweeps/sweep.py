@@ -1,0 +1,193 @@
+"""A sweep that is ready to run: checked, and known to each engine."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from convnets import data, tasks
+from convnets.errors import InvalidValue
+from convnets.files import write_atomically
+from convnets.sweeps.space import Choice, Distribution, Range, Space, Values
+from convnets.training.config import CHOICES, differences, flatten, options_of
+from convnets.training.fields import with_fields
+
+DEFAULT_TRIALS = 20
+PRUNERS = ("median", "hyperband", "none")
+
+ONE_FOR_ALL = ("task.name", "evaluation.metric")
+"""Fields that say what trials are compared by."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What an engine is given.
+
+    Attributes:
+      config: the experiment's, completed and locked, before a trial's values are put in.
+      space: with every value as the field has it.
+      workdir: of the sweep; the workdirs of the trials are in it.
+      metric, higher: what is compared, of the validation split, and whether more of it is better.
+      trials: how many in all.
+      parallel: how many at once on one machine; 0: one for each device.
+      pruner: one of `PRUNERS`.
+      storage: the address of a database; empty: a file in the workdir.
+      heartbeat: seconds between a worker's signs of life.
+      retry: whether trials that failed are started once more.
+      workers: processes, each with its devices, that share the trials; for engines of clusters.
+      options: of the engine, by name.
+    """
+
+    config: ConfigDict
+    space: Space
+    workdir: Path
+    metric: str
+    higher: bool
+    trials: int
+    parallel: int = 0
+    pruner: str = "none"
+    storage: str = ""
+    heartbeat: int = 10
+    retry: bool = False
+    workers: int = 1
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def folder(self, number: int) -> Path:
+        """The workdir of a trial, by its number from 0."""
+        return self.workdir / "trials" / f"{number:04}"
+
+    def checkpoint_of(self, values: Values) -> str:
+        """Which checkpoint a trial with these values tests, "best" or "last"."""
+        name = "evaluation.checkpoint"
+        return str((self.space.constants | values).get(name, self.config.evaluation.checkpoint))
+
+    def config_of(self, values: Values) -> ConfigDict:
+        """The config of a trial with these values; what is constant in the space is added.
+
+        Raises:
+          InvalidValue: a value that the config can't have beside the others.
+        """
+        return with_fields(self.config, self.space.constants | values)
+
+
+def checked_space(space: Space, config: ConfigDict) -> Space:
+    """The space with every value as the config has it (1 as 1.0 in a field of numbers, a list as a tuple).
+
+    Each fixed trial is put into the config, and of a search each combination of choices that have options of their own,
+    with the ends of every range.
+
+    Raises:
+      InvalidValue: a field that is not there or may not differ, a value or a distribution that it can't have.
+    """
+    for name in space.fields:
+        if name in ONE_FOR_ALL:
+            raise InvalidValue(f"sweep() sets {name!r}, and trials are compared by one metric: leave it as it is")
+    fixed = tuple(_as_in(with_fields(config, space.constants | values), values) for values in space.fixed)
+    if not space.search:
+        return replace(space, fixed=fixed)
+    constants = _as_in(with_fields(config, space.constants), space.constants) if space.constants else {}
+    search: dict[str, Distribution] = {}
+    named = {name: space.search[name] for name in (f"{section}.name" for section in CHOICES) if name in space.search}
+    for combination in itertools.product(*(_ends(distribution) for distribution in named.values())):
+        names = dict(zip(named, combination, strict=True))
+        first = names | {name: _ends(space.search[name])[0] for name in space.search if name not in named}
+        for name, distribution in space.search.items():
+            found = [
+                with_fields(config, constants | first | {name: value})
+                for value in (_ends(distribution) if name not in named else [first[name]])
+            ]
+            old = dict(flatten(found[0].to_dict()))[name]
+            if isinstance(distribution, Range):
+                if isinstance(old, int) and not distribution.whole:
+                    raise InvalidValue(f"{name} takes whole numbers, and was given {distribution}: use integers(...)")
+                search[name] = distribution
+            elif name not in named:
+                search[name] = Choice(tuple(_as_in(its, {name: 0})[name] for its in found))
+            else:
+                search[name] = distribution
+    return Space(fixed, {name: search[name] for name in space.search}, constants)
+
+
+def _ends(distribution: Distribution) -> list[Any]:
+    return [distribution.low, distribution.high] if isinstance(distribution, Range) else list(distribution.values)
+
+
+def _as_in(config: ConfigDict, values: Values) -> Values:
+    """The fields of `values` as the config has them."""
+    fields = dict(flatten(config.to_dict()))
+    return {name: fields[name] for name in values}
+
+
+def metric_of(config: ConfigDict) -> tuple[str, bool]:
+    """The metric that the experiment chooses by, and whether more of it is better.
+
+    Raises:
+      InvalidValue: no validation split to measure it on, or an unknown metric.
+    """
+    if not config.validation.examples:
+        raise InvalidValue("a sweep compares its trials on the validation split: set validation.examples above 0")
+    info = data.describe(config.data.name, **options_of(config, "data"))
+    task = tasks.create(config.task.name, info, **options_of(config, "task"))
+    metric = config.evaluation.metric or task.primary
+    if metric not in task.metrics:
+        raise InvalidValue(f"unknown evaluation.metric {metric!r}: known are {', '.join(task.metrics)}")
+    return metric, task.metrics[metric]
+
+
+def claim(sweep: Sweep) -> str:
+    """Writes what the sweep is into its workdir, or refuses the workdir of another one.
+
+    Returns:
+      The name of the sweep's study in its storage.
+
+    Raises:
+      InvalidValue: the workdir holds another sweep, a run, or can't be written.
+    """
+    path = sweep.workdir / "study.json"
+    space = sweep.space.described()
+    if path.exists():
+        try:
+            there = json.loads(path.read_text())
+            different = differences(ConfigDict(there["config"]), sweep.config)
+            different += _other_spaces(there["space"], space)
+            name = str(there["name"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidValue(f"{path} is damaged: {error}") from None
+        if different:
+            raise InvalidValue(
+                f"the workdir {sweep.workdir} holds another sweep ({'; '.join(different)}): name another --workdir, or "
+                "leave these fields as they are there"
+            )
+        return name
+    if (sweep.workdir / "config.json").exists():
+        raise InvalidValue(f"the workdir {sweep.workdir} holds a run of launch.py train: name another --workdir")
+    # The same for all who begin it in this folder, and another one for a folder of the same name elsewhere.
+    place = sweep.workdir.resolve()
+    name = f"{place.name}-{hashlib.sha256(str(place).encode()).hexdigest()[:8]}"
+    try:
+        write_atomically(path, json.dumps({"name": name, "config": sweep.config.to_dict(), "space": space}, indent=2))
+    except OSError as error:
+        raise InvalidValue(f"the workdir {sweep.workdir} can't be written: {error.strerror}") from None
+    return name
+
+
+def _other_spaces(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    different = []
+    for part in ("search", "constants"):
+        for name in sorted(there[part].keys() | here[part].keys()):
+            old, new = there[part].get(name, "absent"), here[part].get(name, "absent")
+            if old != new:
+                different.append(f"{name} is {old} there and {new} here")
+    if there["fixed"] != here["fixed"]:
+        old, new = ({name for values in fixed for name in values} for fixed in (there["fixed"], here["fixed"]))
+        fields = ", ".join(sorted(old ^ new))
+        words = f"in the fields {fields}" if fields else "in their values"
+        different.append(
+            f"{len(there['fixed'])} fixed trials there and {len(here['fixed'])} here, which differ {words}"
+        )
+    return different

@@ -1,0 +1,166 @@
+"""One trial: a process of `launch.py train` in a workdir of its own."""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+import convnets
+from convnets.errors import InvalidValue
+from convnets.files import write_atomically
+from convnets.training.config import to_json
+from convnets.training.metrics_log import Record, read_records
+
+LAUNCH = Path(convnets.__file__).resolve().parents[1] / "launch.py"
+CONFIG_FILE = "trial.json"
+"""In a trial's workdir, the config that it is started with."""
+OUTPUT_FILE = "output.log"
+"""In a trial's workdir, what it said, each start after the one before."""
+LOCK_FILE = "trial.lock"
+"""Locked while a process trains in the workdir; host and id of that process."""
+
+GIVE_UP = 600.0
+"""Seconds that an earlier process in the same workdir may take to save and to end."""
+LONGEST_ERROR = 500
+
+
+class TrialProcess:
+    """Starts at once; the same workdir again resumes.
+
+    No two processes train in one workdir: one whose worker was killed may still be at it, and is first asked to save
+    and to end.
+
+    Args:
+      folder: the workdir; made if need be.
+      config: of the trial, completed.
+      environment: variables besides those of this process, such as CUDA_VISIBLE_DEVICES.
+      cores: of the CPU that the process is bound to; () for those of this thread.
+
+    Raises:
+      InvalidValue: a workdir that can't be written, or in which a process of another machine trains.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: ConfigDict,
+        environment: Mapping[str, str] | None = None,
+        cores: Collection[int] = (),
+    ):
+        self.folder = folder
+        self._told: set[int] = set()
+        try:
+            write_atomically(folder / CONFIG_FILE, to_json(config))
+        except OSError as error:
+            raise InvalidValue(f"the workdir {folder} can't be written: {error.strerror}") from None
+        lock = _lock(folder / LOCK_FILE)
+        try:
+            self._process = self._start(environment or {}, cores, lock)
+            os.truncate(lock, 0)
+            os.pwrite(lock, f"{socket.gethostname()} {self._process.pid}".encode(), 0)
+        finally:
+            # The process has inherited it, and holds it until it ends.
+            os.close(lock)
+
+    def _start(self, environment: Mapping[str, str], cores: Collection[int], lock: int) -> subprocess.Popen[bytes]:
+        line = [sys.executable, str(LAUNCH), "train", f"--config={self.folder / CONFIG_FILE}"]
+        before = os.sched_getaffinity(0) if cores else set[int]()
+        with (self.folder / OUTPUT_FILE).open("ab") as output:
+            self._said_from = output.tell()
+            try:
+                if cores:
+                    # Of this thread, and a process inherits it before it has threads.
+                    os.sched_setaffinity(0, cores)
+                return subprocess.Popen(
+                    [*line, f"--workdir={self.folder}"],
+                    env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(lock,),
+                    # Ctrl-C is for the sweep, which then stops its trials.
+                    start_new_session=True,
+                )
+            finally:
+                if cores:
+                    os.sched_setaffinity(0, before)
+
+    def new_evaluations(self) -> list[Record]:
+        """The evaluations of the validation split since last asked, in order, of the run's earlier parts too."""
+        try:
+            records = read_records(self.folder / "metrics.jsonl")
+        except InvalidValue:
+            # The run itself will say so.
+            return []
+        new = [
+            record
+            for record in records
+            if record["kind"] == "evaluation" and record["split"] == "validation" and record["step"] not in self._told
+        ]
+        self._told.update(record["step"] for record in new)
+        return new
+
+    @property
+    def steps(self) -> int:
+        """Of the whole training, which the run says when it begins; 0 before."""
+        try:
+            return int(json.loads((self.folder / "environment.json").read_text())["derived"]["steps"])
+        except FileNotFoundError:
+            return 0
+
+    def stop(self) -> None:
+        """Asks the run to save and to end (SIGTERM). It may take a step, or a compilation."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float | None = None) -> int | None:
+        """The exit status once the process has ended, negative for the number of a signal; None after the time."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def error(self) -> str:
+        """What was wrong, once it has ended: the sentence that the run refused with, or the last line that it said."""
+        with (self.folder / OUTPUT_FILE).open("rb") as output:
+            output.seek(self._said_from)
+            lines = [line.strip() for line in output.read().decode(errors="replace").splitlines() if line.strip()]
+        last = lines[-1] if lines else "it said nothing"
+        refusals = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+        text = refusals[-1] if refusals else last
+        status = self._process.returncode
+        if status is not None and status < 0:
+            text = f"ended by {signal.Signals(-status).name}; its last words: {last}"
+        return text[:LONGEST_ERROR]
+
+
+def _lock(path: Path) -> int:
+    """A descriptor of the file with the lock; who holds it is asked to end first."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    deadline, asked = time.monotonic() + GIVE_UP, False
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except BlockingIOError:
+            host, _, pid = os.pread(descriptor, 1000, 0).decode().partition(" ")
+            here = host == socket.gethostname()
+            if pid and here and not asked:
+                asked = True
+                # Nobody else has this number while that process holds the lock, unless it left a child behind.
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGTERM)
+            if (pid and not here) or time.monotonic() > deadline:
+                os.close(descriptor)
+                raise InvalidValue(
+                    f"the process {pid} on {host} still trains in {path.parent}: end it, and start the sweep again"
+                ) from None
+            time.sleep(0.1)
