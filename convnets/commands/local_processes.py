@@ -14,7 +14,7 @@ from convnets.commands.processes import STARTED_BY
 from convnets.commands.runtime import can_only_be_cpu
 from convnets.errors import InvalidValue
 
-GRACE = 10.0
+GRACE = 5.0
 """Seconds that the others have to end by themselves when one has ended badly."""
 
 ASK = "import jax; print(jax.default_backend(), jax.local_device_count())"
@@ -55,7 +55,7 @@ class LocalProcesses:
 
     def _watch(self) -> int:
         status, deadline = 0, math.inf
-        while any([process.poll() is None for process in self.processes]):
+        while None in [process.poll() for process in self.processes]:
             status = status or self._worst()
             if status and deadline == math.inf:
                 deadline = time.monotonic() + GRACE

@@ -1,11 +1,11 @@
 """Checkpoints that are copied elsewhere: what is there when, whose it is, and what comes back."""
 
+import os
 import shutil
 import subprocess
 import sys
 import time
 import urllib.request
-from importlib.util import find_spec
 
 import pytest
 
@@ -20,14 +20,17 @@ KEY = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGIO
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory):
     """The address of a server that speaks S3, with a bucket named runs."""
-    if find_spec("moto") is None or find_spec("flask_cors") is None:
-        pytest.skip('without pip install "moto[s3]" flask flask-cors')
+    if "CONVNETS_MOTO" not in os.environ:
+        pytest.skip('CONVNETS_MOTO names no folder; pip install --target=FOLDER "moto[s3]" flask flask-cors makes one')
     port = free_port()
     log = tmp_path_factory.mktemp("s3") / "log"
     with (
         open(log, "w") as stream,
         subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=stream, stderr=stream
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            env=os.environ | {"PYTHONPATH": os.environ["CONVNETS_MOTO"]},
+            stdout=stream,
+            stderr=stream,
         ) as server,
     ):
         address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
