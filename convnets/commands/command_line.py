@@ -55,9 +55,10 @@ COMMANDS = {
             CONFIG,
             WORKDIR,
             DATA_DIR,
-            Flag("coordinator", "", "host:port of the first process, if there are several"),
-            Flag("num_processes", 1, "how many processes train together"),
-            Flag("process_id", 0, "which of them this is, from 0"),
+            Flag("local_processes", -1, "start so many processes on this machine, which share its GPUs or cores"),
+            Flag("coordinator", "", "host:port of the first of several processes; by default what the cluster says"),
+            Flag("num_processes", -1, "how many train together, 1 to train alone; by default what the cluster says"),
+            Flag("process_id", -1, "which of them this is, from 0; by default what the cluster says"),
         ),
     ),
     "evaluate": Command(

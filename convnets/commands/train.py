@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import signal
 from dataclasses import asdict
 
@@ -15,11 +16,14 @@ from convnets import kernels
 from convnets.commands.beginning_table import tell
 from convnets.commands.command_line import Arguments
 from convnets.commands.experiments import load_experiment, override, refuse_rest, with_data_dir
+from convnets.commands.local_processes import LocalProcesses, shares_of
+from convnets.commands.processes import NOT_GIVEN, cluster_of, join, meeting_of, together
 from convnets.commands.report import build_report
 from convnets.commands.results import print_result, result_of
 from convnets.commands.runtime import prepare
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
+from convnets.training.distant_checkpoints import DistantCheckpoints
 from convnets.training.evaluation import check_smallest, views_of_run
 from convnets.training.initialization import beginning_of, source_of, take_normalization, take_normalization_of_run
 from convnets.training.loop import Loop, Outcome
@@ -39,15 +43,58 @@ from convnets.training.workdir import Workdir
 
 
 def run(arguments: Arguments) -> int:
-    """From the experiment that the command line names."""
+    """From the experiment that the command line names, alone or as one of several processes, or by starting those."""
+    names = "coordinator", "num_processes", "process_id"
+    coordinator, count, number = (arguments[name] for name in names)
+    cluster = cluster_of(os.environ)
+    if arguments["local_processes"] != NOT_GIVEN:
+        if coordinator or count != NOT_GIVEN or number != NOT_GIVEN:
+            raise InvalidValue(f"--local_processes starts all processes itself: leave out --{', --'.join(names)}")
+        if cluster is not None and (cluster.count or 1) > 1:
+            raise InvalidValue(
+                f"--local_processes starts all processes itself, and {cluster.name} has started {cluster.count}: leave "
+                "it out to join those"
+            )
+        return start_processes(arguments)
+    meeting = meeting_of(coordinator, count, number, cluster)
+    if meeting is None:
+        return train(*experiment_of(arguments))
+    join(meeting, cluster)
+    return together(lambda: train(*experiment_of(arguments)))
+
+
+def experiment_of(arguments: Arguments) -> tuple[ConfigDict, Workdir]:
+    """The config and the workdir that the command line names.
+
+    Raises:
+      InvalidValue: one that is missing or mistaken, or a workdir of another config.
+    """
     experiment = load_experiment(arguments.required("config"))
     workdir = Workdir(arguments.required("workdir"))
     refuse_rest(arguments)
     config = override(experiment, with_data_dir(arguments))
     take_normalization_of_run(config, workdir)
     workdir.check(config)
-    join_processes(arguments)
-    return train(config, workdir)
+    return config, workdir
+
+
+def start_processes(arguments: Arguments) -> int:
+    """Trains by several processes on this machine.
+
+    Raises:
+      InvalidValue: a number of them that does not fit, or what each of them would refuse at once.
+    """
+    config, _ = experiment_of(arguments)
+    count, batch_size = arguments["local_processes"], config.train.batch_size
+    if not 1 <= count <= batch_size:
+        raise InvalidValue(
+            f"--local_processes is {count}, and must lie in [1, {batch_size}]: each takes its part of the "
+            f"{batch_size} examples of train.batch_size"
+        )
+    shares = shares_of(count)
+    print(f"{count} processes on this machine, {shares[0]}", flush=True)
+    flags = [f"--{name}={arguments[name]}" for name in ("config", "workdir", "data_dir") if arguments[name]]
+    return LocalProcesses(["train", *flags, *arguments.overrides], shares).run()
 
 
 def train(config: ConfigDict, workdir: Workdir) -> int:
@@ -75,7 +122,10 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
     plan = make_plan(config, model.task, len(splits.train))
     rehearse(config, model, splits.train, plan)
     beginning = beginning_of(config, model, source)
+    distant = None
     if console is not None:
+        if config.checkpoint.folder:
+            distant = distant_checkpoints(config, workdir)
         derived = {"steps": plan.steps, "learning_rate": plan.learning_rate, "training_examples": len(splits.train)}
         workdir.claim(config, splits.train.info, derived)
         where = f"{devices.count} x {jax.devices()[0].device_kind}"
@@ -86,8 +136,9 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
         console.print(f"{what}, {length}, {where}, workdir {workdir.folder}", highlight=False, soft_wrap=True)
         if beginning is not None:
             tell(beginning, workdir, console)
-
-    outcome = Loop(config, model, plan, splits, devices, workdir, console, beginning).run()
+    # What the first one brought and wrote is there for the others.
+    multihost_utils.sync_global_devices("the beginning of the run")
+    outcome = Loop(config, model, plan, splits, devices, workdir, console, beginning, distant).run()
     if outcome.interrupted is not None:
         name = signal.Signals(outcome.interrupted).name
         if console is not None:
@@ -102,17 +153,17 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
     return 0
 
 
-def join_processes(arguments: Arguments) -> None:
-    """Joins the other processes of a run, if there are any.
+def distant_checkpoints(config: ConfigDict, workdir: Workdir) -> DistantCheckpoints:
+    """Where checkpoints are copied to, claimed for this run; those that only are there are brought into the workdir.
 
     Raises:
-      InvalidValue: numbers of processes that don't fit, or no coordinator.
+      InvalidValue: a place that can't be reached or written, or is another run's.
     """
-    count, number = arguments["num_processes"], arguments["process_id"]
-    if count < 1 or not 0 <= number < count:
-        raise InvalidValue(f"--process_id must lie in [0, --num_processes), and they are {number} and {count}")
-    if count > 1:
-        jax.distributed.initialize(arguments.required("coordinator"), count, number)
+    distant = DistantCheckpoints(config.checkpoint.folder, workdir.checkpoints, workdir.metrics_file)
+    distant.check(config)
+    distant.claim(config)
+    distant.fetch()
+    return distant
 
 
 def check_processes_agree(splits: Splits) -> None:
@@ -123,12 +174,15 @@ def check_processes_agree(splits: Splits) -> None:
     """
     parts = [part for part in vars(splits).values() if part is not None]
     facts = [(len(part), part.info.classes, part.info.splits, part.info.digest) for part in parts]
-    number = np.frombuffer(hashlib.sha256(repr(facts).encode()).digest()[:4], np.int32)
-    if len(np.unique(multihost_utils.process_allgather(number))) > 1:
-        raise InvalidValue(
-            f"the processes have different data (this one {len(splits.train):,} examples to train on and "
-            f"{len(splits.test):,} to test): give all of them the same files"
+    digest = int.from_bytes(hashlib.sha256(repr(facts).encode()).digest()[:4], "little", signed=True)
+    own = np.array([digest, len(splits.train), len(splits.test)], np.int32)
+    everywhere = multihost_utils.process_allgather(own).reshape(-1, len(own))
+    if len(np.unique(everywhere[:, 0])) > 1:
+        examples = "; ".join(
+            f"process {number} has {train:,} examples to train on and {test:,} to test"
+            for number, (_, train, test) in enumerate(everywhere)
         )
+        raise InvalidValue(f"the processes have different data ({examples}): give all of them the same files")
 
 
 def finish(config: ConfigDict, workdir: Workdir, model: Model, outcome: Outcome, console: Console) -> None:

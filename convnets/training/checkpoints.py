@@ -1,7 +1,8 @@
-"""Checkpoints on disk. All that the project knows of Orbax is in this file."""
+"""Checkpoints on disk. All that the project knows of Orbax's checkpoints is in this file."""
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ logging.getLogger("absl").setLevel(logging.ERROR)
 
 STATE = "state"
 COMPLAINTS_SHOWN = 12
+
+ENDS_WITHIN = 5.0
+"""Seconds that a run which fails leaves to a save under way: with another process gone it would never be whole."""
 
 
 class CheckpointMismatch(ConvnetsError):
@@ -44,17 +48,25 @@ class Checkpoints:
     """The checkpoints of a run: the last few and the best, each whole or not there at all. A context manager.
 
     A checkpoint is the train state (arrays) and a small dict (JSON): where the data stream stands, the time spent, the
-    config. It is written to a temporary folder and renamed, so a killed save leaves the one before.
+    config. It is written to a temporary folder and renamed, so a killed save leaves the one before. All processes of a
+    run save and restore together, in a folder that all of them see.
 
     Args:
       folder: made if it is not there.
       keep: how many of the latest to keep.
       best_step: asked at each save which older step must be kept besides.
       sweep: whether to remove what a killed save left; only for the run itself, never beside a run that goes on.
+      when_whole: told in the background of each step that is whole on disk; what it raises, `wait` does.
     """
 
     def __init__(
-        self, folder: Path, *, keep: int = 2, best_step: Callable[[], int | None] = lambda: None, sweep: bool = False
+        self,
+        folder: Path,
+        *,
+        keep: int = 2,
+        best_step: Callable[[], int | None] = lambda: None,
+        sweep: bool = False,
+        when_whole: Callable[[int], None] = lambda step: None,
     ):
         policies = ocp.training.preservation_policies
         self.folder = folder
@@ -64,13 +76,19 @@ class Checkpoints:
             preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(keep), _Best(step=best_step)]),
             cleanup_tmp_directories=sweep,
         )
-        self._saving: Any = None
+        self._when_whole = when_whole
+        self._finisher = ThreadPoolExecutor(1)
+        self._saving: Future[None] | None = None
 
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is not None and jax.process_count() > 1:
+            wait([self._saving] if self._saving else [], timeout=ENDS_WITHIN)
+            return
         self.wait()
+        self._finisher.shutdown()
         self._checkpointer.close()
 
     @property
@@ -84,13 +102,19 @@ class Checkpoints:
         if step in self.steps:
             return
         state = _global(state)
-        self._saving = self._checkpointer.save_checkpointables_async(step, {STATE: state}, custom_metadata=memory)
+        saving = self._checkpointer.save_checkpointables_async(step, {STATE: state}, custom_metadata=memory)
+
+        def finish() -> None:
+            saving.result()
+            self._when_whole(step)
+
+        self._saving = self._finisher.submit(finish)
 
     def wait(self) -> None:
-        """Until the save under way is whole on disk."""
+        """Until the save under way is whole on disk, and has been told of."""
         if self._saving is not None:
-            self._saving.result()
-            self._saving = None
+            saving, self._saving = self._saving, None
+            saving.result()
 
     def memory(self, step: int) -> dict[str, Any]:
         """The small dict that was saved with the step."""

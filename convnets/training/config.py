@@ -125,8 +125,9 @@ def default_config() -> ConfigDict:
                 "window": 1024,
                 "overlap": 256,
             },
-            # Besides one at each evaluation; empty: no others. keep: so many of the latest, and the best.
-            "checkpoint": {"every": "", "keep": 2},
+            # Besides one at each evaluation; empty: no others. keep: so many of the latest, and the best. folder: where
+            # they are copied to from the workdir, a folder or a bucket (gs://bucket/folder, s3://bucket/folder).
+            "checkpoint": {"every": "", "keep": 2, "folder": ""},
             "log": {"every": "50 steps"},
             # threads: that read, in this process (workers 0) or in each of so many worker processes. buffer: batches
             # read ahead.
@@ -291,12 +292,17 @@ def from_json(path: Path) -> ConfigDict:
     Raises:
       InvalidValue: a file that is damaged.
     """
+    return from_text(path.read_text(), str(path))
+
+
+def from_text(text: str, where: str) -> ConfigDict:
+    """The same of the content of such a file, called `where` in what is said of it."""
     try:
-        fields = json.loads(path.read_text())
+        fields = json.loads(text)
     except ValueError as error:
-        raise InvalidValue(f"{path} is not readable as JSON: {error}") from None
+        raise InvalidValue(f"{where} is not readable as JSON: {error}") from None
     if not isinstance(fields, dict):
-        raise InvalidValue(f"{path} holds no config, but {str(fields)[:40]!r}")
+        raise InvalidValue(f"{where} holds no config, but {str(fields)[:40]!r}")
     return ConfigDict(_tuples(fields)).lock()
 
 
@@ -308,6 +314,7 @@ PLACES = (
     "loader.threads",
     "loader.buffer",
     "loader.workers",
+    "checkpoint.folder",
 )
 """Fields that say where and how fast a run happens, not what it is: they may differ when it is resumed."""
 

@@ -1,29 +1,55 @@
-"""SIGTERM and Ctrl-C as a wish that the loop grants at its next step."""
+"""SIGTERM and Ctrl-C as a wish that the loop grants at its next step, all processes of a run at the same one."""
 
+import os
 import signal
 from types import FrameType
 
+import jax
+from jax.experimental import multihost_utils
+
 
 class Interruption:
-    """While it is entered, the first SIGTERM or SIGINT is only noted; a second one acts as it always does."""
+    """While it is entered, the first SIGTERM or SIGINT is only noted; a second one acts as it always does.
 
-    SIGNALS = (signal.SIGTERM, signal.SIGINT)
+    With several processes JAX has taken SIGTERM for itself, and tells the others; Ctrl-C is passed on to it.
+
+    Attributes:
+      granted: the signal that the run stops for; SIGTERM in processes that got none themselves.
+    """
 
     def __init__(self) -> None:
-        self.signal: signal.Signals | None = None
+        self.granted: signal.Signals | None = None
+        self._several = jax.process_count() > 1
+        self._signal: signal.Signals | None = None
+        self._asked = 0
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> "Interruption":
-        for number in self.SIGNALS:
+        for number in (signal.SIGINT,) if self._several else (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *error: object) -> None:
         self._restore()
 
+    def wished(self) -> bool:
+        """Whether to stop here, which stays so once it is.
+
+        All processes must ask equally often: they are answered alike.
+        """
+        if self.granted is None and self._several:
+            self._asked += 1
+            if multihost_utils.reached_preemption_sync_point(self._asked):
+                self.granted = self._signal or signal.SIGTERM
+        elif self.granted is None:
+            self.granted = self._signal
+        return self.granted is not None
+
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.signal = signal.Signals(number)
+        self._signal = signal.Signals(number)
         self._restore()
+        if self._several:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

@@ -21,6 +21,7 @@ from convnets.augmentation import Link
 from convnets.data.source import Source
 from convnets.evaluation.evaluate import Evaluation
 from convnets.training.checkpoints import Checkpoints
+from convnets.training.distant_checkpoints import DistantCheckpoints
 from convnets.training.evaluation import Evaluator
 from convnets.training.feed import Feed
 from convnets.training.figures import ADVICE, Diverged, Figures
@@ -84,9 +85,9 @@ class Loop:
     workdir: Workdir
     console: Console | None
     beginning: Beginning | None = None
+    distant: DistantCheckpoints | None = None
     seconds: Seconds = field(default_factory=Seconds)
     step: int = 0
-    stopped_by: int = 0
 
     def run(self) -> Outcome:
         """Trains, evaluates, saves and logs; then evaluates the chosen checkpoint on the test split.
@@ -100,7 +101,11 @@ class Loop:
         with (
             Interruption() as self.interruption,
             Checkpoints(
-                self.workdir.checkpoints, keep=self.config.checkpoint.keep, best_step=self._best_step, sweep=True
+                self.workdir.checkpoints,
+                keep=self.config.checkpoint.keep,
+                best_step=self._best_step,
+                sweep=True,
+                when_whole=self._copy,
             ) as self.checkpoints,
         ):
             self._start_or_resume()
@@ -112,12 +117,10 @@ class Loop:
             ):
                 with Bar(self.screen, "training", self.plan.steps, self.step) as self.bar, self._feed() as self.feed:
                     self._train()
-                if self.stopped_by:
-                    return Outcome(self.step, self.seconds, interrupted=self.stopped_by)
-                return self._test()
+                return self._test() if self.interruption.granted is None else self._interrupted()
 
     def _start_or_resume(self) -> None:
-        self.step = max(self.checkpoints.steps, default=0)
+        self.step = _of_first(max(self.checkpoints.steps, default=0))
         self.phases = phases_of(self.config, self.plan, self.model.network, self.model.image_shape)
         self.state = initial_state(self.config, self.model, self.plan, at=self.step)
         if self.step:
@@ -141,8 +144,7 @@ class Loop:
                 train_step, compiled = self._begin(phase, chain), set[tuple[int, ...]]()
             finished = self.step == plan.steps
             evaluation_due = finished or plan.evaluate_every.ends_at(self.step)
-            logged = plan.log_every.ends_at(self.step)
-            stop = self._stop(together=evaluation_due or logged or plan.checkpoint_every.ends_at(self.step))
+            stop = self.interruption.wished()
             if evaluation_due or stop or plan.checkpoint_every.ends_at(self.step):
                 self._record_training()
                 self._save()
@@ -197,14 +199,6 @@ class Loop:
         )
         return closing(feed)
 
-    def _stop(self, together: bool) -> bool:
-        """Whether to stop here: at any step if this process is alone, else where all ask together, and all alike."""
-        if jax.process_count() == 1:
-            self.stopped_by = self.interruption.signal or 0
-        elif together:
-            self.stopped_by = int(multihost_utils.process_allgather(np.int32(self.interruption.signal or 0)).max())
-        return self.stopped_by > 0
-
     def _sizes(self) -> Iterator[int]:
         """Steps in each call of the device: as many as the config says, but none reaches past what is due."""
         step, plan = self.step, self.plan
@@ -253,6 +247,10 @@ class Loop:
         }
         self.checkpoints.save(self.step, self.state, memory)
 
+    def _copy(self, step: int) -> None:
+        if self.distant is not None:
+            self.distant.update(step)
+
     def _validate(self) -> bool:
         """Evaluates the validation split and tells the plateau schedule; False if interrupted."""
         if self.splits.validation is None:
@@ -272,21 +270,24 @@ class Loop:
         """Evaluates the chosen checkpoint on the test split, and keeps its predictions."""
         step = self.step
         if self.config.evaluation.checkpoint == "best":
-            step = self._best_step() or self.step
+            step = _of_first(self._best_step() or self.step)
         state = self.state
         if step != self.step:
             state = self.devices.replicate(self.checkpoints.restore(step, self._in_phase_of(step)))
         test = self._evaluate(state, self.splits.test, "test", step)
         if test is None:
-            return Outcome(self.step, self.seconds, interrupted=self.stopped_by)
+            return self._interrupted()
         if jax.process_index() == 0:
             self.workdir.save_predictions("test", test.predictions | test.tables)
         variables = jax.device_get(state.variables())
         return Outcome(self.step, self.seconds, test=test, test_step=step, variables=variables)
 
+    def _interrupted(self) -> Outcome:
+        return Outcome(self.step, self.seconds, interrupted=self.interruption.granted)
+
     def _evaluate(self, state: TrainState, source: Source, split: str, step: int) -> Evaluation | None:
         """Evaluates and records; None if interrupted."""
-        evaluation = self.evaluator(state.variables(), source, split, self.screen, lambda: self._stop(together=True))
+        evaluation = self.evaluator(state.variables(), source, split, self.screen, self.interruption.wished)
         if evaluation is None:
             return None
         if not all(math.isfinite(value) for value in evaluation.metrics.values()):
@@ -298,3 +299,8 @@ class Loop:
         where = f"epoch {record['epoch']:.4g}  step {step}  {split}"
         self.screen.say(f"{where}: {figures}  ({evaluation.examples:,} examples)")
         return evaluation
+
+
+def _of_first(number: int) -> int:
+    """The first process's number in all of them: files that are shared may come into sight a little later elsewhere."""
+    return int(multihost_utils.broadcast_one_to_all(np.int32(number)))

@@ -1,0 +1,224 @@
+"""How the processes of one run find each other, and how one that fails takes the others with it."""
+
+import hashlib
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import NoReturn
+
+import jax
+from jax.experimental import multihost_utils
+from orbax.checkpoint import multihost
+
+from convnets.errors import ConvnetsError, InvalidValue
+
+NOT_GIVEN = -1
+"""The default of the flags that are numbers of processes."""
+
+STARTED_BY = "CONVNETS_STARTED_BY"
+"""In the environment of a process that `--local_processes` started: the process that did."""
+
+ANSWERS_WITHIN = 300
+"""Seconds that a process waits for the others to come, at the start."""
+
+HEARTBEAT = 20
+"""Seconds without a sign of life after which a process counts as dead while no collective is under way."""
+
+FAILS_WITHIN = 4.0
+"""Seconds within which processes that fail of the same cause all do."""
+
+_LOST = re.compile(r"gloo|nccl|coordination service|heartbeat", re.IGNORECASE)
+"""In the words of XLA where a collective broke because another process was gone."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What started this process, perhaps with others.
+
+    Attributes:
+      count: how many it started together; None if only JAX can find out.
+    """
+
+    name: str
+    count: int | None
+
+
+def cluster_of(environment: Mapping[str, str]) -> Cluster | None:
+    """The cluster that says of itself, in the environment, that it started this process as a task of a job."""
+    # In the order in which JAX looks. A job of one task, such as an interactive shell, has nobody to join.
+    if count := environment.get("OMPI_COMM_WORLD_SIZE"):
+        return Cluster("Open MPI", int(count))
+    if {"SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_PROCID"} <= environment.keys():
+        # Within `salloc` SLURM_NTASKS may be the job's, while the step that is this shell has one task.
+        count = environment.get("SLURM_STEP_NUM_TASKS") or environment.get("SLURM_NTASKS") or "1"
+        return Cluster("Slurm", int(count))
+    if "TPU_WORKER_HOSTNAMES" in environment or "TPU_PROCESS_ADDRESSES" in environment:
+        hosts = environment.get("TPU_PROCESS_ADDRESSES") or environment.get("TPU_WORKER_HOSTNAMES", "")
+        return Cluster("Cloud TPU", len(hosts.split(",")) * int(environment.get("MEGASCALE_NUM_SLICES", "1")))
+    if {"KUBERNETES_SERVICE_HOST", "JOB_COMPLETION_INDEX"} <= environment.keys():
+        return Cluster("Kubernetes", None)
+    # The other Cloud TPUs know it from a server of their own.
+    return Cluster("Cloud TPU", None) if find_spec("libtpu") and not environment.get("JAX_PLATFORMS") else None
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """Where the processes of a run meet, and which of them this is; all None: JAX asks the cluster."""
+
+    coordinator: str | None = None
+    count: int | None = None
+    number: int | None = None
+
+
+def meeting_of(coordinator: str, count: int, number: int, cluster: Cluster | None) -> Meeting | None:
+    """Where to join the others; None for a process that trains alone.
+
+    Args:
+      coordinator: host:port of the first process, or empty.
+      count: of the processes, or `NOT_GIVEN`; 1 trains alone wherever it is.
+      number: of this one, or `NOT_GIVEN`.
+
+    Raises:
+      InvalidValue: numbers that don't fit, something missing, or another number than the cluster started.
+    """
+    if count == NOT_GIVEN:
+        if coordinator or number != NOT_GIVEN:
+            raise InvalidValue("--num_processes is missing: --coordinator and --process_id go with it")
+        return None if cluster is None or cluster.count == 1 else Meeting()
+    if count < 1 or (number != NOT_GIVEN and not 0 <= number < count):
+        given = "not given" if number == NOT_GIVEN else number
+        raise InvalidValue(f"--process_id must lie in [0, --num_processes), and they are {given} and {count}")
+    if count == 1:
+        return None
+    if cluster is not None and cluster.count not in (None, 1, count):
+        raise InvalidValue(
+            f"--num_processes is {count}, and {cluster.name} has started {cluster.count}: leave the flags out to join "
+            "those, or give --num_processes=1 to train alone in each"
+        )
+    if number == NOT_GIVEN:
+        raise InvalidValue(f"--process_id is missing: give each process its own, 0 to {count - 1}")
+    if not coordinator:
+        raise InvalidValue("--coordinator is missing: give host:port of the first process, the same to all")
+    if not re.fullmatch(r"[^\s/]+:\d{1,5}", coordinator):
+        raise InvalidValue(f"--coordinator is {coordinator!r}, and must be host:port, such as node1:12345")
+    return Meeting(coordinator, count, number)
+
+
+def join(meeting: Meeting, cluster: Cluster | None) -> None:
+    """Joins the other processes; returns when all are there.
+
+    Raises:
+      InvalidValue: nobody there within `ANSWERS_WITHIN` seconds, or a cluster that JAX can't find its way in.
+    """
+    if parent := os.environ.get(STARTED_BY):
+        threading.Thread(target=_end_with, args=(int(parent),), daemon=True).start()
+    if meeting.coordinator is not None and meeting.number:
+        _wait_for(meeting.coordinator)
+    host = (meeting.coordinator or "").rpartition(":")[0]
+    try:
+        jax.distributed.initialize(
+            meeting.coordinator,
+            meeting.count,
+            meeting.number,
+            cluster_detection_method="deactivate" if meeting.coordinator else None,
+            # What is for this machine alone is not offered to the network.
+            coordinator_bind_address=meeting.coordinator if host in ("127.0.0.1", "localhost") else None,
+            initialization_timeout=ANSWERS_WITHIN,
+            heartbeat_timeout_seconds=HEARTBEAT,
+        )
+    except (RuntimeError, ValueError, OSError) as error:
+        raise InvalidValue(_why_not(meeting, cluster, " ".join(str(error).split()))) from None
+
+
+def _why_not(meeting: Meeting, cluster: Cluster | None, words: str) -> str:
+    if meeting.coordinator is None and cluster is not None:
+        several = "several processes" if cluster.count is None else f"{cluster.count} processes"
+        return (
+            f"{cluster.name} seems to have started {several} together, and JAX can't join them ({words[:600]}): give "
+            "--coordinator, --num_processes and --process_id, or --num_processes=1 to train alone in each"
+        )
+    return (
+        f"the {meeting.count} processes did not meet at {meeting.coordinator} within {ANSWERS_WITHIN} s "
+        f"({words[:200]}): start them all, with the same --coordinator, on a port that is free on its host"
+    )
+
+
+def _wait_for(coordinator: str) -> None:
+    # JAX's own wait would end the process, with a trace of its C++.
+    host, _, port = coordinator.rpartition(":")
+    deadline = time.monotonic() + ANSWERS_WITHIN
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+            return
+        except (OSError, OverflowError) as error:
+            if time.monotonic() > deadline:
+                raise InvalidValue(
+                    f"nobody answers at --coordinator={coordinator} ({error}), after {ANSWERS_WITHIN} s: start "
+                    "--process_id=0 on that host, and let no firewall close the port"
+                ) from None
+        time.sleep(0.1)
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process when the one that started it is gone, so that nobody trains on unwatched in its workdir."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def together(train: Callable[[], int]) -> int:
+    """Runs the part of a joined process; where one process fails, all end, and the cause is said once.
+
+    A process that fails leaves at once, without the way out that would wait for the others; they find their collective
+    broken, or, where none is under way, miss its heartbeat, and leave too.
+
+    Returns:
+      What `train` returned.
+    """
+    try:
+        status = train()
+        # The others wait here while the first one draws the report, and not on the way out, where patience is limited.
+        multihost_utils.sync_global_devices("the end of the run")
+    except BaseException as error:
+        _leave(error)
+    return status
+
+
+def _leave(error: BaseException) -> NoReturn:
+    status = 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+    if isinstance(error, jax.errors.JaxRuntimeError | ValueError) and _LOST.search(str(error)):
+        print(
+            f"error: process {jax.process_index()} has lost another process of this run, whose own words say why; what "
+            "was saved is there, and the same command again goes on from it",
+            file=sys.stderr,
+        )
+    elif not _all_fail_alike(error) or jax.process_index() == 0:
+        if isinstance(error, ConvnetsError):
+            print(f"error: {error}", file=sys.stderr)
+        elif isinstance(error, KeyboardInterrupt):
+            print("interrupted", file=sys.stderr)
+        else:
+            traceback.print_exception(error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _all_fail_alike(error: BaseException) -> bool:
+    """Whether each process comes here with the same error."""
+    words = f"{type(error).__name__} {error}"
+    key = f"failed {hashlib.sha256(words.encode()).hexdigest()}"
+    try:
+        multihost.get_barrier_sync_fn()(key=key, timeout_ms=int(1000 * FAILS_WITHIN))
+    except Exception:
+        return False
+    return True

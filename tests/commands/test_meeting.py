@@ -1,0 +1,135 @@
+"""Who joins whom: by the flags, by the cluster, or nobody; and what is refused before anybody waits."""
+
+import os
+
+import pytest
+
+from convnets.commands import local_processes, processes
+from convnets.commands.command_line import main
+from convnets.commands.local_processes import shares_of
+from convnets.commands.processes import NOT_GIVEN, Cluster, Meeting, cluster_of, join, meeting_of
+from convnets.errors import InvalidValue
+
+SLURM = {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "node[1-2]", "SLURM_PROCID": "1"}
+INDEXED = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "JOB_COMPLETION_INDEX": "0"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "cluster"),
+    [
+        ({}, None),
+        (SLURM | {"SLURM_NTASKS": "4", "SLURM_STEP_NUM_TASKS": "4"}, Cluster("Slurm", 4)),
+        # An interactive shell within an allocation of four tasks.
+        (SLURM | {"SLURM_NTASKS": "4", "SLURM_STEP_NUM_TASKS": "1"}, Cluster("Slurm", 1)),
+        # The script of sbatch itself, before srun.
+        ({"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4", "SLURM_PROCID": "0"}, None),
+        # mpirun in a job of Slurm.
+        (SLURM | {"SLURM_STEP_NUM_TASKS": "1", "OMPI_COMM_WORLD_SIZE": "3"}, Cluster("Open MPI", 3)),
+        (INDEXED, Cluster("Kubernetes", None)),
+        # A pod of no indexed job.
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, None),
+        ({"TPU_WORKER_HOSTNAMES": "a,b,c"}, Cluster("Cloud TPU", 3)),
+        ({"TPU_WORKER_HOSTNAMES": "localhost"}, Cluster("Cloud TPU", 1)),
+    ],
+)
+def test_a_cluster_is_known_by_its_environment(environment, cluster):
+    assert cluster_of(environment) == cluster
+
+
+@pytest.mark.parametrize(
+    ("flags", "cluster", "meeting"),
+    [
+        (("", NOT_GIVEN, NOT_GIVEN), None, None),
+        (("", NOT_GIVEN, NOT_GIVEN), Cluster("Slurm", 4), Meeting()),
+        (("", NOT_GIVEN, NOT_GIVEN), Cluster("Slurm", 1), None),
+        (("", NOT_GIVEN, NOT_GIVEN), Cluster("Kubernetes", None), Meeting()),
+        # A trial in each task.
+        (("", 1, NOT_GIVEN), Cluster("Slurm", 4), None),
+        (("node1:1234", 2, 1), None, Meeting("node1:1234", 2, 1)),
+        # Two jobs of a task each.
+        (("node1:1234", 2, 1), Cluster("Slurm", 1), Meeting("node1:1234", 2, 1)),
+        (("node1:1234", 4, 1), Cluster("Slurm", 4), Meeting("node1:1234", 4, 1)),
+    ],
+)
+def test_flags_say_where_to_meet_or_else_the_cluster_does(flags, cluster, meeting):
+    assert meeting_of(*flags, cluster) == meeting
+
+
+@pytest.mark.parametrize(
+    ("flags", "cluster", "sentence"),
+    [
+        (("", 0, NOT_GIVEN), None, r"--process_id must lie in \[0, --num_processes\), and they are not given and 0"),
+        (("a:1", 2, 2), None, "and they are 2 and 2"),
+        (("", 1, 1), None, "and they are 1 and 1"),
+        (("a:1", 2, NOT_GIVEN), None, "--process_id is missing: give each process its own, 0 to 1"),
+        (("", 2, 0), None, "--coordinator is missing: give host:port"),
+        (("a:1", NOT_GIVEN, NOT_GIVEN), None, "--num_processes is missing"),
+        (("", NOT_GIVEN, 0), None, "--num_processes is missing"),
+        (("node1", 2, 0), None, "'node1', and must be host:port"),
+        (("http://a:1", 2, 0), None, "must be host:port"),
+        (("a:1", 2, 0), Cluster("Slurm", 4), "--num_processes is 2, and Slurm has started 4: leave the flags out"),
+    ],
+)
+def test_flags_that_do_not_fit_are_refused(flags, cluster, sentence):
+    with pytest.raises(InvalidValue, match=sentence):
+        meeting_of(*flags, cluster)
+
+
+def test_a_coordinator_that_does_not_answer_is_refused_after_the_time_that_is_stated(monkeypatch):
+    monkeypatch.setattr(processes, "ANSWERS_WITHIN", 0.5)
+    where = f"127.0.0.1:{local_processes.free_port()}"
+    with pytest.raises(InvalidValue, match=rf"nobody answers at --coordinator={where} \(.*refused\), after 0.5 s"):
+        join(Meeting(where, 2, 1), None)
+
+
+def test_a_cluster_that_jax_does_not_know_its_way_in_is_refused_with_both_ways_out(monkeypatch):
+    # Newer releases of Open MPI leave out the address; a pod needs the client of Kubernetes.
+    for cluster in (Cluster("Open MPI", 3), Cluster("Kubernetes", None)):
+        with pytest.raises(InvalidValue, match=f"{cluster.name} seems to have started .* --num_processes=1 to train"):
+            join(Meeting(), cluster)
+
+
+def test_cores_are_shared_equally_and_fewer_cores_than_processes_are_shared_by_all(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 3, 5, 7, 11})
+    assert [share.cores for share in shares_of(2)] == [[2, 3], [5, 7, 11]]
+    assert [share.cores for share in shares_of(6)] == [()] * 6
+
+
+def test_gpus_are_shared_equally_or_not_at_all(monkeypatch):
+    monkeypatch.setattr(local_processes, "can_only_be_cpu", lambda: False)
+    monkeypatch.setattr(local_processes, "ASK", "print('a warning'); print('gpu', 8)")
+    assert [list(share.gpus) for share in shares_of(4)] == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    for count in (3, 16):
+        with pytest.raises(InvalidValue, match=f"is {count}, which can't share 8 GPUs equally: use 1, 2, 4, 8"):
+            shares_of(count)
+    monkeypatch.setattr(local_processes, "ASK", "print('tpu', 4)")
+    with pytest.raises(InvalidValue, match="one process drives all devices of a tpu"):
+        shares_of(2)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--local_processes=0"], "--local_processes is 0, and must lie in [1, 128]"),
+        (["--local_processes=129"], "--local_processes is 129, and must lie in [1, 128]"),
+        (["--local_processes=2", "--coordinator=a:1"], "--local_processes starts all processes itself: leave out"),
+        (["--local_processes=2", "--num_processes=2"], "--local_processes starts all processes itself: leave out"),
+        (["--local_processes=2", "--config.network.name=lenet6"], "unknown architecture 'lenet6'"),
+        (["--num_processes=2", "--process_id=0"], "--coordinator is missing"),
+    ],
+)
+def test_nothing_is_started_or_written_for_flags_that_do_not_fit(capsys, tmp_path, flags, sentence):
+    workdir = tmp_path / "run"
+    experiment = "--config=experiments/lenet_fashion_mnist.py"
+    assert main(["launch.py", "train", experiment, f"--workdir={workdir}", *flags]) == 1
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("\n") == 1
+    assert not workdir.exists()
+
+
+def test_local_processes_within_a_job_of_several_tasks_are_refused(capsys, tmp_path, monkeypatch):
+    for name, value in (SLURM | {"SLURM_STEP_NUM_TASKS": "4"}).items():
+        monkeypatch.setenv(name, value)
+    assert main(["launch.py", "train", "--config=x", f"--workdir={tmp_path}", "--local_processes=2"]) == 1
+    assert "Slurm has started 4: leave it out to join those" in capsys.readouterr().err
