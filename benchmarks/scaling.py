@@ -1,4 +1,4 @@
-"""A step on 1, 2, 4 and 8 devices made of the same cores: what mapping and sums add, and what the sums alone take."""
+"""A step on 1, 2, 4 and 8 devices made of the same cores, against what each device does for all parameters."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from benchmarks.experiment import training
 from benchmarks.measuring import Result, Row
@@ -39,9 +40,15 @@ NETWORKS: dict[str, tuple[dict[str, Any], tuple[int, int, int], int]] = {
 }
 """Options of a network, its images `(H, W, C)`, and how many of them the devices share."""
 
+NUMBERS = np.zeros(COUNTS[-1], np.float32)
+"""Something of which each device has a part, so that XLA takes no sum for known."""
+
 
 def contestants(network: str) -> tuple[dict[str, Callable[[], Any]], StepTraffic]:
-    """On each number of devices the training step ("step 2") and its sums alone ("sums 2"), and what these are."""
+    """On each number of devices the training step ("step 2"), and its sums and its update alone ("alone 2").
+
+    These are what more devices don't share: each sums and updates all parameters.
+    """
     options, shape, batch_size = NETWORKS[network]
     config = default_config()
     config.network = {"name": network} | options
@@ -62,22 +69,23 @@ def contestants(network: str) -> tuple[dict[str, Callable[[], Any]], StepTraffic
         "weight": np.ones((1, batch_size), np.float32),
     }
 
-    def sums(params: Any, numbers: jax.Array) -> tuple[Any, jax.Array]:
-        # Each waits for the one before, as the layers of a network do.
-        waited = jnp.sum(numbers)
+    def alone(state: Any, numbers: jax.Array) -> tuple[Any, jax.Array]:
+        # Each of these sums waits for the one before, as layers do.
+        waited = numbers[0]
         for size in traffic.statistics:
             waited = sum_over_devices(jnp.full(size // 4, waited) + numbers[0])[0]
-        return sum_over_devices(params), waited
+        gradient = sum_over_devices(jax.tree.map(lambda leaf: leaf * numbers[0], state.params))
+        direction, optimizer_state = plan.optimizer.update(gradient, state.optimizer_state, state.params)
+        params = optax.apply_updates(state.params, direction)
+        return state.replace(params=params, optimizer_state=optimizer_state), waited
 
     made: dict[str, Callable[[], Any]] = {}
     for count in COUNTS:
         devices = Devices(config.train.wrapper, jax.local_devices()[:count])
-        batches = devices.split(batch, batch_axis=1)
         mapped = mapped_train_step(config, model, plan, devices)
-        made[f"step {count}"] = training(mapped, devices.replicate(state), batches)
-        alone = devices.wrap(sums, (REPLICATED, REPLICATED))
-        params, numbers = devices.replicate(state.params), devices.split(np.arange(COUNTS[-1], dtype=np.float32))
-        made[f"sums {count}"] = lambda alone=alone, params=params, numbers=numbers: alone(params, numbers)  # type: ignore[misc]
+        made[f"step {count}"] = training(mapped, devices.replicate(state), devices.split(batch, batch_axis=1))
+        mapped = devices.wrap(alone, (REPLICATED, REPLICATED), donate=True)
+        made[f"alone {count}"] = training(mapped, devices.replicate(state), devices.split(NUMBERS))
     return made, traffic
 
 
@@ -85,20 +93,23 @@ def measure(network: str, seconds: float) -> list[Row]:
     """A row for each number of devices."""
     made, traffic = contestants(network)
     timings = alternate(made, seconds=seconds)
-    one, bare = timings["step 1"], timings["sums 1"]
-    return [
-        {
-            "network": network,
-            "devices": count,
-            "ms_a_step": timings[f"step {count}"].median * 1e3,
-            **timings[f"step {count}"].over(one),
-            "summed_MB": traffic.bytes / 1e6,
-            "sums": len(traffic.statistics),
-            "ms_of_sums_alone": (timings[f"sums {count}"].median - bare.median) * 1e3,
-            "predicted_ratio": 1 + (timings[f"sums {count}"].median - bare.median) / one.median,
-        }
-        for count in COUNTS
-    ]
+    one = timings["step 1"]
+    rows: list[Row] = []
+    for count in COUNTS:
+        added = timings[f"alone {count}"].median - timings["alone 1"].median
+        rows.append(
+            {
+                "network": network,
+                "devices": count,
+                "ms_a_step": timings[f"step {count}"].median * 1e3,
+                **timings[f"step {count}"].over(one),
+                "summed_MB": traffic.bytes / 1e6,
+                "sums_of_norms": len(traffic.statistics),
+                "ms_added_by_sums_and_update": added * 1e3,
+                "predicted_ratio": 1 + added / one.median,
+            }
+        )
+    return rows
 
 
 def run(quick: bool) -> Result:
