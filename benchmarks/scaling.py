@@ -2,6 +2,7 @@
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable
@@ -90,23 +91,27 @@ def contestants(network: str) -> tuple[dict[str, Callable[[], Any]], StepTraffic
 
 
 def measure(network: str, seconds: float) -> list[Row]:
-    """A row for each number of devices."""
+    """A row for each number of devices; what is predicted is what the sums and the update alone add."""
     made, traffic = contestants(network)
     timings = alternate(made, seconds=seconds)
     one = timings["step 1"]
+    processor = {name: statistics.median(timing.processor) for name, timing in timings.items()}
     rows: list[Row] = []
     for count in COUNTS:
-        added = timings[f"alone {count}"].median - timings["alone 1"].median
+        step, alone = f"step {count}", f"alone {count}"
+        added = timings[alone].median - timings["alone 1"].median
+        processor_added = processor[alone] - processor["alone 1"]
         rows.append(
             {
                 "network": network,
                 "devices": count,
-                "ms_a_step": timings[f"step {count}"].median * 1e3,
-                **timings[f"step {count}"].over(one),
                 "summed_MB": traffic.bytes / 1e6,
-                "sums_of_norms": len(traffic.statistics),
-                "ms_added_by_sums_and_update": added * 1e3,
+                "ms_a_step": timings[step].median * 1e3,
+                "cores_busy": processor[step] / timings[step].median,
+                "ratio_of_medians": timings[step].median / one.median,
                 "predicted_ratio": 1 + added / one.median,
+                "ratio_of_processor_time": processor[step] / processor["step 1"],
+                "predicted_of_processor_time": 1 + processor_added / processor["step 1"],
             }
         )
     return rows
@@ -122,14 +127,14 @@ def run(quick: bool) -> Result:
         raise ConvnetsError(f"the process with {COUNTS[-1]} devices failed: {worker.stderr.strip()[-300:]}")
     rows: list[Row] = json.loads(worker.stdout)
     found = [
-        f"{row['network']} {row['ratio_of_medians']:.2f} (predicted {row['predicted_ratio']:.2f})"
+        f"{row['network']} {row['ratio_of_processor_time']:.2f} (predicted {row['predicted_of_processor_time']:.2f})"
         for row in rows
         if row["devices"] == COUNTS[-1]
     ]
     return Result(
         "Devices made of the same cores, a step at the same global batch against that of one device",
         rows,
-        f"on {COUNTS[-1]} devices a step takes, of its time on one: {', '.join(found)}",
+        f"on {COUNTS[-1]} devices a step takes, of its processor time on one: {', '.join(found)}",
     )
 
 
