@@ -71,7 +71,11 @@ class Cluster:
 
         Args:
           size: bytes of one device's arrays.
+
+        Raises:
+          InvalidValue: no power of two.
         """
+        check_power_of_two(devices)
         here = min(devices, self.node)
         nodes = devices // here
         rings = ring(size, here, self.inside) + ring(size / here, nodes, self.between)
@@ -107,6 +111,9 @@ class Torus:
 
         Args:
           size: bytes of one chip's arrays.
+
+        Raises:
+          InvalidValue: no power of two.
         """
         sides = [side for side in grid(devices, self.axes) if side > 1]
         if not sides:

@@ -116,9 +116,10 @@ def test_more_data_and_more_devices_take_longer(name):
     assert machine.sources
 
 
-@pytest.mark.parametrize("devices", [0, 3, 12])
-def test_other_numbers_than_powers_of_two_are_refused_with_the_nearest(devices):
-    with pytest.raises(InvalidValue, match="must be a power of two"):
-        MACHINES["tpu-v4"].all_reduce_seconds(4, devices)
+@pytest.mark.parametrize("name", NAMES)
+def test_other_numbers_than_powers_of_two_are_refused_with_the_nearest(name):
+    for devices in (0, 3, 12):
+        with pytest.raises(InvalidValue, match="must be a power of two"):
+            MACHINES[name].all_reduce_seconds(4, devices)
     with pytest.raises(InvalidValue, match="use 8 or 16"):
         grid(12, 3)
