@@ -19,6 +19,7 @@ BENCHMARKS = (
     "gradient_accumulation",
     "precision",
     "freezing",
+    "scaling",
     "data",
     "input_pipeline",
     "resampling",

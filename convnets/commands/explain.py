@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import sys
 
 from rich.console import Console
 
@@ -9,6 +10,9 @@ from convnets.commands.command_line import COMMANDS, Arguments
 from convnets.commands.runtime import use_compilation_cache
 from convnets.commands.topics import topics
 from convnets.errors import InvalidValue
+
+FILE_WIDTH = 140
+"""Columns of a table that no terminal limits."""
 
 
 def run(arguments: Arguments) -> int:
@@ -32,7 +36,7 @@ def run(arguments: Arguments) -> int:
     if arguments["json"]:
         print(json.dumps(explanation.record, indent=2))
         return 0
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
     for table in explanation.tables:
         console.print(table)
     for line in explanation.lines:

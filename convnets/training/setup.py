@@ -25,7 +25,7 @@ from convnets.training.parallel import AXIS, REPLICATED, SPLIT, Devices
 from convnets.training.phases import Phase, phase_at, phases_of
 from convnets.training.plan import Plan
 from convnets.training.progress import Bar, Screen
-from convnets.training.state import TrainState, create_state
+from convnets.training.state import TrainState, create_state, first_state
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,18 @@ def phase_of(config: ConfigDict, model: Model, plan: Plan, at: int) -> Phase:
 
 def initial_state(config: ConfigDict, model: Model, plan: Plan, at: int = 0) -> TrainState:
     """The state before the first step, in the shape that it has after the first `at` steps."""
-    return create_state(
+    return create_state(_beginning(config, model, plan, at))
+
+
+def initial_shapes(config: ConfigDict, model: Model, plan: Plan, at: int = 0) -> TrainState:
+    """The shapes and types of `initial_state`, of which nothing is computed."""
+    shapes: TrainState = jax.eval_shape(_beginning(config, model, plan, at))
+    return shapes
+
+
+def _beginning(config: ConfigDict, model: Model, plan: Plan, at: int) -> Callable[[], TrainState]:
+    return partial(
+        first_state,
         model.network,
         model.image_shape,
         plan.optimizer,

@@ -1,7 +1,7 @@
 """All that a run remembers from one step to the next."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import flax.linen as nn
@@ -70,7 +70,7 @@ class TrainState(flax.struct.PyTreeNode):
         return self.replace(optimizer_state=state, average=average)
 
 
-def create_state(
+def first_state(
     network: nn.Module,
     image_shape: tuple[int, int, int],
     optimizer: optax.GradientTransformation,
@@ -86,23 +86,24 @@ def create_state(
       average: whether it has an average of the parameters.
       frozen: parameters that are not trained.
     """
+    images = jnp.zeros((1, *image_shape), jnp.float32)
+    variables = network.init({"params": jax.random.key(seed)}, images, train=False)
+    params = variables["params"]
+    trained, _ = divided(params, frozen)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        batch_stats=variables.get("batch_stats", {}),
+        optimizer_state=optimizer.init(trained),
+        average=trained if average else None,
+        plateau=None if plateau is None else plateau.init(params),
+    )
 
-    def initialize() -> TrainState:
-        images = jnp.zeros((1, *image_shape), jnp.float32)
-        variables = network.init({"params": jax.random.key(seed)}, images, train=False)
-        params = variables["params"]
-        trained, _ = divided(params, frozen)
-        return TrainState(
-            step=jnp.zeros((), jnp.int32),
-            params=params,
-            batch_stats=variables.get("batch_stats", {}),
-            optimizer_state=optimizer.init(trained),
-            average=trained if average else None,
-            plateau=None if plateau is None else plateau.init(params),
-        )
 
+def create_state(beginning: Callable[[], TrainState]) -> TrainState:
+    """The state that a function such as `first_state` gives, computed."""
     # Runs once: on CPU, code that is compiled in a fifth of the time is worth being slower, up to so many numbers.
-    traced = jax.jit(initialize).trace()
+    traced = jax.jit(beginning).trace()
     size = sum(math.prod(array.shape) for array in jax.tree.leaves(traced.out_info.params))
     level = 0 if size < MANY_PARAMETERS else 1
     quick = {"xla_backend_optimization_level": level} if jax.default_backend() == "cpu" else {}

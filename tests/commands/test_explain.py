@@ -32,7 +32,7 @@ def test_alone_it_lists_the_topics_with_their_flags(capsys: pytest.CaptureFixtur
         assert f"  {name} " in said
         for flag in topics.options(name):
             assert f"--{flag}" in said
-    assert list(topics) == ["bottleneck", "sliding-window", "small-filters", "transposed-convolution"]
+    assert list(topics) == ["bottleneck", "scaling", "sliding-window", "small-filters", "transposed-convolution"]
 
 
 def test_small_filters_are_the_lectures_table(capsys: pytest.CaptureFixture[str]) -> None:

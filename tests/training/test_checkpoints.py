@@ -11,13 +11,13 @@ import pytest
 from convnets import architectures
 from convnets.errors import InvalidValue
 from convnets.training.checkpoints import CheckpointMismatch, Checkpoints
-from convnets.training.state import create_state
+from convnets.training.state import first_state
 
 
 @functools.cache
 def fresh_state(classes, name, average):
     network = architectures.create(name, classes)
-    return create_state(network, (32, 32, 1), optax.trace(0.9), seed=0, average=average)
+    return first_state(network, (32, 32, 1), optax.trace(0.9), seed=0, average=average)
 
 
 def state_of(classes=10, name="lenet5_bn", average=False, step=0):

@@ -2,6 +2,7 @@
 
 from convnets.commands.topics import (  # noqa: F401  (register their topics)
     bottleneck,
+    scaling,
     sliding_window,
     small_filters,
     transposed_convolution,

@@ -1,0 +1,195 @@
+"""Machines of many devices: what their links move, and how long a sum over the devices takes on them.
+
+Every figure is published, and its source is stated; none was measured here. Bandwidths are those of one direction, of
+one device, as data sheets have them: what a program reaches is less, so times are lower bounds.
+
+The algorithms are those of Thakur, Rabenseifner and Gropp ("Optimization of collective communication operations in
+MPICH", 2005). Of n devices that sum V bytes over links of bandwidth B, each step of which takes a latency a:
+
+- a ring: 2 (n - 1) steps of V / n bytes each, 2 (n - 1) a + 2 (n - 1) / n V / B. Best for much data;
+- recursive doubling: log2(n) steps of all the data, log2(n) (a + V / B). Best for little.
+"""
+
+import math
+from dataclasses import dataclass
+
+from convnets.errors import InvalidValue
+
+MICROSECOND = 1e-6
+
+SCALING_BOOK = "Austin et al., How to Scale Your Model, 2025 (jax-ml.github.io/scaling-book)"
+NCCL = "NCCL 2.18, src/graph/tuning.cc (its own model; protocol LL)"
+H100 = "NVIDIA H100 data sheet: NVLink 900 GB/s in both directions, 989 TFLOP/s in bfloat16"
+DGX_H100 = "NVIDIA DGX H100 user guide: an NDR InfiniBand adapter of 400 Gb/s for each GPU"
+A100 = "NVIDIA A100 data sheet: NVLink 600 GB/s in both directions, 312 TFLOP/s in bfloat16"
+P4D = "Amazon EC2 P4d instances: 400 Gb/s for the eight GPUs of a machine"
+
+
+@dataclass(frozen=True)
+class Link:
+    """What connects a device with others.
+
+    Attributes:
+      name: as it is printed.
+      bandwidth: bytes a second that one device sends, while it receives as many.
+      latency: seconds of one step.
+    """
+
+    name: str
+    bandwidth: float
+    latency: float
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Nodes of devices: all of a node on one fast link, each device with a slower one of its own to the other nodes.
+
+    Much data goes in three stages: within a node each device sums its share of it, the shares are summed over the
+    nodes, and within the node every device takes all shares. So the slow link carries a node's share only.
+
+    Attributes:
+      title: as it is printed.
+      peak: operations of bfloat16 a second of one device; a multiply-add is two.
+      node: devices in a node.
+      inside, between: the link within a node, and a device's part of that between nodes.
+      call: seconds that a collective takes to begin.
+      largest: the most devices that are looked at here.
+      sources: of the figures.
+    """
+
+    title: str
+    peak: float
+    node: int
+    inside: Link
+    between: Link
+    call: float
+    largest: int
+    sources: tuple[str, ...]
+
+    def all_reduce_seconds(self, size: float, devices: int) -> float:
+        """Seconds of one sum over so many devices, a power of two, by the better of the two algorithms.
+
+        Args:
+          size: bytes of one device's arrays.
+
+        Raises:
+          InvalidValue: no power of two.
+        """
+        check_power_of_two(devices)
+        here = min(devices, self.node)
+        nodes = devices // here
+        rings = ring(size, here, self.inside) + ring(size / here, nodes, self.between)
+        doubling = recursive_doubling(size, here, self.inside) + recursive_doubling(size, nodes, self.between)
+        return self.call + min(rings, doubling) if devices > 1 else 0.0
+
+
+@dataclass(frozen=True)
+class Torus:
+    """Chips on a grid whose links lead to the nearest in each direction, and around it along axes that are long enough.
+
+    The data are summed in as many parts as there are axes, each along the axes in another order, so that all links are
+    busy; a ring that is closed is used in both directions.
+
+    Attributes:
+      title, peak, sources: as of a cluster.
+      axes: of the grid.
+      link: of one chip to one neighbour.
+      closed: chips along an axis from which on, in multiples, its ends are linked.
+      largest: the most chips on one grid, of those that are looked at here.
+    """
+
+    title: str
+    peak: float
+    axes: int
+    link: Link
+    closed: int
+    largest: int
+    sources: tuple[str, ...]
+
+    def all_reduce_seconds(self, size: float, devices: int) -> float:
+        """Seconds of one sum over so many chips, a power of two, on a grid as near a cube as it can be.
+
+        Args:
+          size: bytes of one chip's arrays.
+
+        Raises:
+          InvalidValue: no power of two.
+        """
+        sides = [side for side in grid(devices, self.axes) if side > 1]
+        if not sides:
+            return 0.0
+        ways = min(2 if side % self.closed == 0 else 1 for side in sides)
+        steps = sum(side // 2 if side % self.closed == 0 else side - 1 for side in sides)
+        moved = 2 * (devices - 1) / devices * size
+        return 2 * steps * self.link.latency + moved / (len(sides) * ways * self.link.bandwidth)
+
+
+def ring(size: float, devices: int, link: Link) -> float:
+    """Seconds of a sum of `size` bytes around a ring: each device's n-th part is summed on its way, then spread."""
+    return 2 * (devices - 1) * (link.latency + size / devices / link.bandwidth)
+
+
+def recursive_doubling(size: float, devices: int, link: Link) -> float:
+    """Seconds of a sum of `size` bytes by devices that exchange all they have with one twice as far at each step."""
+    return math.log2(devices) * (link.latency + size / link.bandwidth)
+
+
+def grid(devices: int, axes: int) -> list[int]:
+    """The sides of a grid of a power of two of chips, the longest last: 1,024 in three axes are 8, 8 and 16.
+
+    Raises:
+      InvalidValue: no power of two.
+    """
+    check_power_of_two(devices)
+    twos = devices.bit_length() - 1
+    return [2 ** ((twos + axis) // axes) for axis in range(axes)]
+
+
+def check_power_of_two(devices: int) -> None:
+    """Refuses numbers of devices that the algorithms here are not for.
+
+    Raises:
+      InvalidValue: with the nearest numbers that they are for.
+    """
+    if devices < 1 or devices & (devices - 1):
+        below = 2 ** (max(devices, 1).bit_length() - 1)
+        raise InvalidValue(
+            f"the number of devices is {devices}, and must be a power of two: use {below} or {2 * below}"
+        )
+
+
+_NVLINK_4 = Link("NVLink 4", 450e9, 0.6 * MICROSECOND)
+_NVLINK_3 = Link("NVLink 3", 300e9, 0.6 * MICROSECOND)
+_INFINIBAND = Link("InfiniBand NDR", 50e9, 2.7 * MICROSECOND)
+_ELASTIC_FABRIC = Link("Elastic Fabric Adapter", 6.25e9, 2.7 * MICROSECOND)
+_BEGIN = 6.6 * MICROSECOND
+_HOP = 1.0 * MICROSECOND
+
+Machine = Cluster | Torus
+
+MACHINES: dict[str, Machine] = {
+    "dgx-h100": Cluster(
+        "H100: NVLink in nodes of 8, InfiniBand 400 Gb/s a GPU",
+        989e12,
+        8,
+        _NVLINK_4,
+        _INFINIBAND,
+        _BEGIN,
+        1024,
+        (H100, DGX_H100, NCCL),
+    ),
+    "p4d": Cluster(
+        "A100: NVLink in nodes of 8, Ethernet 400 Gb/s a node",
+        312e12,
+        8,
+        _NVLINK_3,
+        _ELASTIC_FABRIC,
+        _BEGIN,
+        1024,
+        (A100, P4D, NCCL),
+    ),
+    "tpu-v4": Torus("TPU v4: 3D torus", 275e12, 3, Link("ICI", 45e9, _HOP), 4, 1024, (SCALING_BOOK,)),
+    "tpu-v5p": Torus("TPU v5p: 3D torus", 459e12, 3, Link("ICI", 90e9, _HOP), 4, 1024, (SCALING_BOOK,)),
+    "tpu-v5e": Torus("TPU v5e: 2D torus of up to 256", 197e12, 2, Link("ICI", 45e9, _HOP), 16, 256, (SCALING_BOOK,)),
+}
+"""By the names that the command line takes. A TPU chip's link is that to one of its neighbours."""

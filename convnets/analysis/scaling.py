@@ -1,0 +1,153 @@
+"""How a training step scales over devices: what it computes, what it sums over them, and the efficiency of both.
+
+Data parallel training computes the gradient of each device's examples and sums it over all devices, once a step. So
+the time of computing grows with the operations of a network, and that of summing with its parameters: what counts is
+how many operations there are for each byte. AlexNet, with most of its parameters in fully connected layers, has the
+fewest by far; VGG has as many parameters there, but so many operations besides that it is no worse than GoogLeNet.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from convnets.analysis.interconnects import Machine
+from convnets.errors import InvalidValue
+
+PASSES = 3
+"""The gradient by the maps and that by the weights take as many multiply-adds each as the forward pass."""
+
+OPERATIONS = 2
+"""Of a multiply-add, as the peaks of data sheets count them."""
+
+BACKWARD = 2 / 3
+"""The part of computing during which gradients become known, and can be summed while the next are computed."""
+
+
+@dataclass(frozen=True)
+class StepTraffic:
+    """What one training step sums over the devices, in bytes of one device's arrays.
+
+    Attributes:
+      gradients: of the parameters that are trained.
+      statistics: of the batch norms, forward and backward, each sum by itself.
+      figures: of the loss, the metrics and the number of examples, each sum by itself.
+    """
+
+    gradients: int
+    statistics: tuple[int, ...]
+    figures: tuple[int, ...]
+
+    @property
+    def bytes(self) -> int:
+        """All of it."""
+        return self.gradients + sum(self.statistics) + sum(self.figures)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A network in training.
+
+    Attributes:
+      name: of the network.
+      multiply_adds: of the forward pass of one image, with what training alone computes.
+      traffic: of one step.
+      norms_apart: whether each device normalizes by its own statistics, and no layer waits for their sums.
+    """
+
+    name: str
+    multiply_adds: int
+    traffic: StepTraffic
+    norms_apart: bool = False
+
+    @property
+    def operations(self) -> int:
+        """Of one image in training: forward and backward, two for a multiply-add."""
+        return PASSES * OPERATIONS * self.multiply_adds
+
+    def intensity(self, batch: float) -> float:
+        """Operations for each byte of gradients, of a device with so many images."""
+        return self.operations * batch / self.traffic.gradients
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Seconds of one step.
+
+    Attributes:
+      computing: forward and backward.
+      updating: of the sums that the update of parameters and running statistics alone waits for.
+      waiting: of the sums that layers wait for, those of synchronized batch norms.
+    """
+
+    computing: float
+    updating: float
+    waiting: float
+
+    @property
+    def summing(self) -> float:
+        """All sums."""
+        return self.updating + self.waiting
+
+    @property
+    def efficiency_without_overlap(self) -> float:
+        """The part of the step that is spent computing, if gradients are summed when all of them are there."""
+        return self.computing / (self.computing + self.summing)
+
+    @property
+    def efficiency_with_overlap(self) -> float:
+        """The same, if gradients are summed beside the backward pass, as far as they find time there."""
+        exposed = max(0.0, self.updating - BACKWARD * self.computing)
+        return self.computing / (self.computing + exposed + self.waiting)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A step on so many devices, each with so many images."""
+
+    devices: int
+    batch: float
+    time: StepTime
+
+
+def step_time(work: Work, machine: Machine, devices: int, batch: float, rate: float) -> StepTime:
+    """The time of a step in which each device has `batch` images.
+
+    Args:
+      rate: images a second that a device computes by itself.
+    """
+    traffic = work.traffic
+
+    def seconds(size: float) -> float:
+        return machine.all_reduce_seconds(size, devices)
+
+    # The figures are left out: those of the end travel with the gradients, the number of examples ahead of the layers.
+    statistics = sum(map(seconds, traffic.statistics))
+    if work.norms_apart:
+        return StepTime(batch / rate, seconds(traffic.gradients) + statistics, 0.0)
+    return StepTime(batch / rate, seconds(traffic.gradients), statistics)
+
+
+def sustained_rate(work: Work, machine: Machine, utilization: float) -> float:
+    """Images a second of a device that reaches so much of its peak, from 0 to 1."""
+    return utilization * machine.peak / work.operations
+
+
+def weak_scaling(work: Work, machine: Machine, counts: Sequence[int], batch: int, rate: float) -> list[Point]:
+    """Steps on more and more devices, each of which has `batch` images however many there are."""
+    return [
+        Point(count, batch, step_time(work, machine, count, batch, rate))
+        for count in counts
+        if count <= machine.largest
+    ]
+
+
+def strong_scaling(work: Work, machine: Machine, counts: Sequence[int], batch: int, rate: float) -> list[Point]:
+    """Steps on more and more devices that share `batch` images.
+
+    Raises:
+      InvalidValue: a batch that the devices don't divide.
+    """
+    shared = [count for count in counts if count <= machine.largest]
+    for count in shared:
+        if batch % count:
+            raise InvalidValue(f"a global batch of {batch} can't be shared by {count} devices: use a multiple")
+    return [Point(count, batch / count, step_time(work, machine, count, batch / count, rate)) for count in shared]
