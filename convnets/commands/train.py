@@ -22,6 +22,7 @@ from convnets.errors import InvalidValue
 from convnets.files import write_atomically
 from convnets.training.evaluation import views_of_run
 from convnets.training.initialization import beginning_of, source_of, take_normalization, take_normalization_of_run
+from convnets.training.interruption import end_with_parent
 from convnets.training.loop import Loop, Outcome
 from convnets.training.parallel import Devices
 from convnets.training.plan import make_plan
@@ -40,6 +41,7 @@ from convnets.training.workdir import Workdir
 
 def run(arguments: Arguments) -> int:
     """From the experiment that the command line names."""
+    end_with_parent()
     experiment = load_experiment(arguments.required("config"))
     workdir = Workdir(arguments.required("workdir"))
     refuse_rest(arguments)
