@@ -1,9 +1,12 @@
 """Experiment files, and the command line's overrides of their fields."""
 
 import importlib.util
+import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -23,6 +26,43 @@ def load_experiment(path: str) -> ConfigDict:
     Raises:
       InvalidValue: no such file, no `get_config` in it, or a value in it that the field can't take.
     """
+    file, words = _file_and_words(path)
+    if file.suffix == ".json":
+        return from_json(file)
+    module = _module_of(file)
+    if not hasattr(module, "get_config"):
+        raise InvalidValue(f"the experiment {str(file)!r} has no get_config(), which returns its config")
+    try:
+        config = module.get_config(*words)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InvalidValue(f"the experiment {str(file)!r} sets a field wrongly: {error}") from error
+    if not isinstance(config, ConfigDict):
+        raise InvalidValue(
+            f"get_config() of the experiment {str(file)!r} returns no ConfigDict but {type(config).__name__}"
+        )
+    return config
+
+
+def load_sweep(path: str) -> Iterable[Any]:
+    """What the `sweep()` of an experiment's file yields; with words behind the file's colon, and where it takes some,
+    what `sweep("words")` does.
+
+    Raises:
+      InvalidValue: no such file, or no `sweep` in it.
+    """
+    file, words = _file_and_words(path)
+    sweep = None if file.suffix == ".json" else getattr(_module_of(file), "sweep", None)
+    if sweep is None:
+        raise InvalidValue(
+            f"the experiment {str(file)!r} has no sweep(), which yields what its trials differ in: write 'def sweep(): "
+            'yield {"optimizer.learning_rate": log_uniform(1e-3, 1.0)}\' there, with log_uniform from '
+            "convnets.sweeps.space"
+        )
+    found: Iterable[Any] = sweep(*words) if inspect.signature(sweep).parameters else sweep()
+    return found
+
+
+def _file_and_words(path: str) -> tuple[Path, list[str]]:
     path, colon, words = path.partition(".py:")
     path += ".py" if colon else ""
     file = Path(path)
@@ -30,22 +70,16 @@ def load_experiment(path: str) -> ConfigDict:
         there = sorted(str(found) for found in Path("experiments").glob("*.py"))
         hint = nearest(path, there) if there else "there is no folder experiments here"
         raise InvalidValue(f"there is no experiment {path!r}: {hint}")
-    if file.suffix == ".json":
-        return from_json(file)
+    return file, [words] if colon else []
+
+
+def _module_of(file: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
-        raise InvalidValue(f"the experiment {path!r} is not a Python file")
+        raise InvalidValue(f"the experiment {str(file)!r} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    if not hasattr(module, "get_config"):
-        raise InvalidValue(f"the experiment {path!r} has no get_config(), which returns its config")
-    try:
-        config = module.get_config(*([words] if colon else []))
-    except (AttributeError, KeyError, TypeError) as error:
-        raise InvalidValue(f"the experiment {path!r} sets a field wrongly: {error}") from error
-    if not isinstance(config, ConfigDict):
-        raise InvalidValue(f"get_config() of the experiment {path!r} returns no ConfigDict but {type(config).__name__}")
-    return config
+    return module
 
 
 def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:

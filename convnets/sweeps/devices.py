@@ -65,6 +65,12 @@ def _ask() -> tuple[str, int]:
     return kind, count
 
 
+def _cores() -> list[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
 def _cpu_slots(cores: Sequence[int], parallel: int) -> list[Slot]:
     if parallel > len(cores):
         raise InvalidValue(f"--parallel is {parallel}, and this machine has {len(cores)} cores for the trials")

@@ -12,7 +12,7 @@ distributions:
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
@@ -199,15 +199,14 @@ class Space:
         }
 
 
-def space_of(sweep: Callable[..., Iterable[Values]], *words: str) -> Space:
-    """What the `sweep()` of an experiment yields, called with the words behind the file's colon.
+def space_of(yielded: Iterable[Values]) -> Space:
+    """What the `sweep()` of an experiment yields, or returns, as one object.
 
     Raises:
       InvalidValue: nothing, something that is no dict, the same trial twice, distributions in several dicts, or a
         starting point that is not of the space.
     """
-    yielded = sweep(*words)
-    if not isinstance(yielded, Iterable):
+    if not isinstance(yielded, Iterable) or isinstance(yielded, Mapping):
         raise InvalidValue(f"sweep() yields dicts from fields to values, and returned {yielded!r}")
     fixed: list[Values] = []
     searched: list[Values] = []

@@ -1,5 +1,6 @@
 """A sweep that is ready to run: checked, and known to each engine."""
 
+import hashlib
 import itertools
 import json
 from collections.abc import Mapping
@@ -133,8 +134,11 @@ def metric_of(config: ConfigDict) -> tuple[str, bool]:
     return metric, task.metrics[metric]
 
 
-def claim(sweep: Sweep) -> None:
+def claim(sweep: Sweep) -> str:
     """Writes what the sweep is into its workdir, or refuses the workdir of another one.
+
+    Returns:
+      The name of the sweep's study in its storage.
 
     Raises:
       InvalidValue: the workdir holds another sweep, a run, or can't be written.
@@ -146,6 +150,7 @@ def claim(sweep: Sweep) -> None:
             there = json.loads(path.read_text())
             different = differences(ConfigDict(there["config"]), sweep.config)
             different += _other_spaces(there["space"], space)
+            name = str(there["name"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidValue(f"{path} is damaged: {error}") from None
         if different:
@@ -153,13 +158,17 @@ def claim(sweep: Sweep) -> None:
                 f"the workdir {sweep.workdir} holds another sweep ({'; '.join(different)}): name another --workdir, or "
                 "leave these fields as they are there"
             )
-        return
+        return name
     if (sweep.workdir / "config.json").exists():
         raise InvalidValue(f"the workdir {sweep.workdir} holds a run of launch.py train: name another --workdir")
+    # The same for all who begin it in this folder, and another one for a folder of the same name elsewhere.
+    place = sweep.workdir.resolve()
+    name = f"{place.name}-{hashlib.sha256(str(place).encode()).hexdigest()[:8]}"
     try:
-        write_atomically(path, json.dumps({"config": sweep.config.to_dict(), "space": space}, indent=2))
+        write_atomically(path, json.dumps({"name": name, "config": sweep.config.to_dict(), "space": space}, indent=2))
     except OSError as error:
         raise InvalidValue(f"the workdir {sweep.workdir} can't be written: {error.strerror}") from None
+    return name
 
 
 def _other_spaces(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """One trial: a process of `launch.py train` in a workdir of its own."""
 
 import fcntl
+import json
 import os
 import signal
 import socket
@@ -106,6 +107,14 @@ class TrialProcess:
         ]
         self._told.update(record["step"] for record in new)
         return new
+
+    @property
+    def steps(self) -> int:
+        """Of the whole training, which the run says when it begins; 0 before."""
+        try:
+            return int(json.loads((self.folder / "environment.json").read_text())["derived"]["steps"])
+        except FileNotFoundError:
+            return 0
 
     def stop(self) -> None:
         """Asks the run to save and to end (SIGTERM). It may take a step, or a compilation."""

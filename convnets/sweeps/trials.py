@@ -1,5 +1,6 @@
 """What is known of a trial, whatever engine runs it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ class Trial:
       step, steps: of the last evaluation, and of the whole training; 0 before they are known.
       seconds: since it was first begun.
       error: of a failed one.
+      test: the metric on the test split, once it is complete.
     """
 
     number: int
@@ -36,6 +38,16 @@ class Trial:
     steps: int = 0
     seconds: float = 0.0
     error: str = ""
+    test: float | None = None
+
+
+def test_of(folder: Path, metric: str) -> float | None:
+    """The metric on the test split that the run in a workdir ended with; None before it has."""
+    try:
+        value = json.loads((folder / "summary.json").read_text()).get(metric)
+    except (OSError, ValueError, AttributeError):
+        return None
+    return float(value) if isinstance(value, int | float) else None
 
 
 def value_of(history: Sequence[float], checkpoint: str, higher: bool) -> float | None:

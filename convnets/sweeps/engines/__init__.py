@@ -49,7 +49,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Entry:
-    """Where an engine is, the packages that it is made of, and the command that installs them."""
+    """Where an engine is, the packages that it needs besides the project's own, and the command that installs them."""
 
     module: str
     packages: tuple[str, ...]
@@ -57,8 +57,8 @@ class Entry:
 
 
 ENGINES = {
-    "local": Entry("convnets.sweeps.engines.local", ("optuna",), "pip install -r requirements.txt"),
-    "slurm": Entry("convnets.sweeps.engines.slurm", ("optuna", "submitit"), "pip install -r requirements-slurm.txt"),
+    "local": Entry("convnets.sweeps.engines.local", (), "pip install -r requirements.txt"),
+    "slurm": Entry("convnets.sweeps.engines.slurm", ("submitit",), "pip install -r requirements-slurm.txt"),
 }
 
 

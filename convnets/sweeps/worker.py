@@ -1,0 +1,184 @@
+"""What runs trials of a study on one machine: a thread for each slot, each waiting for a process.
+
+Several workers, on several machines, may share a study. Heartbeats tell the others that a worker is alive; the trial of
+one that is killed is gone on with by whoever has a free slot.
+"""
+
+import threading
+import warnings
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import TrialState
+
+from convnets.errors import InvalidValue
+from convnets.sweeps.devices import Slot
+from convnets.sweeps.study import (
+    ERROR,
+    POINT,
+    ROOT,
+    STEP,
+    STEPS,
+    STOPPED,
+    SURPLUS,
+    WORKER,
+    go_on_with,
+    root_of,
+    values_of,
+)
+from convnets.sweeps.sweep import Sweep
+from convnets.sweeps.trial_process import TrialProcess
+from convnets.sweeps.trials import value_of
+from convnets.training.metrics_log import Record
+
+POLL = 0.3
+"""Seconds between looks at a trial."""
+SECONDS_TO_WAIT = 1.0
+"""Between looks for work, where the last trials are with other slots."""
+
+BEGIN, WAIT, DONE = "begin", "wait", "done"
+
+
+class _Over(Exception):
+    """A trial that ended without a result, for reasons that are recorded."""
+
+
+class Worker:
+    """Runs trials until there are none left for it, or `stop` is called.
+
+    Args:
+      name: of the worker, as its trials record it.
+    """
+
+    def __init__(self, study: optuna.Study, sweep: Sweep, slots: Sequence[Slot], name: str):
+        self.study, self.sweep, self.name = study, sweep, name
+        self.failure: BaseException | None = None
+        self._stopping = threading.Event()
+        # Held from the look for work to the begin of the trial, so that no two slots begin the last one.
+        self._choosing = threading.Lock()
+        self._threads = [threading.Thread(target=self._serve, args=(slot,), daemon=True) for slot in slots]
+
+    def start(self) -> None:
+        """Begins with the first trials."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Has all trials save and end; they are queued to be gone on with."""
+        self._stopping.set()
+
+    def join(self) -> None:
+        """Waits for the last trial."""
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called, or an error came."""
+        return self._stopping.is_set()
+
+    @property
+    def alive(self) -> bool:
+        """Whether a trial runs or may still be begun."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def _serve(self, slot: Slot) -> None:
+        try:
+            while not self.stopping:
+                with ExitStack() as turn:
+                    turn.enter_context(self._choosing)
+                    work = self._work()
+                    if work == BEGIN:
+                        self.study.optimize(partial(self._begin, turn, slot), n_trials=1, catch=(_Over,))
+                if work == DONE:
+                    break
+                if work == WAIT:
+                    self._stopping.wait(SECONDS_TO_WAIT)
+        except BaseException as error:
+            # For whoever waits for the worker; the other trials are saved.
+            self.failure = error
+            self._stopping.set()
+
+    def _work(self) -> str:
+        """Whether there is a trial to begin, or may be one."""
+        if self.stopping:
+            return DONE
+        trials = [trial for trial in self.study.get_trials(deepcopy=False) if SURPLUS not in trial.user_attrs]
+        if any(trial.state is TrialState.WAITING for trial in trials):
+            return BEGIN
+        if self.sweep.space.search and len({root_of(trial) for trial in trials}) < self.sweep.trials:
+            return BEGIN
+        if any(trial.state is TrialState.RUNNING for trial in trials):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                optuna.storages.fail_stale_trials(self.study)
+            return WAIT
+        return DONE
+
+    def _begin(self, turn: ExitStack, slot: Slot, trial: optuna.Trial) -> float:
+        """The objective."""
+        if self._is_surplus(trial):
+            trial.set_user_attr(SURPLUS, True)
+            raise _Over
+        trial.set_user_attr(WORKER, self.name)
+        values = values_of(trial, self.sweep)
+        turn.close()
+        try:
+            process = TrialProcess(
+                self.sweep.folder(root_of(trial)), self.sweep.config_of(values), slot.environment, slot.cores
+            )
+        except InvalidValue as error:
+            trial.set_user_attr(ERROR, str(error))
+            raise _Over from None
+        try:
+            return self._watch(trial, process)
+        finally:
+            # Where the storage is lost, what was learned is not.
+            if process.wait(0) is None:
+                process.stop()
+                process.wait()
+
+    def _is_surplus(self, trial: optuna.Trial) -> bool:
+        if {POINT, ROOT} & set(trial.user_attrs):
+            return False
+        earlier = [other for other in self.study.get_trials(deepcopy=False) if other.number < trial.number]
+        return len({root_of(other) for other in earlier if SURPLUS not in other.user_attrs}) >= self.sweep.trials
+
+    def _watch(self, trial: optuna.Trial, process: TrialProcess) -> float:
+        """Reports each evaluation, stops what is to be pruned, and says what the trial reached."""
+        history: list[float] = []
+        pruned = stopped = False
+        status = None
+        while status is None:
+            status = process.wait(POLL)
+            for record in process.new_evaluations():
+                history.append(record[self.sweep.metric])
+                self._report(trial, record, history, process.steps)
+                # After the last evaluation there is nothing to save by stopping.
+                if not pruned and record["step"] != process.steps and trial.should_prune():
+                    pruned = True
+                    process.stop()
+            if self.stopping and not stopped:
+                stopped = True
+                process.stop()
+        if status == 0:
+            value = value_of(history, self.sweep.config.evaluation.checkpoint, self.sweep.higher)
+            assert value is not None, "a run with a validation split is evaluated at its end"
+            return value
+        if pruned:
+            raise optuna.TrialPruned
+        if stopped:
+            trial.set_user_attr(STOPPED, True)
+            go_on_with(self.study, self.study.get_trials(deepcopy=False)[trial.number], again=True)
+        else:
+            trial.set_user_attr(ERROR, process.error())
+        raise _Over
+
+    def _report(self, trial: optuna.Trial, record: Record, history: Sequence[float], steps: int) -> None:
+        # By the number of the evaluation: an epoch has other steps with another batch size.
+        trial.report(history[-1], len(history))
+        trial.set_user_attr(STEP, record["step"])
+        trial.set_user_attr(STEPS, steps)
