@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +27,7 @@ SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 SECONDS_TO_CONNECT = 10.0
+SECONDS_TO_JOIN = 60.0
 SECONDS_TO_LOOK = 60.0
 OBJECT_STORE = 128 * 2**20
 """Bytes; only configs and figures pass through it."""
@@ -36,7 +39,7 @@ def cluster(address: str) -> Iterator[None]:
     """Joins the cluster at HOST:PORT or `auto`; with none given makes one of this machine.
 
     Raises:
-      InvalidValue: nothing of Ray's there, within `SECONDS_TO_CONNECT` where nobody answers.
+      InvalidValue: no cluster there, or none that answers within `SECONDS_TO_CONNECT` and `SECONDS_TO_JOIN`.
     """
     os.environ.update(SETTINGS)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
@@ -45,11 +48,7 @@ def cluster(address: str) -> Iterator[None]:
         options["address"] = address
     else:
         options |= {"address": "local", "include_dashboard": False, "object_store_memory": OBJECT_STORE}
-    try:
-        ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        where = f"the cluster at --address={address}" if address else "Ray on this machine"
-        raise InvalidValue(f"{where} can't be joined: {_first_line(error)}") from None
+    ray.init(**options)
     try:
         yield
     finally:
@@ -57,22 +56,32 @@ def cluster(address: str) -> Iterator[None]:
 
 
 def _check_address(address: str) -> None:
-    """Refuses what nobody answers at: Ray would try for minutes."""
-    if address == "auto":
-        return
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdigit() or "/" in host:
-        raise InvalidValue(
-            f"--address={address} must be HOST:PORT of the head node (ray start --head says it), or auto on one of its "
-            "nodes"
-        )
+    """Refuses what is no cluster, in good time: `ray.init` itself may try for many minutes."""
+    if address != "auto":
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit() or "/" in host:
+            raise InvalidValue(
+                f"--address={address} must be HOST:PORT of the head node (ray start --head says it), or auto on one of "
+                "its nodes"
+            )
+        try:
+            socket.create_connection((host, int(port)), SECONDS_TO_CONNECT).close()
+        except (OSError, OverflowError) as error:
+            raise InvalidValue(
+                f"no cluster of Ray's answers at --address={address} ({error}): start one by ray start --head, or leave "
+                "--address out to run on this machine"
+            ) from None
+    attempt = [sys.executable, "-c", f"import ray; ray.init(address={address!r}, log_to_driver=False)"]
     try:
-        socket.create_connection((host, int(port)), SECONDS_TO_CONNECT).close()
-    except OSError as error:
+        ended = subprocess.run(attempt, capture_output=True, text=True, timeout=SECONDS_TO_JOIN, check=False)
+        words = ended.stderr.strip().splitlines()[-1:] if ended.returncode else []
+    except subprocess.TimeoutExpired:
+        words = [f"no answer of Ray's within {SECONDS_TO_JOIN:.0f} seconds"]
+    if words:
         raise InvalidValue(
-            f"no cluster of Ray's answers at --address={address} ({error.strerror or error}): start one by ray start "
-            "--head, or leave --address out to run on this machine"
-        ) from None
+            f"the cluster at --address={address} can't be joined from here ({words[0]}): start the sweep on one of its "
+            "nodes, with the same version of Ray and of Python"
+        )
 
 
 def _first_line(error: Exception) -> str:
@@ -114,8 +123,8 @@ def check_shared(sweep: Sweep) -> None:
             )
 
 
-def share_of_a_trial(parallel: int) -> dict[str, float]:
-    """What of a node a trial is given, such as `{"CPU": 8, "GPU": 1}`, so that the smallest node has room for `parallel`.
+def share_of_a_trial(parallel: int) -> dict[str, int]:
+    """What of a node a trial is given, as `{"CPU": 8, "GPU": 1}`, so that the smallest has room for `parallel` trials.
 
     Args:
       parallel: trials at once on each node; 0: one for each accelerator, where the CPU of a node without is one.
@@ -134,7 +143,7 @@ def share_of_a_trial(parallel: int) -> dict[str, float]:
     return _share(nodes, parallel or 1, "CPU", int(min(node["CPU"] for node in nodes)))
 
 
-def _share(nodes: Sequence[dict[str, float]], parallel: int, kind: str, count: int) -> dict[str, float]:
+def _share(nodes: Sequence[dict[str, float]], parallel: int, kind: str, count: int) -> dict[str, int]:
     if parallel > count:
         raise InvalidValue(f"--parallel is {parallel}, and a node has {count} {kind}s for trials: each needs one")
     cpus = int(min(node["CPU"] for node in nodes))
