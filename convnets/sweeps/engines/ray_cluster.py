@@ -68,8 +68,8 @@ def _check_address(address: str) -> None:
             socket.create_connection((host, int(port)), SECONDS_TO_CONNECT).close()
         except (OSError, OverflowError) as error:
             raise InvalidValue(
-                f"no cluster of Ray's answers at --address={address} ({error}): start one by ray start --head, or leave "
-                "--address out to run on this machine"
+                f"no cluster of Ray's answers at --address={address} ({error}): start one by ray start --head, or "
+                "leave --address out to run on this machine"
             ) from None
     attempt = [sys.executable, "-c", f"import ray; ray.init(address={address!r}, log_to_driver=False)"]
     try:
@@ -79,7 +79,7 @@ def _check_address(address: str) -> None:
         words = [f"no answer of Ray's within {SECONDS_TO_JOIN:.0f} seconds"]
     if words:
         raise InvalidValue(
-            f"the cluster at --address={address} can't be joined from here ({words[0]}): start the sweep on one of its "
+            f"the cluster at --address={address} can't be joined from here ({words[0].rstrip('.')}): start the sweep on one of its "
             "nodes, with the same version of Ray and of Python"
         )
 

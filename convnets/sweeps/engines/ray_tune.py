@@ -1,8 +1,8 @@
 """Ray Tune: the trials of a sweep on the nodes of a cluster.
 
-The study says which trials there are, what they have and which are pruned, as on one machine, so that another engine may
-go on with the sweep. Tune says where they run: it gives each its share of a node, and starts those of a lost node again on
-another, where they go on from their last checkpoint.
+The study says which trials there are, what they have and which are pruned, as on one machine, so that another engine
+may go on with the sweep. Tune says where they run: it gives each its share of a node, and starts those of a lost node
+again on another, where they go on from their last checkpoint.
 """
 
 import os
