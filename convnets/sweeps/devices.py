@@ -57,6 +57,8 @@ def slots_of_this_machine(parallel: int = 0) -> list[Slot]:
 
 def _ask() -> tuple[str, int]:
     """Asks a process of its own, because whoever starts a GPU keeps its memory."""
+    if os.environ.get("JAX_PLATFORMS") == "cpu":
+        return "cpu", 1
     answer = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=False)
     if answer.returncode:
         words = answer.stderr.strip().splitlines() or ["it said nothing"]

@@ -1,0 +1,225 @@
+"""Sweeps of real short trainings, each trial a process: what comes of them, and that they go on after any end."""
+
+import json
+import signal
+import sqlite3
+import statistics
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from launching import ROOT, launch, needs_data, start
+
+from convnets.commands.command_line import main
+from convnets.training.metrics_log import read_records
+
+pytestmark = needs_data()
+
+EXPERIMENT = """
+from convnets.sweeps.space import grid, log_uniform, product, seeds
+from convnets.training.config import default_config
+
+
+def get_config():
+    config = default_config()
+    config.train.batch_size = 32
+    config.train.duration = "40 steps"
+    config.schedule.warmup = "0 steps"
+    config.validation.examples = 500
+    config.evaluation.every = "20 steps"
+    config.evaluation.batch_size = 500
+    config.checkpoint.every = "5 steps"
+    config.log.every = "5 steps"
+    return config
+
+
+def sweep():
+    {sweep}
+"""
+GRID = """yield from product(grid({"optimizer.learning_rate": (0.02, 0.1)}), seeds(2))
+    yield {"optimizer.learning_rate": 1e38}"""
+ONE_LONG = 'yield {"train.duration": "2000 steps"}'
+SEARCH = 'yield {"optimizer.learning_rate": log_uniform(0.01, 0.1)}'
+
+
+def experiment(folder: Path, sweep: str) -> str:
+    """Writes an experiment with that `sweep()`; returns its flag."""
+    path = folder / "experiment.py"
+    path.write_text(EXPERIMENT.replace("{sweep}", sweep))
+    return f"--config={path}"
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory) -> tuple[str, Path, str]:
+    """The flag of an experiment, the workdir of its finished sweep, and what the sweep said."""
+    folder = tmp_path_factory.mktemp("sweep")
+    flag = experiment(folder, GRID)
+    status, said = launch(["sweep", flag, f"--workdir={folder / 'sweep'}", "--parallel=2"])
+    assert status == 0, said
+    return flag, folder / "sweep", said
+
+
+def results(workdir: Path) -> dict:
+    return json.loads((workdir / "sweep.json").read_text())
+
+
+def validations(workdir: Path) -> list[float]:
+    records = read_records(workdir / "metrics.jsonl")
+    return [r["top1"] for r in records if r["kind"] == "evaluation" and r["split"] == "validation"]
+
+
+def test_a_failing_trial_is_recorded_with_its_error_and_does_not_stop_the_others(swept):
+    _, workdir, said = swept
+    trials = results(workdir)["trials"]
+    assert [trial["state"] for trial in trials] == ["complete"] * 4 + ["failed"]
+    assert trials[4]["error"].startswith("the loss of step 1 is ")
+    assert "error: " + trials[4]["error"] in (workdir / "trials/0004/output.log").read_text()
+    assert f"trial 4: {trials[4]['error']}" in said
+
+
+def test_each_trial_is_a_run_of_its_own_with_its_values(swept):
+    _, workdir, _ = swept
+    for trial, (rate, seed) in zip(
+        results(workdir)["trials"], [(0.02, 0), (0.02, 1), (0.1, 0), (0.1, 1)], strict=False
+    ):
+        config = json.loads((workdir / trial["workdir"] / "config.json").read_text())
+        assert (config["optimizer"]["learning_rate"], config["seed"]) == (rate, seed)
+        assert trial["history"] == validations(workdir / trial["workdir"])
+        assert trial["value"] == max(trial["history"]) and len(trial["history"]) == 2
+        assert trial["test"] == json.loads((workdir / trial["workdir"] / "summary.json").read_text())["top1"]
+        assert (trial["step"], trial["steps"]) == (40, 40)
+
+
+def test_rows_have_mean_and_deviation_over_the_seeds_and_the_best_stands_first(swept, capsys, monkeypatch):
+    flag, workdir, _ = swept
+    monkeypatch.chdir(ROOT)
+    before = (workdir / "study.db").read_bytes()
+    assert main(["launch.py", "sweep", flag, f"--workdir={workdir}", "--parallel=2", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert (workdir / "study.db").read_bytes() == before, "a finished sweep started again changes nothing"
+    values = [trial["value"] for trial in results(workdir)["trials"]]
+    expected = {0.02: values[:2], 0.1: values[2:4]}
+    for row in rows[:2]:
+        of_seeds = expected[row["values"]["optimizer.learning_rate"]]
+        assert row["mean"] == pytest.approx(sum(of_seeds) / 2)
+        assert row["deviation"] == pytest.approx(abs(of_seeds[0] - of_seeds[1]) / 2**0.5)
+        assert (row["seeds"], row["state"]) == (2, "complete")
+    assert rows[0]["mean"] == max(map(statistics.mean, expected.values()))
+    assert rows[2]["state"] == "failed" and rows[2]["mean"] is None
+
+
+def test_the_best_config_trains_to_the_same_figure(swept, tmp_path):
+    _, workdir, said = swept
+    assert f"launch.py train --config={workdir / 'best.json'} --workdir=..." in said
+    status, said = launch(["train", f"--config={workdir / 'best.json'}", f"--workdir={tmp_path}"])
+    assert status == 0, said
+    found = results(workdir)
+    assert validations(tmp_path) == found["trials"][found["best"]]["history"]
+
+
+def test_there_are_pictures(swept):
+    _, workdir, _ = swept
+    assert sorted(path.name for path in (workdir / "plots").iterdir()) == ["best_so_far.png", "trials.png"]
+
+
+def test_another_sweep_in_the_workdir_is_refused(swept, tmp_path, capsys, monkeypatch):
+    _, workdir, _ = swept
+    monkeypatch.chdir(ROOT)
+    other = experiment(tmp_path, "yield from seeds(2)")
+    assert main(["launch.py", "sweep", other, f"--workdir={workdir}"]) == 1
+    said = capsys.readouterr().err
+    assert "5 fixed trials there and 2 here, which differ in the fields optimizer.learning_rate" in said
+    assert main(["launch.py", "sweep", swept[0], f"--workdir={workdir}", "--config.train.batch_size=64"]) == 1
+    assert "train.batch_size is 32 there and 64 here" in capsys.readouterr().err
+
+
+def until(condition, process) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_sweep_that_is_stopped_or_killed_goes_on_in_the_same_workdirs(tmp_path):
+    # A storage of its own, as several machines share it: that the worker was killed is known by its heartbeats alone.
+    arguments = [
+        *("sweep", experiment(tmp_path, ONE_LONG), f"--workdir={tmp_path / 'sweep'}", "--heartbeat=1"),
+        f"--storage=sqlite:///{tmp_path / 'shared.db'}",
+    ]
+    trial = tmp_path / "sweep" / "trials" / "0000"
+
+    def last_step() -> int:
+        return max((record["step"] for record in read_records(trial / "metrics.jsonl")), default=0)
+
+    with start(arguments) as process:
+        until(lambda: last_step() >= 10, process)
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM, said
+    assert "stopped by SIGTERM, and saved: the same command again goes on from there" in said
+    assert results(tmp_path / "sweep")["trials"][0]["state"] == "waiting"
+    stopped_at = int((trial / "output.log").read_text().split("stopped by SIGTERM at step ")[1].split()[0])
+
+    with start(arguments) as process:
+        until(lambda: last_step() >= stopped_at + 20, process)
+        assert f"resuming at step {stopped_at} of 2000" in (trial / "output.log").read_text()
+        process.kill()
+        process.wait()
+    # Its trial is an orphan now; the next sweep has it save and end, and goes on with it.
+    with start(arguments) as process:
+        until(lambda: (trial / "output.log").read_text().count("resuming at step") == 2, process)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGINT, said
+    log = (trial / "output.log").read_text()
+    orphan_stopped_at = int(log.split("stopped by SIGTERM at step ")[2].split()[0])
+    assert orphan_stopped_at >= stopped_at + 20
+    assert f"resuming at step {orphan_stopped_at} of 2000" in log
+    (row,) = results(tmp_path / "sweep")["trials"]
+    assert row["state"] == "waiting" and row["workdir"] == "trials/0000"
+    assert [path.name for path in (tmp_path / "sweep" / "trials").iterdir()] == ["0000"]
+
+
+def test_a_trial_that_is_worse_than_the_others_is_pruned_and_saved(tmp_path):
+    flag, workdir = experiment(tmp_path, SEARCH), tmp_path / "sweep"
+    status, said = launch(["sweep", flag, f"--workdir={workdir}", "--trials=1", "--config.train.batch_size=0"])
+    assert status == 1 and "train.batch_size is 0, and must be positive" in said and not workdir.exists()
+
+    longer = "--config.train.duration=400 steps"
+    with start(["sweep", flag, f"--workdir={workdir}", "--trials=6", longer]) as process:
+        # Five others, as good as can be, while the first one begins.
+        until((workdir / "trials" / "0000" / "output.log").exists, process)
+        storage = optuna.storages.RDBStorage(f"sqlite:///{workdir / 'study.db'}")
+        (study_name,) = optuna.get_all_study_names(storage)
+        study = optuna.load_study(study_name=study_name, storage=storage)
+        distribution = optuna.distributions.FloatDistribution(0.01, 0.1, log=True)
+        for number in range(5):
+            study.add_trial(
+                optuna.create_trial(
+                    value=1.0,
+                    params={"optimizer.learning_rate": 0.02 + 0.01 * number},
+                    distributions={"optimizer.learning_rate": distribution},
+                    intermediate_values=dict.fromkeys(range(1, 21), 1.0),
+                )
+            )
+        said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    pruned, *others = results(workdir)["trials"]
+    assert pruned["state"] == "pruned" and {other["state"] for other in others} == {"complete"}
+    assert pruned["history"] == validations(workdir / "trials" / "0000")
+    assert 1 <= len(pruned["history"]) < 10
+    assert "stopped by SIGTERM at step" in (workdir / "trials" / "0000" / "output.log").read_text()
+    assert pruned["value"] == max(pruned["history"])
+
+
+def test_workers_of_slurm_share_the_trials_on_this_machine_where_there_is_no_sbatch(tmp_path):
+    workdir = tmp_path / "sweep"
+    arguments = ["sweep", experiment(tmp_path, "yield from seeds(2)"), f"--workdir={workdir}", "--engine=slurm"]
+    status, said = launch([*arguments, "--workers=2", "--slurm=cluster=local,cpus_per_task=1"])
+    assert status == 0, said
+    assert [trial["state"] for trial in results(workdir)["trials"]] == ["complete", "complete"]
+    with sqlite3.connect(workdir / "study.db") as database:
+        workers = database.execute("select value_json from trial_user_attributes where key = 'worker'").fetchall()
+    assert len(set(workers)) == 2, "each worker ran one of the two"
