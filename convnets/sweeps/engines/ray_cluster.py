@@ -74,12 +74,12 @@ def _check_address(address: str) -> None:
     attempt = [sys.executable, "-c", f"import ray; ray.init(address={address!r}, log_to_driver=False)"]
     try:
         ended = subprocess.run(attempt, capture_output=True, text=True, timeout=SECONDS_TO_JOIN, check=False)
-        words = ended.stderr.strip().splitlines()[-1:] if ended.returncode else []
+        words = ended.stderr.strip().splitlines()[-1].rstrip(".") if ended.returncode else ""
     except subprocess.TimeoutExpired:
-        words = [f"no answer of Ray's within {SECONDS_TO_JOIN:.0f} seconds"]
+        words = f"no answer of Ray's within {SECONDS_TO_JOIN:.0f} seconds"
     if words:
         raise InvalidValue(
-            f"the cluster at --address={address} can't be joined from here ({words[0].rstrip('.')}): start the sweep on one of its "
+            f"the cluster at --address={address} can't be joined from here ({words}): start the sweep on one of its "
             "nodes, with the same version of Ray and of Python"
         )
 

@@ -112,11 +112,19 @@ class StudySearch(Searcher):
         else:
             self._saving.add(self._sweep.folder(root_of(begun.trial)))
             if self.interrupted:
-                begun.trial.set_user_attr(STOPPED, True)
-                self._study.tell(begun.trial, state=TrialState.FAIL)
-                go_on_with(self._study, self._study.get_trials(deepcopy=False)[begun.trial.number], again=True)
+                self._leave(begun.trial)
             else:
                 self._study.tell(begun.trial, state=TrialState.PRUNED)
+
+    def leave_the_rest(self) -> None:
+        """Queues what Tune had not come to when it ended."""
+        while self._begun:
+            self._leave(self._begun.popitem()[1].trial)
+
+    def _leave(self, trial: optuna.Trial) -> None:
+        trial.set_user_attr(STOPPED, True)
+        self._study.tell(trial, state=TrialState.FAIL)
+        go_on_with(self._study, self._study.get_trials(deepcopy=False)[trial.number], again=True)
 
     def on_given_up(self, trial: TuneTrial) -> None:
         """A trial that was started again too often."""

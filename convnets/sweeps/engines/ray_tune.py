@@ -80,6 +80,7 @@ def _run(sweep: Sweep, screen: Screen, study: optuna.Study, interruption: Interr
             verbose=0,
         )
     finally:
+        search.leave_the_rest()
         shutil.rmtree(scratch, ignore_errors=True)
 
 
