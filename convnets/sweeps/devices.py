@@ -48,10 +48,7 @@ def slots_of_this_machine(parallel: int = 0) -> list[Slot]:
     """
     kind, count = _ask()
     if kind == "cpu":
-        cores = (
-            sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
-        )
-        return _cpu_slots(cores, parallel or 1)
+        return _cpu_slots(_cores(), parallel or 1)
     return _device_slots(kind, count, parallel or count)
 
 

@@ -253,23 +253,21 @@ def _trial(number: int, parts: list[FrozenTrial], sweep: Sweep) -> Trial:
     error = attributes.get(ERROR, "")
     if latest.state is TrialState.FAIL and not error:
         error = f"its worker was killed {_killed(parts)} times"
+    values = _values(latest, sweep)
+    so_far = value_of(history, sweep.checkpoint_of(values), sweep.higher)
     return Trial(
         number=number,
-        values=_values(latest, sweep),
+        values=values,
         folder=sweep.folder(number),
         state=_STATES[latest.state],
         history=history,
-        value=latest.value if latest.state is TrialState.COMPLETE else _value_so_far(history, sweep),
+        value=latest.value if latest.state is TrialState.COMPLETE else so_far,
         step=attributes.get(STEP, 0),
         steps=attributes.get(STEPS, 0),
         seconds=sum(map(_seconds, parts)),
         error=error,
         test=test_of(sweep.folder(number), sweep.metric) if latest.state is TrialState.COMPLETE else None,
     )
-
-
-def _value_so_far(history: list[float], sweep: Sweep) -> float | None:
-    return value_of(history, sweep.config.evaluation.checkpoint, sweep.higher)
 
 
 def _values(trial: FrozenTrial, sweep: Sweep) -> Values:

@@ -61,6 +61,11 @@ class Sweep:
         """The workdir of a trial, by its number from 0."""
         return self.workdir / "trials" / f"{number:04}"
 
+    def checkpoint_of(self, values: Values) -> str:
+        """Which checkpoint a trial with these values tests, "best" or "last"."""
+        name = "evaluation.checkpoint"
+        return str((self.space.constants | values).get(name, self.config.evaluation.checkpoint))
+
     def config_of(self, values: Values) -> ConfigDict:
         """The config of a trial with these values; what is constant in the space is added.
 

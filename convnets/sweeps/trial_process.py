@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -154,8 +155,9 @@ def _lock(path: Path) -> int:
             here = host == socket.gethostname()
             if pid and here and not asked:
                 asked = True
-                # Nobody else has this number while that process holds the lock.
-                os.kill(int(pid), signal.SIGTERM)
+                # Nobody else has this number while that process holds the lock, unless it left a child behind.
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGTERM)
             if (pid and not here) or time.monotonic() > deadline:
                 os.close(descriptor)
                 raise InvalidValue(

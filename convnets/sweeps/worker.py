@@ -134,7 +134,7 @@ class Worker:
             trial.set_user_attr(ERROR, str(error))
             raise _Over from None
         try:
-            return self._watch(trial, process)
+            return self._watch(trial, process, self.sweep.checkpoint_of(values))
         finally:
             # Where the storage is lost, what was learned is not.
             if process.wait(0) is None:
@@ -147,7 +147,7 @@ class Worker:
         earlier = [other for other in self.study.get_trials(deepcopy=False) if other.number < trial.number]
         return len({root_of(other) for other in earlier if SURPLUS not in other.user_attrs}) >= self.sweep.trials
 
-    def _watch(self, trial: optuna.Trial, process: TrialProcess) -> float:
+    def _watch(self, trial: optuna.Trial, process: TrialProcess, checkpoint: str) -> float:
         """Reports each evaluation, stops what is to be pruned, and says what the trial reached."""
         history: list[float] = []
         pruned = stopped = False
@@ -165,7 +165,7 @@ class Worker:
                 stopped = True
                 process.stop()
         if status == 0:
-            value = value_of(history, self.sweep.config.evaluation.checkpoint, self.sweep.higher)
+            value = value_of(history, checkpoint, self.sweep.higher)
             assert value is not None, "a run with a validation split is evaluated at its end"
             return value
         if pruned:
