@@ -10,9 +10,9 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-from convnets.commands.processes import STARTED_BY
 from convnets.commands.runtime import can_only_be_cpu
 from convnets.errors import InvalidValue
+from convnets.training.interruption import PARENT
 
 GRACE = 5.0
 """Seconds that the others have to end by themselves when one has ended badly."""
@@ -90,7 +90,7 @@ class Share:
 
     def start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
         """A process bound so from its very beginning, which the terminal's Ctrl-C does not reach."""
-        environment = os.environ | {STARTED_BY: str(os.getpid())}
+        environment = os.environ | {PARENT: str(os.getpid())}
         if self.gpus:
             environment["JAX_LOCAL_DEVICE_IDS"] = ",".join(map(str, self.gpus))
         own = os.sched_getaffinity(0) if self.cores else set()

@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -22,9 +21,6 @@ from convnets.errors import ConvnetsError, InvalidValue
 
 NOT_GIVEN = -1
 """The default of the flags that are numbers of processes."""
-
-STARTED_BY = "CONVNETS_STARTED_BY"
-"""In the environment of a process that `--local_processes` started: the process that did."""
 
 ANSWERS_WITHIN = 300
 """Seconds that a process waits for the others to come, at the start."""
@@ -118,8 +114,6 @@ def join(meeting: Meeting, cluster: Cluster | None) -> None:
     Raises:
       InvalidValue: nobody there within `ANSWERS_WITHIN` seconds, or a cluster that JAX can't find its way in.
     """
-    if parent := os.environ.get(STARTED_BY):
-        threading.Thread(target=_end_with, args=(int(parent),), daemon=True).start()
     if meeting.coordinator is not None and meeting.number:
         _wait_for(meeting.coordinator)
     host = (meeting.coordinator or "").rpartition(":")[0]
@@ -166,13 +160,6 @@ def _wait_for(coordinator: str) -> None:
                     "--process_id=0 on that host, and let no firewall close the port"
                 ) from None
         time.sleep(0.1)
-
-
-def _end_with(parent: int) -> None:
-    """Ends this process when the one that started it is gone, so that nobody trains on unwatched in its workdir."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
 
 
 def together(train: Callable[[], int]) -> int:

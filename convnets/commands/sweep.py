@@ -103,7 +103,11 @@ def _at_least(name: str, value: int, least: int) -> int:
 
 
 def _options(name: str, arguments: Arguments) -> dict[str, str]:
-    """The engine's own options, `--slurm=name=value,name=value`."""
+    """The engine's own options: `--slurm=name=value,name=value`, and `--address` of Ray's."""
+    if arguments["address"]:
+        if name != "ray":
+            raise InvalidValue(f"--address is that of a cluster of Ray's, and --engine is {name!r}: give --engine=ray")
+        return {"address": arguments["address"]}
     given = arguments.flags.get(name, "")
     options = {}
     for part in given.split(",") if given else []:

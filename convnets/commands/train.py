@@ -26,6 +26,7 @@ from convnets.files import write_atomically
 from convnets.training.distant_checkpoints import DistantCheckpoints
 from convnets.training.evaluation import check_smallest, views_of_run
 from convnets.training.initialization import beginning_of, source_of, take_normalization, take_normalization_of_run
+from convnets.training.interruption import end_with_parent
 from convnets.training.loop import Loop, Outcome
 from convnets.training.parallel import Devices
 from convnets.training.plan import make_plan
@@ -44,6 +45,7 @@ from convnets.training.workdir import Workdir
 
 def run(arguments: Arguments) -> int:
     """From the experiment that the command line names, alone or as one of several processes, or by starting those."""
+    end_with_parent()
     names = "coordinator", "num_processes", "process_id"
     coordinator, count, number = (arguments[name] for name in names)
     cluster = cluster_of(os.environ)

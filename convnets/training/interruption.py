@@ -2,10 +2,15 @@
 
 import os
 import signal
+import threading
+import time
 from types import FrameType
 
 import jax
 from jax.experimental import multihost_utils
+
+PARENT = "CONVNETS_PARENT"
+"""The variable with the id of the process that started this one, where this one is not to go on without it."""
 
 
 class Interruption:
@@ -55,3 +60,15 @@ class Interruption:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
         self._before = {}
+
+
+def end_with_parent() -> None:
+    """Where `PARENT` is set, has this process stop and save, as by SIGTERM, once that one is gone, however it ended."""
+    if PARENT in os.environ:
+        threading.Thread(target=_watch, args=(int(os.environ[PARENT]),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)

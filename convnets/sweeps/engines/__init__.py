@@ -58,6 +58,7 @@ class Entry:
 
 ENGINES = {
     "local": Entry("convnets.sweeps.engines.local", (), "pip install -r requirements.txt"),
+    "ray": Entry("convnets.sweeps.engines.ray_tune", ("optuna", "ray"), "pip install -r requirements-ray.txt"),
     "slurm": Entry("convnets.sweeps.engines.slurm", ("submitit",), "pip install -r requirements-slurm.txt"),
 }
 
