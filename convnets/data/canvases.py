@@ -39,7 +39,7 @@ def smallest(source: Source) -> tuple[str, tuple[int, int]] | None:
     place = int(sizes.min(axis=1).argmin())
     height, width = map(int, sizes[place])
     while isinstance(source, Subset):
-        source, place = source.source, int(source.indices[place])
+        place, source = int(source.indices[place]), source.source
     records: Records = source.records  # type: ignore[attr-defined]
     return records[place].name, (height, width)
 

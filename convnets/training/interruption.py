@@ -19,13 +19,15 @@ class Interruption:
     With several processes JAX has taken SIGTERM for itself, and tells the others; Ctrl-C is passed on to it.
 
     Attributes:
+      signal: that this process got, but for those that JAX takes.
       granted: the signal that the run stops for; SIGTERM in processes that got none themselves.
     """
 
     def __init__(self) -> None:
         self.granted: signal.Signals | None = None
-        self._several = jax.process_count() > 1
-        self._signal: signal.Signals | None = None
+        # Asking for the number of processes would begin to use the devices.
+        self._several = jax.distributed.is_initialized()
+        self.signal: signal.Signals | None = None
         self._asked = 0
         self._before: dict[signal.Signals, object] = {}
 
@@ -45,13 +47,13 @@ class Interruption:
         if self.granted is None and self._several:
             self._asked += 1
             if multihost_utils.reached_preemption_sync_point(self._asked):
-                self.granted = self._signal or signal.SIGTERM
+                self.granted = self.signal or signal.SIGTERM
         elif self.granted is None:
-            self.granted = self._signal
+            self.granted = self.signal
         return self.granted is not None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._signal = signal.Signals(number)
+        self.signal = signal.Signals(number)
         self._restore()
         if self._several:
             os.kill(os.getpid(), signal.SIGTERM)
