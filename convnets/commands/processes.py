@@ -120,9 +120,13 @@ def join(meeting: Meeting, cluster: Cluster | None) -> None:
     """
     if parent := os.environ.get(STARTED_BY):
         threading.Thread(target=_end_with, args=(int(parent),), daemon=True).start()
-    if meeting.coordinator is not None and meeting.number:
-        _wait_for(meeting.coordinator)
+    if meeting.coordinator is not None:
+        (_wait_for if meeting.number else _refuse_taken)(meeting.coordinator)
     host = (meeting.coordinator or "").rpartition(":")[0]
+    # JAX would end the process at its own time limit, with a trace of its C++.
+    impatience = threading.Timer(ANSWERS_WITHIN, _give_up, (meeting, cluster))
+    impatience.daemon = True
+    impatience.start()
     try:
         jax.distributed.initialize(
             meeting.coordinator,
@@ -131,11 +135,18 @@ def join(meeting: Meeting, cluster: Cluster | None) -> None:
             cluster_detection_method="deactivate" if meeting.coordinator else None,
             # What is for this machine alone is not offered to the network.
             coordinator_bind_address=meeting.coordinator if host in ("127.0.0.1", "localhost") else None,
-            initialization_timeout=ANSWERS_WITHIN,
+            initialization_timeout=ANSWERS_WITHIN + 60,
             heartbeat_timeout_seconds=HEARTBEAT,
         )
     except (RuntimeError, ValueError, OSError) as error:
         raise InvalidValue(_why_not(meeting, cluster, " ".join(str(error).split()))) from None
+    finally:
+        impatience.cancel()
+
+
+def _give_up(meeting: Meeting, cluster: Cluster | None) -> None:
+    print(f"error: {_why_not(meeting, cluster, 'not all of them came')}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def _why_not(meeting: Meeting, cluster: Cluster | None, words: str) -> str:
@@ -152,7 +163,6 @@ def _why_not(meeting: Meeting, cluster: Cluster | None, words: str) -> str:
 
 
 def _wait_for(coordinator: str) -> None:
-    # JAX's own wait would end the process, with a trace of its C++.
     host, _, port = coordinator.rpartition(":")
     deadline = time.monotonic() + ANSWERS_WITHIN
     while True:
@@ -166,6 +176,19 @@ def _wait_for(coordinator: str) -> None:
                     "--process_id=0 on that host, and let no firewall close the port"
                 ) from None
         time.sleep(0.1)
+
+
+def _refuse_taken(coordinator: str) -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        port = int(coordinator.rpartition(":")[2])
+        try:
+            listener.bind(("", port))
+        except (OSError, OverflowError) as error:
+            raise InvalidValue(
+                f"the port of --coordinator={coordinator} can't be had here, where --process_id=0 is ({error}): name "
+                "another, the same to all processes"
+            ) from None
 
 
 def _end_with(parent: int) -> None:
