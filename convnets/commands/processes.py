@@ -45,10 +45,12 @@ class Cluster:
 
     Attributes:
       count: how many it started together; None if only JAX can find out.
+      certain: whether there is a cluster at all, which only JAX can find out too.
     """
 
     name: str
     count: int | None
+    certain: bool = True
 
 
 def cluster_of(environment: Mapping[str, str]) -> Cluster | None:
@@ -66,7 +68,11 @@ def cluster_of(environment: Mapping[str, str]) -> Cluster | None:
     if {"KUBERNETES_SERVICE_HOST", "JOB_COMPLETION_INDEX"} <= environment.keys():
         return Cluster("Kubernetes", None)
     # The other Cloud TPUs know it from a server of their own.
-    return Cluster("Cloud TPU", None) if find_spec("libtpu") and not environment.get("JAX_PLATFORMS") else None
+    return (
+        Cluster("Cloud TPU", None, certain=False)
+        if find_spec("libtpu") and not environment.get("JAX_PLATFORMS")
+        else None
+    )
 
 
 @dataclass(frozen=True)
@@ -112,8 +118,11 @@ def meeting_of(coordinator: str, count: int, number: int, cluster: Cluster | Non
     return Meeting(coordinator, count, number)
 
 
-def join(meeting: Meeting, cluster: Cluster | None) -> None:
-    """Joins the other processes; returns when all are there.
+def join(meeting: Meeting, cluster: Cluster | None) -> bool:
+    """Joins the other processes, and waits until all are there.
+
+    Returns:
+      Whether there are any; always, but where only JAX knows whether this is a cluster.
 
     Raises:
       InvalidValue: nobody there within `ANSWERS_WITHIN` seconds, or a cluster that JAX can't find its way in.
@@ -139,9 +148,12 @@ def join(meeting: Meeting, cluster: Cluster | None) -> None:
             heartbeat_timeout_seconds=HEARTBEAT,
         )
     except (RuntimeError, ValueError, OSError) as error:
+        if cluster is not None and not cluster.certain and not meeting.coordinator:
+            return False
         raise InvalidValue(_why_not(meeting, cluster, " ".join(str(error).split()))) from None
     finally:
         impatience.cancel()
+    return True
 
 
 def _give_up(meeting: Meeting, cluster: Cluster | None) -> None:

@@ -114,6 +114,14 @@ def test_a_cluster_that_jax_does_not_know_its_way_in_is_refused_with_both_ways_o
             join(Meeting(), cluster)
 
 
+def test_where_only_jax_knows_of_a_cluster_and_knows_none_a_process_trains_alone(monkeypatch):
+    monkeypatch.setattr(processes, "find_spec", lambda name: name == "libtpu")
+    cluster = cluster_of({})
+    assert cluster == Cluster("Cloud TPU", None, certain=False)
+    assert not join(meeting_of("", NOT_GIVEN, NOT_GIVEN, cluster), cluster)
+    assert cluster_of({"JAX_PLATFORMS": "cpu"}) is None
+
+
 def test_cores_are_shared_equally_and_fewer_cores_than_processes_are_shared_by_all(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 3, 5, 7, 11})
     assert [share.cores for share in shares_of(2)] == [[2, 3], [5, 7, 11]]
