@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -41,10 +42,12 @@ class Cluster:
 
     Attributes:
       count: how many it started together; None if only JAX can find out.
+      certain: whether there is a cluster at all, which only JAX can find out too.
     """
 
     name: str
     count: int | None
+    certain: bool = True
 
 
 def cluster_of(environment: Mapping[str, str]) -> Cluster | None:
@@ -62,7 +65,11 @@ def cluster_of(environment: Mapping[str, str]) -> Cluster | None:
     if {"KUBERNETES_SERVICE_HOST", "JOB_COMPLETION_INDEX"} <= environment.keys():
         return Cluster("Kubernetes", None)
     # The other Cloud TPUs know it from a server of their own.
-    return Cluster("Cloud TPU", None) if find_spec("libtpu") and not environment.get("JAX_PLATFORMS") else None
+    return (
+        Cluster("Cloud TPU", None, certain=False)
+        if find_spec("libtpu") and not environment.get("JAX_PLATFORMS")
+        else None
+    )
 
 
 @dataclass(frozen=True)
@@ -108,15 +115,22 @@ def meeting_of(coordinator: str, count: int, number: int, cluster: Cluster | Non
     return Meeting(coordinator, count, number)
 
 
-def join(meeting: Meeting, cluster: Cluster | None) -> None:
-    """Joins the other processes; returns when all are there.
+def join(meeting: Meeting, cluster: Cluster | None) -> bool:
+    """Joins the other processes, and waits until all are there.
+
+    Returns:
+      Whether there are any; always, but where only JAX knows whether this is a cluster.
 
     Raises:
       InvalidValue: nobody there within `ANSWERS_WITHIN` seconds, or a cluster that JAX can't find its way in.
     """
-    if meeting.coordinator is not None and meeting.number:
-        _wait_for(meeting.coordinator)
+    if meeting.coordinator is not None:
+        (_wait_for if meeting.number else _refuse_taken)(meeting.coordinator)
     host = (meeting.coordinator or "").rpartition(":")[0]
+    # JAX would end the process at its own time limit, with a trace of its C++.
+    impatience = threading.Timer(ANSWERS_WITHIN, _give_up, (meeting, cluster))
+    impatience.daemon = True
+    impatience.start()
     try:
         jax.distributed.initialize(
             meeting.coordinator,
@@ -125,11 +139,21 @@ def join(meeting: Meeting, cluster: Cluster | None) -> None:
             cluster_detection_method="deactivate" if meeting.coordinator else None,
             # What is for this machine alone is not offered to the network.
             coordinator_bind_address=meeting.coordinator if host in ("127.0.0.1", "localhost") else None,
-            initialization_timeout=ANSWERS_WITHIN,
+            initialization_timeout=ANSWERS_WITHIN + 60,
             heartbeat_timeout_seconds=HEARTBEAT,
         )
     except (RuntimeError, ValueError, OSError) as error:
+        if cluster is not None and not cluster.certain and not meeting.coordinator:
+            return False
         raise InvalidValue(_why_not(meeting, cluster, " ".join(str(error).split()))) from None
+    finally:
+        impatience.cancel()
+    return True
+
+
+def _give_up(meeting: Meeting, cluster: Cluster | None) -> None:
+    print(f"error: {_why_not(meeting, cluster, 'not all of them came')}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def _why_not(meeting: Meeting, cluster: Cluster | None, words: str) -> str:
@@ -146,7 +170,6 @@ def _why_not(meeting: Meeting, cluster: Cluster | None, words: str) -> str:
 
 
 def _wait_for(coordinator: str) -> None:
-    # JAX's own wait would end the process, with a trace of its C++.
     host, _, port = coordinator.rpartition(":")
     deadline = time.monotonic() + ANSWERS_WITHIN
     while True:
@@ -160,6 +183,19 @@ def _wait_for(coordinator: str) -> None:
                     "--process_id=0 on that host, and let no firewall close the port"
                 ) from None
         time.sleep(0.1)
+
+
+def _refuse_taken(coordinator: str) -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        port = int(coordinator.rpartition(":")[2])
+        try:
+            listener.bind(("", port))
+        except (OSError, OverflowError) as error:
+            raise InvalidValue(
+                f"the port of --coordinator={coordinator} can't be had here, where --process_id=0 is ({error}): name "
+                "another, the same to all processes"
+            ) from None
 
 
 def together(train: Callable[[], int]) -> int:

@@ -59,9 +59,8 @@ def run(arguments: Arguments) -> int:
             )
         return start_processes(arguments)
     meeting = meeting_of(coordinator, count, number, cluster)
-    if meeting is None:
+    if meeting is None or not join(meeting, cluster):
         return train(*experiment_of(arguments))
-    join(meeting, cluster)
     return together(lambda: train(*experiment_of(arguments)))
 
 

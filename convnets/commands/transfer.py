@@ -63,6 +63,8 @@ def run(arguments: Arguments) -> int:
     for name, its in configs.items():
         its.train.duration = duration
         folder = workdir.folder / name.replace(" ", "_")
+        if its.checkpoint.folder:
+            its.checkpoint.folder = f"{its.checkpoint.folder}/{folder.name}"
         console.rule(name)
         if interrupted := train(its, Workdir(folder)):
             return interrupted

@@ -48,7 +48,7 @@ class DistantCheckpoints:
         Raises:
           InvalidValue: with the fields that differ, or the reason.
         """
-        there = self._read(CONFIG)
+        there = self._read(CONFIG, within=ANSWERS_WITHIN)
         if there is None:
             if self._steps():
                 raise InvalidValue(f"checkpoint.folder {self.where} holds checkpoints but no {CONFIG}: name another")
@@ -123,15 +123,17 @@ class DistantCheckpoints:
         except Exception as error:
             raise InvalidValue(self._complaint("listed", error)) from None
 
-    def _read(self, name: str) -> bytes | None:
+    def _read(self, name: str, within: float | None = None) -> bytes | None:
         try:
-            found = self._store.read(name).result()
+            found = self._store.read(name).result(timeout=within)
         except Exception as error:
             raise InvalidValue(self._complaint("read", error)) from None
         return found.value if found.state == "value" else None
 
     def _complaint(self, what: str, error: Exception) -> str:
         words = str(error).partition(" [")[0] or type(error).__name__
+        if isinstance(error, TimeoutError):
+            words = f"no answer within {ANSWERS_WITHIN} s"
         return f"checkpoint.folder {self.where} can't be {what} ({words[:300]}): name another, or put that right"
 
 

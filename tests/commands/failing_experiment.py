@@ -25,8 +25,11 @@ def get_config(word):
                 raise RuntimeError("the reader of process 1 fell over")
             if word == "refuse":
                 raise InvalidValue("the file of process 1 is damaged: mend it")
-            os.kill(os.getpid(), signal.SIGTERM if word == "terminate" else signal.SIGKILL)
-            if word == "terminate":
+            signals = {"terminate": signal.SIGTERM, "interrupt": signal.SIGINT}
+            # Ctrl-C reaches the process that started them.
+            whom = os.getppid() if word == "interrupt" else os.getpid()
+            os.kill(whom, signals.get(word, signal.SIGKILL))
+            if word in signals:
                 # JAX looks once a second whether the signal has come.
                 before(loop.Figures, "add", lambda *_: True, lambda: time.sleep(0.3))
 
@@ -39,7 +42,7 @@ def get_config(word):
     if word == "kill_alone":
         before(loop, "mapped_train_step", lambda *_: True, to_second_alone)
     else:
-        due = 2 if word == "terminate" else 7
+        due = 2 if word in ("terminate", "interrupt") else 7
         before(loop.Figures, "add", lambda _, step, __: step == due, to_second)
     return short_config()
 

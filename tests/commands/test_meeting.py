@@ -1,8 +1,12 @@
 """Who joins whom: by the flags, by the cluster, or nobody; and what is refused before anybody waits."""
 
 import os
+import socket
+import subprocess
+import sys
 
 import pytest
+from launching import ROOT
 
 from convnets.commands import local_processes, processes
 from convnets.commands.command_line import main
@@ -82,11 +86,40 @@ def test_a_coordinator_that_does_not_answer_is_refused_after_the_time_that_is_st
         join(Meeting(where, 2, 1), None)
 
 
+def test_a_port_that_is_taken_is_refused():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        where = f"127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(InvalidValue, match=f"the port of --coordinator={where} can't be had here.*already in use"):
+            join(Meeting(where, 2, 0), None)
+
+
+def test_processes_that_never_all_come_are_given_up_after_the_time_that_is_stated_in_a_sentence():
+    where = f"127.0.0.1:{local_processes.free_port()}"
+    code = (
+        "from convnets.commands import processes; processes.ANSWERS_WITHIN = 1; "
+        f"processes.join(processes.Meeting({where!r}, 2, 0), None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: the 2 processes did not meet at {where} within 1 s")
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_cluster_that_jax_does_not_know_its_way_in_is_refused_with_both_ways_out(monkeypatch):
     # Newer releases of Open MPI leave out the address; a pod needs the client of Kubernetes.
     for cluster in (Cluster("Open MPI", 3), Cluster("Kubernetes", None)):
         with pytest.raises(InvalidValue, match=f"{cluster.name} seems to have started .* --num_processes=1 to train"):
             join(Meeting(), cluster)
+
+
+def test_where_only_jax_knows_of_a_cluster_and_knows_none_a_process_trains_alone(monkeypatch):
+    monkeypatch.setattr(processes, "find_spec", lambda name: name == "libtpu")
+    cluster = cluster_of({})
+    assert cluster == Cluster("Cloud TPU", None, certain=False)
+    assert not join(meeting_of("", NOT_GIVEN, NOT_GIVEN, cluster), cluster)
+    assert cluster_of({"JAX_PLATFORMS": "cpu"}) is None
 
 
 def test_cores_are_shared_equally_and_fewer_cores_than_processes_are_shared_by_all(monkeypatch):

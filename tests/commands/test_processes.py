@@ -1,7 +1,6 @@
 """Several real processes train as one, end as one, and go on as if nothing had happened."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -103,24 +102,40 @@ def test_processes_that_are_told_where_to_meet_train_as_one_under_the_other_wrap
     assert_same_to_rounding(one_process, tmp_path / "run")
 
 
-def test_a_signal_to_one_process_saves_on_all_at_once_and_the_rest_is_the_same(two_processes, one_process, tmp_path):
-    workdir, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+@pytest.mark.parametrize(("word", "number"), [("terminate", signal.SIGTERM), ("interrupt", signal.SIGINT)])
+def test_a_signal_to_one_process_saves_on_all_at_once_and_the_rest_is_the_same(
+    two_processes, one_process, tmp_path, word, number
+):
+    workdir = tmp_path / "run"
     # Nothing is logged, evaluated or saved by itself before the end.
     rare = [f"--config.{field}.every=1000 steps" for field in ("log", "evaluation", "checkpoint")]
-    arguments = "train", f"{EXPERIMENT}:terminate", f"--workdir={workdir}", "--local_processes=2", *rare
+    arguments = "train", f"{EXPERIMENT}:{word}", f"--workdir={workdir}", "--local_processes=2", *rare
     (status,), (said,) = ended(start(tmp_path / "happened", *arguments))
-    assert status == 128 + signal.SIGTERM, said
+    assert status == 128 + number, said
     (saved,) = (workdir / "checkpoints").iterdir()
     assert 2 < int(saved.name) < 10
-    assert said.count(f"stopped by SIGTERM at step {saved.name} of 10, and saved") == 1
-    shutil.copytree(workdir, elsewhere)
+    assert said.count(f"stopped by {number.name} at step {saved.name} of 10, and saved") == 1
 
-    train(tmp_path, "nothing", workdir, "--local_processes=2", *rare)
-    assert evaluations(workdir) == evaluations(two_processes)[1:]
-    # Another number of processes, and of devices.
-    said = train(tmp_path, "nothing", elsewhere, *rare, devices=4)
-    assert f"resuming at step {saved.name} of 10" in said
-    np.testing.assert_allclose(evaluations(elsewhere)[-1][3], evaluations(one_process)[-1][3], rtol=1e-3)
+    if word == "terminate":
+        train(tmp_path, "nothing", workdir, "--local_processes=2", *rare)
+        assert evaluations(workdir) == evaluations(two_processes)[1:]
+    else:
+        # Another number of processes, and of devices.
+        said = train(tmp_path, "nothing", workdir, *rare, devices=4)
+        assert f"resuming at step {saved.name} of 10" in said
+        np.testing.assert_allclose(evaluations(workdir)[-1][3], evaluations(one_process)[-1][3], rtol=1e-3)
+
+
+def test_processes_whose_starter_is_killed_end_too(tmp_path):
+    arguments = "train", f"{EXPERIMENT}:nothing", f"--workdir={tmp_path / 'run'}", "--local_processes=2"
+    process = start(tmp_path, *arguments, "--config.train.duration=100000 steps")
+    deadline = time.monotonic() + 120
+    while not losses(tmp_path / "run"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    # The pipe is at its end when nobody is left who could write into it.
+    process.communicate(timeout=10)
 
 
 @pytest.mark.parametrize("word", ["kill", "kill_alone"])

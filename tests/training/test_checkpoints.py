@@ -47,6 +47,23 @@ def test_the_latest_and_the_best_are_kept(tmp_path):
         assert checkpoints.steps == [2, 5, 6]
 
 
+def test_whoever_waits_is_told_of_each_whole_step_and_of_what_went_wrong_in_telling(tmp_path):
+    told = []
+
+    def tell(step):
+        assert (tmp_path / str(step)).is_dir()
+        told.append(step)
+        if step == 2:
+            raise OSError("the line is dead")
+
+    with Checkpoints(tmp_path, when_whole=tell) as checkpoints:
+        checkpoints.save(1, state_of(step=1), {})
+        checkpoints.save(2, state_of(step=2), {})
+        with pytest.raises(OSError, match="the line is dead"):
+            checkpoints.wait()
+    assert told == [1, 2]
+
+
 def test_a_step_that_is_there_is_not_written_again(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(1, state_of(step=1), {"first": True})
