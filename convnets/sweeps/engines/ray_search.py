@@ -27,11 +27,13 @@ class _Begun:
     """A trial that Tune was given.
 
     Attributes:
+      checkpoint: which it tests, "best" or "last".
       history: the metric by the step of each evaluation.
       started: whether it runs; else it waits for a node.
     """
 
     trial: optuna.Trial
+    checkpoint: str
     history: dict[int, float] = field(default_factory=dict)
     started: bool = False
 
@@ -59,7 +61,7 @@ class StudySearch(Searcher):
             except InvalidValue as error:
                 self._fail(trial, str(error))
                 continue
-            self._begun[trial_id] = _Begun(trial)
+            self._begun[trial_id] = _Begun(trial, self._sweep.checkpoint_of(values))
             return {"number": root_of(trial), "values": values}
         # At its end Tune would give those that still save ten seconds.
         return None if self._begun or self._saves() else Searcher.FINISHED
@@ -107,7 +109,7 @@ class StudySearch(Searcher):
         if result["error"]:
             self._fail(begun.trial, result["error"])
         elif result["finished"]:
-            value = value_of(list(begun.history.values()), self._sweep.config.evaluation.checkpoint, self._sweep.higher)
+            value = value_of(list(begun.history.values()), begun.checkpoint, self._sweep.higher)
             self._study.tell(begun.trial, value)
         else:
             self._saving.add(self._sweep.folder(root_of(begun.trial)))
