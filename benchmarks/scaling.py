@@ -5,7 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import optax
 
 from benchmarks.experiment import training
 from benchmarks.measuring import Result, Row
-from convnets.analysis.scaling import StepTraffic
 from convnets.analysis.timing import alternate
 from convnets.commands.step_traffic import step_traffic
 from convnets.data.source import SourceInfo
@@ -27,12 +26,6 @@ from convnets.training.plan import make_plan
 from convnets.training.setup import build_model, initial_state, mapped_train_step
 
 COUNTS = (1, 2, 4, 8)
-ENVIRONMENT = {
-    "JAX_PLATFORMS": "cpu",
-    "XLA_FLAGS": f"--xla_force_host_platform_device_count={COUNTS[-1]}",
-    # Fewer threads than twice the devices can starve their rendezvous.
-    "NPROC": str(2 * COUNTS[-1]),
-}
 
 NETWORKS: dict[str, tuple[dict[str, Any], tuple[int, int, int], int]] = {
     "lenet5": ({}, (32, 32, 1), 128),
@@ -41,15 +34,27 @@ NETWORKS: dict[str, tuple[dict[str, Any], tuple[int, int, int], int]] = {
 }
 """Options of a network, its images `(H, W, C)`, and how many of them the devices share."""
 
-NUMBERS = np.zeros(COUNTS[-1], np.float32)
-"""Something of which each device has a part, so that XLA takes no sum for known."""
 
+@dataclass(frozen=True)
+class Measured:
+    """A network on the devices of one process.
 
-def contestants(network: str) -> tuple[dict[str, Callable[[], Any]], StepTraffic]:
-    """On each number of devices the training step ("step 2"), and its sums and its update alone ("alone 2").
-
-    These are what more devices don't share: each sums and updates all parameters.
+    Attributes:
+      step, alone: seconds of the training step, and of its sums and its update alone, which more devices don't share:
+        each of them sums and updates all parameters.
+      step_processor, alone_processor: seconds of processor time.
+      summed: bytes of one device's arrays.
     """
+
+    step: float
+    alone: float
+    step_processor: float
+    alone_processor: float
+    summed: int
+
+
+def measure(network: str, seconds: float) -> Measured:
+    """A network on all devices of this process."""
     options, shape, batch_size = NETWORKS[network]
     config = default_config()
     config.network = {"name": network} | options
@@ -80,65 +85,75 @@ def contestants(network: str) -> tuple[dict[str, Callable[[], Any]], StepTraffic
         params = optax.apply_updates(state.params, direction)
         return state.replace(params=params, optimizer_state=optimizer_state), waited
 
-    made: dict[str, Callable[[], Any]] = {}
-    for count in COUNTS:
-        devices = Devices(config.train.wrapper, jax.local_devices()[:count])
-        mapped = mapped_train_step(config, model, plan, devices)
-        made[f"step {count}"] = training(mapped, devices.replicate(state), devices.split(batch, batch_axis=1))
-        mapped = devices.wrap(alone, (REPLICATED, REPLICATED), donate=True)
-        made[f"alone {count}"] = training(mapped, devices.replicate(state), devices.split(NUMBERS))
-    return made, traffic
-
-
-def measure(network: str, seconds: float) -> list[Row]:
-    """A row for each number of devices; what is predicted is what the sums and the update alone add."""
-    made, traffic = contestants(network)
+    devices = Devices(config.train.wrapper)
+    mapped = mapped_train_step(config, model, plan, devices), devices.wrap(alone, (REPLICATED, REPLICATED), donate=True)
+    # Something of which each device has a part, so that XLA takes no sum for known.
+    inputs = devices.split(batch, batch_axis=1), devices.split(np.zeros(devices.count, np.float32))
+    made = {
+        name: training(function, devices.replicate(state), given)
+        for name, function, given in zip(("step", "alone"), mapped, inputs, strict=True)
+    }
     timings = alternate(made, seconds=seconds)
-    one = timings["step 1"]
     processor = {name: statistics.median(timing.processor) for name, timing in timings.items()}
-    rows: list[Row] = []
-    for count in COUNTS:
-        step, alone = f"step {count}", f"alone {count}"
-        added = timings[alone].median - timings["alone 1"].median
-        processor_added = processor[alone] - processor["alone 1"]
-        rows.append(
-            {
-                "network": network,
-                "devices": count,
-                "summed_MB": traffic.bytes / 1e6,
-                "ms_a_step": timings[step].median * 1e3,
-                "cores_busy": processor[step] / timings[step].median,
-                "ratio_of_medians": timings[step].median / one.median,
-                "predicted_ratio": 1 + added / one.median,
-                "ratio_of_processor_time": processor[step] / processor["step 1"],
-                "predicted_of_processor_time": 1 + processor_added / processor["step 1"],
-            }
-        )
-    return rows
+    return Measured(
+        timings["step"].median, timings["alone"].median, processor["step"], processor["alone"], traffic.bytes
+    )
+
+
+def in_a_process(count: int, quick: bool) -> dict[str, Measured]:
+    """The networks in a process that has so many devices.
+
+    Raises:
+      ConvnetsError: it failed, with its last words.
+    """
+    environment = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"--xla_force_host_platform_device_count={count}"}
+    if count > 1:
+        # Fewer threads than twice the devices can starve their rendezvous.
+        environment["NPROC"] = str(2 * count)
+    command = [sys.executable, "-m", "benchmarks.scaling", *(["--quick"] if quick else [])]
+    folder = Path(__file__).parent.parent
+    worker = subprocess.run(command, cwd=folder, env=os.environ | environment, text=True, capture_output=True)
+    if worker.returncode:
+        raise ConvnetsError(f"the process with {count} devices failed: {worker.stderr.strip()[-300:]}")
+    return {name: Measured(**measured) for name, measured in json.loads(worker.stdout).items()}
 
 
 def run(quick: bool) -> Result:
-    """LeNet-5, ResNet-20 and AlexNet with half of its filters, in a process that has eight devices."""
-    command = [sys.executable, "-m", "benchmarks.scaling", *(["--quick"] if quick else [])]
-    worker = subprocess.run(
-        command, cwd=Path(__file__).parent.parent, env=os.environ | ENVIRONMENT, text=True, capture_output=True
-    )
-    if worker.returncode:
-        raise ConvnetsError(f"the process with {COUNTS[-1]} devices failed: {worker.stderr.strip()[-300:]}")
-    rows: list[Row] = json.loads(worker.stdout)
-    found = [
-        f"{row['network']} {row['ratio_of_processor_time']:.2f} (predicted {row['predicted_of_processor_time']:.2f})"
-        for row in rows
-        if row["devices"] == COUNTS[-1]
+    """LeNet-5, ResNet-20 and AlexNet with half of its filters, in a process for each number of devices.
+
+    In a process of one device a step has all cores; where there are several, each device has a thread of its own.
+    """
+    found = {count: in_a_process(count, quick) for count in (COUNTS[:2] if quick else COUNTS)}
+    rows: list[Row] = []
+    for network, one in found[1].items():
+        for count, networks in found.items():
+            here = networks[network]
+            rows.append(
+                {
+                    "network": network,
+                    "devices": count,
+                    "summed_MB": here.summed / 1e6,
+                    "ms_a_step": here.step * 1e3,
+                    "cores_busy": here.step_processor / here.step,
+                    "ratio_of_medians": here.step / one.step,
+                    "predicted_ratio": 1 + (here.alone - one.alone) / one.step,
+                    "ratio_of_processor_time": here.step_processor / one.step_processor,
+                    "predicted_of_processor_time": 1
+                    + (here.alone_processor - one.alone_processor) / one.step_processor,
+                }
+            )
+    most = [row for row in rows if row["devices"] == max(found)]
+    ratios = [
+        f"{row['network']} {row['ratio_of_medians']:.2f} (predicted {row['predicted_ratio']:.2f})" for row in most
     ]
     return Result(
         "Devices made of the same cores, a step at the same global batch against that of one device",
         rows,
-        f"on {COUNTS[-1]} devices a step takes, of its processor time on one: {', '.join(found)}",
+        f"on {max(found)} devices a step takes, of its time on one: {', '.join(ratios)}",
     )
 
 
 if __name__ == "__main__":
     short = "--quick" in sys.argv
     chosen = ["lenet5"] if short else list(NETWORKS)
-    print(json.dumps([row for name in chosen for row in measure(name, 0.5 if short else 15)]))
+    print(json.dumps({name: asdict(measure(name, 0.5 if short else 5)) for name in chosen}))
