@@ -53,7 +53,7 @@ def test_options_go_to_slurm_as_it_names_them(tmp_path, monkeypatch):
     monkeypatch.setattr("submitit.slurm.slurm.SlurmExecutor.affinity", classmethod(lambda cls: 2))
     monkeypatch.setattr("submitit.slurm.slurm.shutil.which", lambda name: "/usr/bin/srun")
     executor, screen = executor_of(tmp_path, monkeypatch, **given)
-    assert executor.cluster == "slurm" and screen.said == []
+    assert executor.cluster == "slurm" and "give a --storage" in screen.said[0]
     text = executor._executor._make_submission_file_text("command", "id")
     for line in ("partition=gpu", "gpus-per-node=2", "time=240", "mem=16GB", "exclude=node7", "job-name=sweep"):
         assert f"#SBATCH --{line}\n" in text
