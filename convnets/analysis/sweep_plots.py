@@ -30,16 +30,23 @@ def best_so_far_figure(finished: Sequence[tuple[int, float, bool]], metric: str,
     """
     figure = style.new_figure(7.5, 4.2)
     axes = figure.subplots()
-    style.dress(axes, title="Best so far", note=f"validation {metric} of each trial", x="trial", y=metric)
+    note = f"validation {metric} of each trial; pruned ones that were worse stand on the edge"
+    style.dress(axes, title="Best so far", note=note, x="trial", y=metric)
     complete = [(number, value) for number, value, pruned in finished if not pruned]
     if complete:
         numbers, values = map(np.asarray, zip(*complete, strict=True))
         best = np.maximum.accumulate(values) if higher else np.minimum.accumulate(values)
         axes.step(numbers, best, where="post", color=style.INK, linewidth=1.7)
         axes.plot(numbers, values, "o", color=style.BLUE, markersize=5)
+        worst, span = (values.min(), np.ptp(values)) if higher else (values.max(), -np.ptp(values))
+        edge = worst - 0.25 * (span or 0.1 * abs(worst))
+        axes.set_ylim(**{"bottom" if higher else "top": edge})
     pruned = [(number, value) for number, value, was_pruned in finished if was_pruned]
+    if complete:
+        # How bad the worst ones were would leave no room for the others.
+        pruned = [(number, max(value, edge) if higher else min(value, edge)) for number, value in pruned]
     if pruned:
-        axes.plot(*zip(*pruned, strict=True), "x", color=style.VERMILION, markersize=5)
+        axes.plot(*zip(*pruned, strict=True), "x", color=style.VERMILION, markersize=5, clip_on=False)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     marks = [Line2D([], [], color=style.INK, linewidth=1.7, label="best so far")]
     marks.append(Line2D([], [], color=style.BLUE, marker="o", linestyle="", markersize=5, label="complete"))
@@ -152,10 +159,10 @@ def parallel_coordinates_figure(
     axes = figure.subplots()
     style.dress(axes, title="Trials", note=f"validation {metric} by the colour, the better the darker", grid=False)
     heights = np.stack([column.places() for column in axes_of], axis=1)
-    rank = heights[:, -1] if higher else 1 - heights[:, -1]
-    order = np.argsort(rank)
+    order = np.argsort(heights[:, -1] if higher else -heights[:, -1], kind="stable")
+    rank = np.linspace(0, 1, len(order))
     lines = [np.column_stack([np.arange(len(axes_of)), heights[i]]) for i in order]
-    axes.add_collection(LineCollection(lines, colors=WORST_TO_BEST(rank[order]), linewidths=0.9 + 0.8 * rank[order]))
+    axes.add_collection(LineCollection(lines, colors=WORST_TO_BEST(rank), linewidths=0.9 + 0.8 * rank))
     for place, column in enumerate(axes_of):
         axes.axvline(place, color=style.MUTED, linewidth=0.8)
         for height, text in column.ticks():

@@ -1,7 +1,7 @@
 """The sweep as a study of Optuna's, in a database that remembers it and that several machines may share.
 
 A trial that was stopped, or whose worker was killed, is gone on with by a new trial of the study: Optuna closes what it
-began. Both bear the number of the first one, and with it the workdir.
+began. The sweep's trials are the first ones, numbered without gaps; what goes on with one has its workdir.
 """
 
 import logging
@@ -195,8 +195,16 @@ def optuna_distributions(sweep: Sweep) -> dict[str, BaseDistribution]:
 
 
 def root_of(trial: FrozenTrial | optuna.Trial) -> int:
-    """The number of the trial that it goes on with, or its own: that of the sweep's trial."""
+    """The number of the trial that it goes on with, or its own."""
     return int(trial.user_attrs.get(ROOT, trial.number))
+
+
+def number_of(study: optuna.Study, root: int) -> int:
+    """The number of the sweep's trial, from 0 without gaps, whose first trial in the study is that one."""
+    return sum(
+        trial.number < root and not {ROOT, SURPLUS} & set(trial.user_attrs)
+        for trial in study.get_trials(deepcopy=False)
+    )
 
 
 def go_on_with(study: optuna.Study, trial: FrozenTrial, *, again: bool = False) -> None:
@@ -242,7 +250,7 @@ def trials_of(study: optuna.Study, sweep: Sweep) -> list[Trial]:
     for trial in study.get_trials(deepcopy=False):
         if SURPLUS not in trial.user_attrs:
             groups.setdefault(root_of(trial), []).append(trial)
-    return [_trial(number, parts, sweep) for number, parts in sorted(groups.items())]
+    return [_trial(number, groups[root], sweep) for number, root in enumerate(sorted(groups))]
 
 
 def _trial(number: int, parts: list[FrozenTrial], sweep: Sweep) -> Trial:

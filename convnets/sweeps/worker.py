@@ -26,6 +26,7 @@ from convnets.sweeps.study import (
     SURPLUS,
     WORKER,
     go_on_with,
+    number_of,
     root_of,
     values_of,
 )
@@ -127,9 +128,8 @@ class Worker:
         values = values_of(trial, self.sweep)
         turn.close()
         try:
-            process = TrialProcess(
-                self.sweep.folder(root_of(trial)), self.sweep.config_of(values), slot.environment, slot.cores
-            )
+            folder = self.sweep.folder(number_of(self.study, root_of(trial)))
+            process = TrialProcess(folder, self.sweep.config_of(values), slot.environment, slot.cores)
         except InvalidValue as error:
             trial.set_user_attr(ERROR, str(error))
             raise _Over from None

@@ -50,6 +50,14 @@ def test_the_best_so_far_never_falls_back_and_pruned_trials_are_none(higher, bes
     np.testing.assert_allclose(axes.lines[2].get_xydata(), [[2, 0.9]])
 
 
+@pytest.mark.parametrize(("higher", "expected"), [(True, 0.75), (False, 1.05)])
+def test_pruned_trials_that_were_far_worse_stand_on_the_edge(higher, expected):
+    values = [(0, 0.8, False), (1, 1.0, False), (2, -5.0 if higher else 9.0, True), (3, 0.9, True)]
+    (axes,) = best_so_far_figure(values, "top1", higher).axes
+    np.testing.assert_allclose(axes.lines[2].get_ydata(), [expected, 0.9])
+    assert axes.get_ylim()[0 if higher else 1] == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("higher", [True, False])
 def test_each_trial_is_a_line_and_the_best_one_is_drawn_last(higher):
     columns = [Column("rate", [0.1, 0.2, 0.3], "linear")]

@@ -14,6 +14,7 @@ from convnets.sweeps.study import (
     WORKER,
     close,
     go_on_with,
+    number_of,
     ready_study,
     storage_errors,
     trials_of,
@@ -72,6 +73,9 @@ def test_what_goes_on_has_the_number_the_values_and_the_workdir_of_the_first(tmp
     (trial,) = trials_of(study, sweep)
     assert (trial.number, trial.state, trial.value) == (0, states.COMPLETE, 0.9)
     assert trial.folder == tmp_path / "trials" / "0000"
+    values_of(study.ask(), sweep)
+    assert [trial.number for trial in trials_of(study, sweep)] == [0, 1], "numbers of trials have no gaps"
+    assert number_of(study, 2) == 1
 
 
 def test_a_trial_that_was_killed_before_it_had_its_values_goes_on_with_those_that_were_fixed(tmp_path):

@@ -125,6 +125,8 @@ def _executor(sweep: Sweep, screen: Screen) -> submitit.AutoExecutor:
         cluster = "slurm" if shutil.which("sbatch") else "local"
         if cluster == "local":
             screen.say("there is no sbatch here: the workers are processes of this machine")
+    if cluster == "slurm" and not sweep.storage:
+        screen.say("the study is an SQLite file: where the disk is a network's, give a --storage that holds its locks")
     # A job finds the program where it was started from, and imports it from there.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LAUNCH.parent), os.environ.get("PYTHONPATH", "")]))
     executor = submitit.AutoExecutor(sweep.workdir / "slurm", cluster=cluster)
