@@ -1,10 +1,14 @@
 """Sweeps on Ray Tune: a cluster of two nodes of which one is lost, and one of this machine that is stopped."""
 
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,8 +19,6 @@ from convnets.errors import InvalidValue
 from convnets.training.metrics_log import read_records
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt")
-from ray.cluster_utils import Cluster
-
 from convnets.sweeps.engines.ray_cluster import OBJECT_STORE, SETTINGS, check_shared, cluster
 
 pytestmark = needs_data()
@@ -63,19 +65,53 @@ def until(condition, process) -> None:
         time.sleep(0.02)
 
 
+# In a process of its own: it forks, and the tests' has JAX's threads.
+CLUSTER = """
+import sys
+
+from ray.cluster_utils import Cluster
+
+node = {"num_cpus": 1, "object_store_memory": MEMORY}
+cluster = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
+try:
+    other = cluster.add_node(**node)
+    print("address", cluster.address, flush=True)
+    sys.stdin.readline()
+    cluster.remove_node(other, allow_graceful=False)
+    sys.stdin.readline()
+finally:
+    cluster.shutdown()
+"""
+
+
+@dataclass(frozen=True)
+class TwoNodes:
+    """Ray's own cluster of a head and another node, each with a CPU."""
+
+    process: subprocess.Popen[str]
+    address: str
+
+    def lose_the_other(self) -> None:
+        """Kills the other node."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+
 @pytest.fixture(scope="module")
-def two_nodes() -> Iterator[Cluster]:
-    """A head and another node, each with a CPU; the other one is lost by the first test."""
-    node = {"num_cpus": 1, "object_store_memory": OBJECT_STORE}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in SETTINGS.items():
-            patch.setenv(name, value)
-        nodes = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
-        try:
-            nodes.add_node(**node)
-            yield nodes
-        finally:
-            nodes.shutdown()
+def two_nodes() -> Iterator[TwoNodes]:
+    """The cluster, whose other node is lost in the first test."""
+    with subprocess.Popen(
+        [sys.executable, "-c", CLUSTER.replace("MEMORY", str(OBJECT_STORE))],
+        env=os.environ | SETTINGS,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        said = iter(process.stdout.readline, "")
+        address = next(line.split()[1] for line in said if line.startswith("address "))
+        yield TwoNodes(process, address)
+        # At the end of its input the cluster is taken down, wherever it stands.
+        process.communicate(timeout=60)
 
 
 def test_the_trial_of_a_lost_node_goes_on_from_its_checkpoint_and_one_that_fails_stops_no_other(two_nodes, tmp_path):
@@ -84,7 +120,7 @@ def test_the_trial_of_a_lost_node_goes_on_from_its_checkpoint_and_one_that_fails
     trials = [workdir / "trials" / f"{number:04}" for number in range(3)]
     with start([*line, f"--address={two_nodes.address}"]) as process:
         until(lambda: all(last_checkpoint(trial) >= 60 for trial in trials[:2]), process)
-        two_nodes.remove_node(two_nodes.list_all_nodes()[1], allow_graceful=False)
+        two_nodes.lose_the_other()
         said, _ = process.communicate(timeout=180)
     assert process.returncode == 0, said
 
