@@ -18,6 +18,7 @@ import convnets
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
 from convnets.training.config import to_json
+from convnets.training.interruption import PARENT
 from convnets.training.metrics_log import Record, read_records
 
 LAUNCH = Path(convnets.__file__).resolve().parents[1] / "launch.py"
@@ -34,10 +35,10 @@ LONGEST_ERROR = 500
 
 
 class TrialProcess:
-    """Starts at once; the same workdir again resumes.
+    """Starts at once; the same workdir again resumes. Where this process is killed, the trial saves and ends.
 
     No two processes train in one workdir: one whose worker was killed may still be at it, and is first asked to save
-    and to end.
+    and to end. Where checkpoints are copied elsewhere, each trial has a folder of its name there.
 
     Args:
       folder: the workdir; made if need be.
@@ -58,6 +59,9 @@ class TrialProcess:
     ):
         self.folder = folder
         self._told: set[int] = set()
+        if config.checkpoint.folder:
+            config = ConfigDict(config.to_dict())
+            config.checkpoint.folder = f"{config.checkpoint.folder}/{folder.name}"
         try:
             write_atomically(folder / CONFIG_FILE, to_json(config))
         except OSError as error:
@@ -82,7 +86,7 @@ class TrialProcess:
                     os.sched_setaffinity(0, cores)
                 return subprocess.Popen(
                     [*line, f"--workdir={self.folder}"],
-                    env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment),
+                    env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment) | {PARENT: str(os.getpid())},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,

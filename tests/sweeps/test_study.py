@@ -6,7 +6,7 @@ from small_sweeps import small_sweep
 
 from convnets.errors import InvalidValue
 from convnets.sweeps import trials as states
-from convnets.sweeps.engines.local import ALONE, _close_what_was_killed, only_one
+from convnets.sweeps.engines.local import ALONE, close_what_was_killed, only_one
 from convnets.sweeps.space import choice, integers, log_uniform
 from convnets.sweeps.study import (
     ERROR,
@@ -64,7 +64,7 @@ def test_what_goes_on_has_the_number_the_values_and_the_workdir_of_the_first(tmp
     values = values_of(first, sweep)
     first.set_user_attr(WORKER, ALONE)
     first.report(0.7, 1)
-    _close_what_was_killed(study)
+    close_what_was_killed(study)
     (trial,) = trials_of(study, sweep)
     assert (trial.number, trial.state, trial.values, trial.value) == (0, states.WAITING, values, 0.7)
     again = study.ask()
@@ -90,7 +90,7 @@ def test_nobody_else_closes_a_trial_of_another_worker(tmp_path):
     sweep = small_sweep(tmp_path, {RATE: 0.05})
     study = ready_study(sweep)
     study.ask().set_user_attr(WORKER, "node7 job 12")
-    _close_what_was_killed(study)
+    close_what_was_killed(study)
     assert study.trials[0].state is TrialState.RUNNING
 
 

@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+from ml_collections import ConfigDict
 
 from convnets.errors import InvalidValue
 from convnets.sweeps import trial_process
@@ -109,6 +110,17 @@ def test_the_error_is_what_it_said_last(program, config, tmp_path, body, error):
     assert process.wait(20) not in (0, None)
     assert process.error() == error
     assert (folder / "output.log").read_text().startswith("error: of an earlier start\n")
+
+
+def test_it_knows_who_started_it_and_has_a_place_of_its_own_for_copies(program, config, tmp_path):
+    program('print(os.environ["CONVNETS_PARENT"] == str(os.getppid()), flush=True)')
+    here = ConfigDict(config.to_dict())
+    here.checkpoint.folder = "gs://bucket/sweep"
+    process = TrialProcess(tmp_path / "0003", here, {"CONVNETS_PARENT": "1"})
+    assert process.wait(20) == 0
+    assert (tmp_path / "0003" / "output.log").read_text() == "True\n"
+    assert from_json(tmp_path / "0003" / "trial.json").checkpoint.folder == "gs://bucket/sweep/0003"
+    assert here.checkpoint.folder == "gs://bucket/sweep"
 
 
 def test_one_that_still_trains_in_the_workdir_saves_and_ends_before_another_begins(program, config, tmp_path):

@@ -34,7 +34,7 @@ def run(sweep: Sweep, screen: Screen) -> Ended:
     with only_one(sweep), storage_errors(sweep):
         study = ready_study(sweep, worker=os.getpid() if sweep.storage else 0)
         if not sweep.storage:
-            _close_what_was_killed(study)
+            close_what_was_killed(study)
         name = f"{socket.gethostname()} {os.getpid()}" if sweep.storage else ALONE
         worker = Worker(study, sweep, slots, name)
         with Interruption() as interruption:
@@ -77,7 +77,7 @@ def only_one(sweep: Sweep) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _close_what_was_killed(study: optuna.Study) -> None:
+def close_what_was_killed(study: optuna.Study) -> None:
     """Goes on at once with the trials of an earlier call that was killed: nobody else runs trials of this file so."""
     for trial in study.get_trials(deepcopy=False):
         if trial.state is TrialState.RUNNING and trial.user_attrs.get(WORKER) == ALONE:

@@ -14,7 +14,6 @@ from ray import tune
 from convnets.errors import InvalidValue
 from convnets.sweeps.sweep import Sweep
 from convnets.sweeps.trial_process import GIVE_UP, LOCK_FILE, TrialProcess
-from convnets.training.interruption import PARENT
 
 POLL = 1.0
 """Seconds between results, at most: Tune can stop a trial only where it gives one."""
@@ -49,9 +48,7 @@ class RayTrial(tune.Trainable):
                 return
         os.chdir(place)
         try:
-            self._process = TrialProcess(
-                folder, sweep.config_of(config["values"]), dict(environment) | {PARENT: str(os.getpid())}
-            )
+            self._process = TrialProcess(folder, sweep.config_of(config["values"]), environment)
         except InvalidValue as error:
             self._refused = str(error)
 

@@ -12,17 +12,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import optuna
-from optuna.trial import TrialState
 from ray import tune
 from ray.tune import Callback
 from ray.tune.experiment import Trial as TuneTrial
 
 from convnets.sweeps.engines import Ended, Screen
-from convnets.sweeps.engines.local import ALONE, only_one
+from convnets.sweeps.engines.local import close_what_was_killed, only_one
 from convnets.sweeps.engines.ray_cluster import check_shared, cluster, share_of_a_trial
 from convnets.sweeps.engines.ray_search import InterruptionStopper, StudyScheduler, StudySearch, has_work
 from convnets.sweeps.engines.ray_trial import RayTrial
-from convnets.sweeps.study import RETRIES, WORKER, close, ready_study, storage_errors, trials_of
+from convnets.sweeps.study import RETRIES, ready_study, storage_errors, trials_of
 from convnets.sweeps.sweep import Sweep
 from convnets.training.interruption import Interruption
 
@@ -42,10 +41,7 @@ def run(sweep: Sweep, screen: Screen) -> Ended:
     sweep = replace(sweep, workdir=sweep.workdir.resolve())
     with only_one(replace(sweep, storage="")), storage_errors(sweep):
         study = ready_study(sweep)
-        for trial in study.get_trials(deepcopy=False):
-            # Of an earlier call that was killed.
-            if trial.state is TrialState.RUNNING and trial.user_attrs.get(WORKER) == ALONE:
-                close(study, trial)
+        close_what_was_killed(study)
         if not has_work(study, sweep):
             return Ended(trials_of(study, sweep))
         with cluster(sweep.options.get("address", "")), Interruption() as interruption:
