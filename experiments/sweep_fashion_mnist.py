@@ -6,8 +6,8 @@ One trial alone, the point that the search starts with:
 
     python launch.py train --config=experiments/sweep_fashion_mnist.py --workdir=runs/sweep_start
 
-Hardware: 2 CPU cores. Time: 13 minutes, beside other work; 11 trials were complete and 13 pruned. Test accuracy of the one
-that is best on the validation split: 0.9084, batch norm and AdamW at 0.0057; the starting point reaches 0.9006.
+Hardware: 2 CPU cores. Time: 13 minutes, beside other work; 11 trials were complete and 13 pruned. Test accuracy of the
+one that is best on the validation split: 0.9084, batch norm and AdamW at 0.0057; the starting point reaches 0.9006.
 """
 
 from collections.abc import Iterator
