@@ -186,6 +186,8 @@ def test_a_trial_that_is_worse_than_the_others_is_pruned_and_saved(tmp_path):
                     intermediate_values=dict.fromkeys(range(1, 21), 1.0),
                 )
             )
+        storage.remove_session()
+        storage.engine.dispose()
         said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
     pruned, *others = results(workdir)["trials"]
