@@ -13,7 +13,8 @@ from ml_collections import ConfigDict, config_flags
 
 from convnets.commands.command_line import Arguments
 from convnets.errors import InvalidValue, nearest
-from convnets.training.config import CHOICES, PLACES, check, complete, flatten, from_json
+from convnets.training.config import CHOICES, PLACES, complete, flatten, from_json
+from convnets.training.config_check import check
 from convnets.training.fields import nearest_field
 from convnets.training.workdir import Workdir
 

@@ -6,7 +6,8 @@ import sys
 
 from rich.console import Console
 
-from convnets.commands.command_line import COMMANDS, Arguments
+from convnets.commands.command_line import Arguments
+from convnets.commands.command_table import COMMANDS
 from convnets.commands.runtime import use_compilation_cache
 from convnets.commands.topics import topics
 from convnets.errors import InvalidValue

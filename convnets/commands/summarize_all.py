@@ -14,7 +14,8 @@ from convnets.analysis.accuracy_and_operations import Point, plot_accuracy_and_o
 from convnets.analysis.families import PRINTED, family_of
 from convnets.analysis.network_costs import KnownNetwork, cost_of, known_networks, native_shape
 from convnets.analysis.published import published_of
-from convnets.commands.command_line import COMMANDS, Arguments
+from convnets.commands.command_line import Arguments
+from convnets.commands.command_table import COMMANDS
 from convnets.commands.networks_table import CountedNetwork, as_csv, as_record, table_of_networks, table_of_runs
 from convnets.commands.pictures import picture_path
 from convnets.commands.runs import FinishedRun, RunReader, find_workdirs

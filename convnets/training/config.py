@@ -1,22 +1,18 @@
-"""The fields of an experiment, their defaults, and what may stand in them.
+"""The fields of an experiment and their defaults, as they are completed, written and compared.
 
 A section such as `network` or `optimizer` names a choice from a registry; its other fields are the options of that
 choice, taken from the choice's own signature. So every option has one home, and `lock` refuses what nobody reads.
 """
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from convnets import architectures, data, kernels, tasks
-from convnets.augmentation import compose
+from convnets import architectures, data, tasks
 from convnets.errors import InvalidValue, nearest
-from convnets.evaluation.protocols import protocols
-from convnets.evaluation.scores import AVERAGES
 from convnets.registry import Registry
 from convnets.training.optimizers import optimizers
 from convnets.training.schedules import schedules
@@ -32,9 +28,6 @@ CHOICES: dict[str, Registry[Any]] = {
 
 GIVEN_BY_TRAINING = ("norm",)
 """Options that come from another section (batch_norm) and are not fields."""
-
-
-LARGEST_SEED = 2**31
 
 
 def default_config() -> ConfigDict:
@@ -198,78 +191,6 @@ def options_of(config: ConfigDict, section: str) -> dict[str, Any]:
     registry = CHOICES[section]
     known = registry.options(config[section].name)
     return {field: config[section][field] for field in config[section] if field in known}
-
-
-def check(config: ConfigDict) -> None:
-    """Refuses values that would fail only later, those of the choices' own options excepted.
-
-    Raises:
-      InvalidValue: the first field that holds a value that is not allowed.
-    """
-    train, evaluation = config.train, config.evaluation
-    positive = {
-        "train.batch_size": train.batch_size,
-        "train.gradient_accumulation": train.gradient_accumulation,
-        "train.steps_per_dispatch": train.steps_per_dispatch,
-        "evaluation.batch_size": evaluation.batch_size,
-        "evaluation.window": evaluation.window,
-        "checkpoint.keep": config.checkpoint.keep,
-        "loader.threads": config.loader.threads,
-        "loader.buffer": config.loader.buffer,
-        "optimizer.learning_rate": config.optimizer.learning_rate,
-    }
-    for field, value in positive.items():
-        if not 0 < value < math.inf:
-            raise InvalidValue(f"{field} is {value}, and must be positive")
-    for field, value in {
-        "seed": config.seed,
-        "validation.seed": config.validation.seed,
-        "subset.seed": config.subset.seed,
-    }.items():
-        if not 0 <= value < LARGEST_SEED:
-            raise InvalidValue(f"{field} is {value}, and must lie in [0, {LARGEST_SEED})")
-    not_negative = {
-        "optimizer.reference_batch_size": config.optimizer.reference_batch_size,
-        "batch_norm.epsilon": config.batch_norm.epsilon,
-        "loader.workers": config.loader.workers,
-        "subset.per_class": config.subset.per_class,
-    }
-    for field, value in not_negative.items():
-        if not 0 <= value < math.inf:
-            raise InvalidValue(f"{field} is {value}, and must not be negative")
-    if not 0 <= evaluation.overlap < evaluation.window:
-        raise InvalidValue(
-            f"evaluation.overlap is {evaluation.overlap}, and must lie in [0, {evaluation.window}), within a window"
-        )
-    fractions = {"train.average_decay": train.average_decay, "batch_norm.momentum": config.batch_norm.momentum}
-    for field, value in fractions.items():
-        if not 0 <= value < 1:
-            raise InvalidValue(f"{field} is {value}, and must lie in [0, 1)")
-    allowed = {
-        "evaluation.checkpoint": (evaluation.checkpoint, ("best", "last")),
-        "evaluation.average": (evaluation.average, AVERAGES),
-        "evaluation.protocol": (evaluation.protocol, tuple(protocols)),
-        "batch_norm.scope": (config.batch_norm.scope, ("synchronized", "device")),
-        "batch_norm.per": (config.batch_norm.per, ("filter", "location")),
-        "initialize.head": (config.initialize.head, ("keep", "new")),
-        "initialize.stem": (config.initialize.stem, ("keep", "adapt", "new")),
-        "cpu.kernels": (config.cpu.kernels, kernels.CHOICES),
-    }
-    for field, (value, values) in allowed.items():
-        if value not in values:
-            raise InvalidValue(f"{field} is {value!r}, and must be one of {', '.join(values)}")
-    mean, deviation = config.normalization.mean, config.normalization.deviation
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in (*mean, *deviation)):
-        raise InvalidValue(f"normalization takes finite numbers, and was given {tuple(mean)} and {tuple(deviation)}")
-    if mean and (len(mean) != len(deviation) or min(deviation, default=1) <= 0):
-        raise InvalidValue("normalization needs a mean and a positive deviation for each channel")
-    compose(config.augmentation)
-    named = {"initialize.layers": config.initialize.layers, "initialize.allow": config.initialize.allow}
-    for field, patterns in (named | {"freeze.layers": config.freeze.layers}).items():
-        if not all(isinstance(pattern, str) for pattern in patterns):
-            raise InvalidValue(
-                f"{field} is {tuple(patterns)!r}, and takes patterns of names, such as ('conv1', 'stage2*')"
-            )
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

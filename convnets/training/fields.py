@@ -9,7 +9,8 @@ from ml_collections import ConfigDict
 
 from convnets.errors import InvalidValue, nearest
 from convnets.registry import IN_WORDS, PLAIN
-from convnets.training.config import CHOICES, check, complete, flatten
+from convnets.training.config import CHOICES, complete, flatten
+from convnets.training.config_check import check
 
 
 def with_fields(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from convnets.analysis.interconnects import MACHINES
-from convnets.commands.command_line import COMMANDS, main
+from convnets.commands.command_line import main
+from convnets.commands.command_table import COMMANDS
 from convnets.commands.topics import scaling as topic
 
 LENET = ("scaling", "--network=lenet5", "--machine=dgx-h100", "--devices=16", "--batch=8", "--global_batch=64")

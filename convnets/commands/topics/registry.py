@@ -1,7 +1,7 @@
 """The topics by their names.
 
 A topic is a function whose keyword-only arguments are the flags that it takes, with their defaults; its docstring is
-one line that says what it shows. A flag that no topic had before is to be entered in `command_line.COMMANDS` as well.
+one line that says what it shows. A flag that no topic had before is to be entered in `command_table.COMMANDS` as well.
 """
 
 from collections.abc import Callable
