@@ -85,7 +85,8 @@ class TrialProcess:
                     # Of this thread, and a process inherits it before it has threads.
                     os.sched_setaffinity(0, cores)
                 return subprocess.Popen(
-                    [*line, f"--workdir={self.folder}"],
+                    # Where a cluster has started the sweep, its trials are none of the cluster's processes.
+                    [*line, f"--workdir={self.folder}", "--num_processes=1"],
                     env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment) | {PARENT: str(os.getpid())},
                     stdin=subprocess.DEVNULL,
                     stdout=output,

@@ -17,6 +17,7 @@ PROGRAM = """
 import json, os, signal, sys, time
 arguments = dict(word[2:].split("=", 1) for word in sys.argv[2:])
 facts = {"command": sys.argv[1], "cores": sorted(os.sched_getaffinity(0)), "device": os.environ.get("DEVICE")}
+facts["processes"] = arguments["num_processes"]
 open(arguments["workdir"] + "/facts.json", "w").write(json.dumps(facts))
 BODY
 """
@@ -62,7 +63,7 @@ def test_it_trains_with_its_config_its_devices_and_its_cores(program, config, tm
     process = TrialProcess(tmp_path / "trial", config, {"DEVICE": "3"}, (core,))
     assert process.wait(20) == 0
     facts = json.loads((tmp_path / "trial" / "facts.json").read_text())
-    assert facts == {"command": "train", "cores": [core], "device": "3"}
+    assert facts == {"command": "train", "cores": [core], "device": "3", "processes": "1"}
     assert to_json(from_json(tmp_path / "trial" / "trial.json")) == to_json(config)
     assert os.sched_getaffinity(0) == here
 
