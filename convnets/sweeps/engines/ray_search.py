@@ -16,7 +16,18 @@ from ray.tune.search import Searcher
 from convnets.errors import InvalidValue
 from convnets.sweeps.engines.local import ALONE
 from convnets.sweeps.engines.ray_trial import Result, trains_in
-from convnets.sweeps.study import ERROR, STEP, STEPS, STOPPED, SURPLUS, WORKER, go_on_with, root_of, values_of
+from convnets.sweeps.study import (
+    ERROR,
+    STEP,
+    STEPS,
+    STOPPED,
+    SURPLUS,
+    WORKER,
+    go_on_with,
+    number_of,
+    root_of,
+    values_of,
+)
 from convnets.sweeps.sweep import Sweep
 from convnets.sweeps.trials import value_of
 from convnets.training.interruption import Interruption
@@ -62,9 +73,12 @@ class StudySearch(Searcher):
                 self._fail(trial, str(error))
                 continue
             self._begun[trial_id] = _Begun(trial, self._sweep.checkpoint_of(values))
-            return {"number": root_of(trial), "values": values}
+            return {"number": self._number(trial), "values": values}
         # At its end Tune would give those that still save ten seconds.
         return None if self._begun or self._saves() else Searcher.FINISHED
+
+    def _number(self, trial: optuna.Trial) -> int:
+        return number_of(self._study, root_of(trial))
 
     def _saves(self) -> bool:
         self._saving = {folder for folder in self._saving if trains_in(folder)}
@@ -112,7 +126,7 @@ class StudySearch(Searcher):
             value = value_of(list(begun.history.values()), begun.checkpoint, self._sweep.higher)
             self._study.tell(begun.trial, value)
         else:
-            self._saving.add(self._sweep.folder(root_of(begun.trial)))
+            self._saving.add(self._sweep.folder(self._number(begun.trial)))
             if self.interrupted:
                 self._leave(begun.trial)
             else:
