@@ -6,8 +6,6 @@ began. The sweep's trials are the first ones, numbered without gaps; what goes o
 
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -17,12 +15,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
-from convnets.errors import InvalidValue
 from convnets.sweeps import trials as states
 from convnets.sweeps.space import Choice, Distribution, Values
+from convnets.sweeps.storage import address, one_at_a_time, storage_errors
 from convnets.sweeps.sweep import Sweep, claim
 from convnets.sweeps.trials import Trial, test_of, value_of
 
@@ -94,43 +90,30 @@ def ready_study(sweep: Sweep, worker: int = 0) -> optuna.Study:
       InvalidValue: as `open_study`.
     """
     study = open_study(sweep, worker)
-    there = study.get_trials(deepcopy=False)
-    queued = {trial.user_attrs.get(POINT) for trial in there}
-    for number, values in enumerate(sweep.space.fixed):
-        if number not in queued:
-            study.enqueue_trial({name: to_optuna(value) for name, value in values.items()}, user_attrs={POINT: number})
-    if sweep.retry:
-        for trial in there:
-            if trial.state is TrialState.FAIL and SURPLUS not in trial.user_attrs:
-                go_on_with(study, trial, again=True)
+    with one_at_a_time(sweep):
+        there = study.get_trials(deepcopy=False)
+        queued = {trial.user_attrs.get(POINT) for trial in there}
+        for number, values in enumerate(sweep.space.fixed):
+            if number not in queued:
+                given = {name: to_optuna(value) for name, value in values.items()}
+                study.enqueue_trial(given, user_attrs={POINT: number})
+        if sweep.retry:
+            for trial in there:
+                if trial.state is TrialState.FAIL and SURPLUS not in trial.user_attrs:
+                    go_on_with(study, trial, again=True)
     return study
 
 
-def address(sweep: Sweep) -> str:
-    """Of the sweep's storage."""
-    return sweep.storage or f"sqlite:///{sweep.workdir.resolve() / 'study.db'}"
-
-
-@contextmanager
-def storage_errors(sweep: Sweep) -> Iterator[None]:
-    """Says in a sentence what is wrong with a storage.
-
-    Raises:
-      InvalidValue: instead of the errors of the database.
-    """
-    try:
-        yield
-    except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError) as error:
-        cause = error.__cause__ or error
-        words = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
-        try:
-            shown = make_url(address(sweep)).render_as_string(hide_password=True)
-        except SQLAlchemyError:
-            shown = address(sweep)
-        raise InvalidValue(
-            f"the storage {shown!r} can't be reached ({words}): give --storage an address of SQLAlchemy's, such as "
-            "postgresql://user:password@host/database"
-        ) from None
+def is_surplus(study: optuna.Study, trial: optuna.Trial, sweep: Sweep) -> bool:
+    """Whether others have its place in the sweep: an earlier one of the same fixed trial, or as many as are drawn."""
+    attributes = trial.user_attrs
+    if ROOT in attributes:
+        return False
+    earlier = [other for other in study.get_trials(deepcopy=False) if other.number < trial.number]
+    counted = [other for other in earlier if SURPLUS not in other.user_attrs]
+    if POINT in attributes:
+        return any(other.user_attrs.get(POINT) == attributes[POINT] for other in counted)
+    return len({root_of(other) for other in counted}) >= sweep.trials
 
 
 def _pruner(sweep: Sweep) -> optuna.pruners.BasePruner:

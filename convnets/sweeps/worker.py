@@ -18,14 +18,13 @@ from convnets.errors import InvalidValue
 from convnets.sweeps.devices import Slot
 from convnets.sweeps.study import (
     ERROR,
-    POINT,
-    ROOT,
     STEP,
     STEPS,
     STOPPED,
     SURPLUS,
     WORKER,
     go_on_with,
+    is_surplus,
     number_of,
     root_of,
     values_of,
@@ -121,7 +120,7 @@ class Worker:
 
     def _begin(self, turn: ExitStack, slot: Slot, trial: optuna.Trial) -> float:
         """The objective."""
-        if self._is_surplus(trial):
+        if is_surplus(self.study, trial, self.sweep):
             trial.set_user_attr(SURPLUS, True)
             raise _Over
         trial.set_user_attr(WORKER, self.name)
@@ -140,12 +139,6 @@ class Worker:
             if process.wait(0) is None:
                 process.stop()
                 process.wait()
-
-    def _is_surplus(self, trial: optuna.Trial) -> bool:
-        if {POINT, ROOT} & set(trial.user_attrs):
-            return False
-        earlier = [other for other in self.study.get_trials(deepcopy=False) if other.number < trial.number]
-        return len({root_of(other) for other in earlier if SURPLUS not in other.user_attrs}) >= self.sweep.trials
 
     def _watch(self, trial: optuna.Trial, process: TrialProcess, checkpoint: str) -> float:
         """Reports each evaluation, stops what is to be pruned, and says what the trial reached."""

@@ -1,5 +1,7 @@
 """A sweep as a study of Optuna's: what is queued, what goes on, and what a storage is told apart by."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from optuna.trial import TrialState
 from small_sweeps import small_sweep
@@ -8,6 +10,7 @@ from convnets.errors import InvalidValue
 from convnets.sweeps import trials as states
 from convnets.sweeps.engines.local import ALONE, close_what_was_killed, only_one
 from convnets.sweeps.space import choice, integers, log_uniform
+from convnets.sweeps.storage import storage_errors
 from convnets.sweeps.study import (
     ERROR,
     RETRIES,
@@ -15,8 +18,8 @@ from convnets.sweeps.study import (
     close,
     go_on_with,
     number_of,
+    open_study,
     ready_study,
-    storage_errors,
     trials_of,
     values_of,
 )
@@ -34,6 +37,15 @@ def test_fixed_trials_are_queued_once_and_come_in_their_order_with_their_own_val
     assert [values_of(study.ask(), sweep) for _ in range(4)] == list(sweep.space.fixed)
     assert [trial.values for trial in trials_of(study, sweep)] == list(sweep.space.fixed)
     assert {trial.state for trial in trials_of(study, sweep)} == {states.RUNNING}
+
+
+def test_of_several_that_are_started_together_one_queues_the_fixed_trials(tmp_path):
+    sweep = small_sweep(tmp_path, *({"seed": seed} for seed in range(5)))
+    open_study(sweep)
+    with ThreadPoolExecutor() as threads:
+        for begun in [threads.submit(ready_study, sweep) for _ in range(4)]:
+            begun.result()
+    assert len(open_study(sweep).trials) == 5
 
 
 def test_a_search_begins_with_its_points_and_draws_what_they_leave_open(tmp_path):

@@ -12,7 +12,7 @@ from convnets.sweeps import trials as states
 from convnets.sweeps import worker as worker_module
 from convnets.sweeps.devices import Slot
 from convnets.sweeps.space import log_uniform
-from convnets.sweeps.study import open_study, ready_study, trials_of
+from convnets.sweeps.study import POINT, open_study, ready_study, trials_of
 from convnets.sweeps.worker import Worker
 
 RATE = "optimizer.learning_rate"
@@ -118,6 +118,15 @@ def test_a_trial_too_many_is_none_of_the_sweeps(tmp_path):
     late._work = iter(["begin", "done"]).__next__
     finish(late)
     assert len(study.trials) == 2 and len(trials_of(study, sweep)) == len(Playback.begun) == 1
+
+
+def test_a_fixed_trial_that_is_queued_twice_is_run_once(tmp_path):
+    sweep = small_sweep(tmp_path, {"seed": 0}, {"seed": 1})
+    study = ready_study(sweep)
+    study.enqueue_trial({"seed": 1}, user_attrs={POINT: 1})
+    finish(Worker(study, sweep, [Slot()], "a"))
+    assert Playback.begun == ["0000", "0001"]
+    assert [trial.values for trial in trials_of(study, sweep)] == list(sweep.space.fixed)
 
 
 def test_failures_are_recorded_and_the_others_go_on(tmp_path):

@@ -13,7 +13,8 @@ from optuna.trial import TrialState
 from convnets.errors import InvalidValue
 from convnets.sweeps.devices import slots_of_this_machine
 from convnets.sweeps.engines import Ended, Screen
-from convnets.sweeps.study import WORKER, close, ready_study, storage_errors, trials_of
+from convnets.sweeps.storage import storage_errors
+from convnets.sweeps.study import WORKER, close, ready_study, trials_of
 from convnets.sweeps.sweep import Sweep
 from convnets.sweeps.worker import Worker
 from convnets.training.interruption import Interruption
