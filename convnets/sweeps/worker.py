@@ -30,7 +30,7 @@ from convnets.sweeps.study import (
     values_of,
 )
 from convnets.sweeps.sweep import Sweep
-from convnets.sweeps.trial_process import TrialProcess
+from convnets.sweeps.trial_process import StillTrains, TrialProcess
 from convnets.sweeps.trials import value_of
 from convnets.training.metrics_log import Record
 
@@ -132,6 +132,9 @@ class Worker:
         except InvalidValue as error:
             trial.set_user_attr(ERROR, str(error))
             raise _Over from None
+        except StillTrains:
+            self._go_on_later(trial)
+            raise _Over from None
         try:
             return self._watch(trial, process, self.sweep.checkpoint_of(values))
         finally:
@@ -164,11 +167,14 @@ class Worker:
         if pruned:
             raise optuna.TrialPruned
         if stopped:
-            trial.set_user_attr(STOPPED, True)
-            go_on_with(self.study, self.study.get_trials(deepcopy=False)[trial.number], again=True)
+            self._go_on_later(trial)
         else:
             trial.set_user_attr(ERROR, process.error())
         raise _Over
+
+    def _go_on_later(self, trial: optuna.Trial) -> None:
+        trial.set_user_attr(STOPPED, True)
+        go_on_with(self.study, self.study.get_trials(deepcopy=False)[trial.number], again=True)
 
     def _report(self, trial: optuna.Trial, record: Record, history: Sequence[float], steps: int) -> None:
         # By the number of the evaluation: an epoch has other steps with another batch size.

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -10,7 +11,7 @@ from ml_collections import ConfigDict
 
 from convnets.errors import InvalidValue
 from convnets.sweeps import trial_process
-from convnets.sweeps.trial_process import TrialProcess
+from convnets.sweeps.trial_process import StillTrains, TrialProcess
 from convnets.training.config import complete, default_config, from_json, to_json
 
 PROGRAM = """
@@ -134,16 +135,21 @@ def test_one_that_still_trains_in_the_workdir_saves_and_ends_before_another_begi
     assert following.wait(20) == 0
 
 
-def test_one_of_another_machine_is_left_alone_and_named(program, config, tmp_path, monkeypatch):
+def test_one_of_another_machine_is_waited_for_and_left_alone(program, config, tmp_path, monkeypatch):
     program(UNTIL_STOPPED)
     process = TrialProcess(tmp_path / "trial", config)
     until_it_trains(tmp_path / "trial")
     monkeypatch.setattr(trial_process.socket, "gethostname", lambda: "another")
-    with pytest.raises(InvalidValue, match="still trains in"):
-        TrialProcess(tmp_path / "trial", config)
+    with monkeypatch.context() as hurried:
+        hurried.setattr(trial_process, "GIVE_UP_ELSEWHERE", 0.2)
+        with pytest.raises(StillTrains, match="still trains in"):
+            TrialProcess(tmp_path / "trial", config)
     assert process.wait(0) is None
-    process.stop()
-    assert process.wait(20) == 128 + signal.SIGTERM
+    program("pass")
+    ending = threading.Timer(0.3, process.stop)
+    ending.start()
+    assert TrialProcess(tmp_path / "trial", config).wait(20) == 0
+    assert process.wait(0) == 128 + signal.SIGTERM
 
 
 def test_a_place_that_can_not_be_written_is_refused(config, tmp_path):

@@ -13,6 +13,7 @@ from convnets.sweeps import worker as worker_module
 from convnets.sweeps.devices import Slot
 from convnets.sweeps.space import log_uniform
 from convnets.sweeps.study import POINT, open_study, ready_study, trials_of
+from convnets.sweeps.trial_process import StillTrains
 from convnets.sweeps.worker import Worker
 
 RATE = "optimizer.learning_rate"
@@ -138,6 +139,21 @@ def test_failures_are_recorded_and_the_others_go_on(tmp_path):
         (states.FAILED, "this one can't be begun"),
         (states.COMPLETE, ""),
     ]
+
+
+def test_a_trial_that_still_trains_elsewhere_is_begun_again_later(tmp_path, monkeypatch):
+    refusals = iter([StillTrains("on node7")])
+
+    def begin(*given):
+        for refusal in refusals:
+            raise refusal
+        return Playback(*given)
+
+    monkeypatch.setattr(worker_module, "TrialProcess", begin)
+    sweep = small_sweep(tmp_path, {"seed": 0})
+    study = ready_study(sweep)
+    finish(Worker(study, sweep, [Slot()], "a"))
+    assert [trial.state for trial in trials_of(study, sweep)] == [states.COMPLETE]
 
 
 def test_a_stopped_worker_has_its_trials_saved_and_queued_and_begins_no_others(tmp_path, monkeypatch):
