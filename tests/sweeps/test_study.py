@@ -98,6 +98,14 @@ def test_a_trial_that_was_killed_before_it_had_its_values_goes_on_with_those_tha
     assert values_of(study.ask(), sweep) == {RATE: 0.05}
 
 
+def test_a_trial_that_was_killed_before_it_had_a_worker_is_gone_on_with_too(tmp_path):
+    sweep = small_sweep(tmp_path, {RATE: 0.05})
+    study = ready_study(sweep)
+    study.ask()
+    close_what_was_killed(study)
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
+
+
 def test_nobody_else_closes_a_trial_of_another_worker(tmp_path):
     sweep = small_sweep(tmp_path, {RATE: 0.05})
     study = ready_study(sweep)
