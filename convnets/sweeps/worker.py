@@ -4,15 +4,16 @@ Several workers, on several machines, may share a study. Heartbeats tell the oth
 one that is killed is gone on with by whoever has a free slot.
 """
 
+import signal
 import threading
 import warnings
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
-from optuna.trial import TrialState
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
 
 from convnets.errors import InvalidValue
 from convnets.sweeps.devices import Slot
@@ -39,11 +40,18 @@ POLL = 0.3
 SECONDS_TO_WAIT = 1.0
 """Between looks for work, where the last trials are with other slots."""
 
+SAVED = {status for number in (signal.SIGTERM, signal.SIGINT) for status in (128 + number, -number)}
+"""Exit statuses of a training that was asked to save and to end, by us or by others."""
+
 BEGIN, WAIT, DONE = "begin", "wait", "done"
 
 
 class _Over(Exception):
     """A trial that ended without a result, for reasons that are recorded."""
+
+
+class _Closed(BaseException):
+    """A trial that others have closed meanwhile. Of such an exception Optuna tells the storage nothing."""
 
 
 class Worker:
@@ -92,7 +100,8 @@ class Worker:
                     turn.enter_context(self._choosing)
                     work = self._work()
                     if work == BEGIN:
-                        self.study.optimize(partial(self._begin, turn, slot), n_trials=1, catch=(_Over,))
+                        with suppress(_Closed):
+                            self.study.optimize(partial(self._begin, turn, slot), n_trials=1, catch=(_Over,))
                 if work == DONE:
                     break
                 if work == WAIT:
@@ -137,8 +146,10 @@ class Worker:
             raise _Over from None
         try:
             return self._watch(trial, process, self.sweep.checkpoint_of(values))
+        except UpdateFinishedTrialError:
+            raise _Closed from None
         finally:
-            # Where the storage is lost, what was learned is not.
+            # Where the storage or the trial is lost, what was learned is not.
             if process.wait(0) is None:
                 process.stop()
                 process.wait()
@@ -160,13 +171,15 @@ class Worker:
             if self.stopping and not stopped:
                 stopped = True
                 process.stop()
+        if self._frozen(trial).state.is_finished():
+            raise _Closed
         if status == 0:
             value = value_of(history, checkpoint, self.sweep.higher)
             assert value is not None, "a run with a validation split is evaluated at its end"
             return value
         if pruned:
             raise optuna.TrialPruned
-        if stopped:
+        if stopped or status in SAVED:
             self._go_on_later(trial)
         else:
             trial.set_user_attr(ERROR, process.error())
@@ -174,7 +187,10 @@ class Worker:
 
     def _go_on_later(self, trial: optuna.Trial) -> None:
         trial.set_user_attr(STOPPED, True)
-        go_on_with(self.study, self.study.get_trials(deepcopy=False)[trial.number], again=True)
+        go_on_with(self.study, self._frozen(trial), again=True)
+
+    def _frozen(self, trial: optuna.Trial) -> FrozenTrial:
+        return self.study.get_trials(deepcopy=False)[trial.number]
 
     def _report(self, trial: optuna.Trial, record: Record, history: Sequence[float], steps: int) -> None:
         # By the number of the evaluation: an epoch has other steps with another batch size.

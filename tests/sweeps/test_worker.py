@@ -12,7 +12,7 @@ from convnets.sweeps import trials as states
 from convnets.sweeps import worker as worker_module
 from convnets.sweeps.devices import Slot
 from convnets.sweeps.space import log_uniform
-from convnets.sweeps.study import POINT, open_study, ready_study, trials_of
+from convnets.sweeps.study import POINT, close, open_study, ready_study, trials_of
 from convnets.sweeps.trial_process import StillTrains
 from convnets.sweeps.worker import Worker
 
@@ -31,6 +31,8 @@ class Playback:
     most: int
     values = (0.5, 0.6, 0.7)
     never_ends = False
+    together = 1
+    """None ends before so many have begun."""
 
     def __init__(self, folder, config, environment, cores):
         self.rate, self.name = config.optimizer.learning_rate, folder.name
@@ -45,7 +47,8 @@ class Playback:
     def wait(self, seconds=None):
         if self.status is None:
             time.sleep(0.02)
-            ended = self.told == len(self.values) and not self.never_ends
+            may_end = len(Playback.begun) >= self.together and not self.never_ends
+            ended = self.told == len(self.values) and may_end
             if self.asked or ended or self.rate == 0.02:
                 self.status = 143 if self.asked else 1 if self.rate == 0.02 else 0
                 Playback.running -= 1
@@ -82,7 +85,8 @@ def finish(*workers: Worker) -> None:
             raise each.failure
 
 
-def test_every_trial_is_run_once_and_no_more_at_once_than_there_are_slots(tmp_path):
+def test_every_trial_is_run_once_and_no_more_at_once_than_there_are_slots(tmp_path, monkeypatch):
+    monkeypatch.setattr(Playback, "together", 2)
     sweep = small_sweep(tmp_path, *({"seed": seed} for seed in range(5)))
     study = ready_study(sweep)
     finish(Worker(study, sweep, [Slot(), Slot()], "a"))
@@ -154,6 +158,42 @@ def test_a_trial_that_still_trains_elsewhere_is_begun_again_later(tmp_path, monk
     study = ready_study(sweep)
     finish(Worker(study, sweep, [Slot()], "a"))
     assert [trial.state for trial in trials_of(study, sweep)] == [states.COMPLETE]
+
+
+@pytest.mark.parametrize("seen", [1, 3])
+def test_a_trial_that_others_have_closed_is_stopped_and_gone_on_with(tmp_path, monkeypatch, seen):
+    sweep = small_sweep(tmp_path, {"seed": 0}, {"seed": 1})
+    study = ready_study(sweep)
+    worker = Worker(study, sweep, [Slot()], "a")
+    report = worker._report
+
+    def report_until_closed(trial, record, history, steps):
+        report(trial, record, history, steps)
+        if trial.number == 0 and len(history) == seen:
+            close(study, study.trials[0])
+
+    monkeypatch.setattr(worker, "_report", report_until_closed)
+    finish(worker)
+    assert [trial.state for trial in trials_of(study, sweep)] == [states.COMPLETE] * 2
+    assert Playback.begun == ["0000", "0001", "0000"]
+    assert Playback.stopped == (["0000"] if seen == 1 else [])
+
+
+@pytest.mark.parametrize("status", [143, 130, -15, -2])
+def test_a_training_that_others_have_stopped_is_gone_on_with(tmp_path, monkeypatch, status):
+    statuses = iter([status])
+    wait = Playback.wait
+
+    def ended(self, seconds=None):
+        ends = wait(self, seconds)
+        return ends if ends is None else next(statuses, ends)
+
+    monkeypatch.setattr(Playback, "wait", ended)
+    sweep = small_sweep(tmp_path, {"seed": 0})
+    study = ready_study(sweep)
+    finish(Worker(study, sweep, [Slot()], "a"))
+    assert [trial.state for trial in trials_of(study, sweep)] == [states.COMPLETE]
+    assert Playback.begun == ["0000", "0000"]
 
 
 def test_a_stopped_worker_has_its_trials_saved_and_queued_and_begins_no_others(tmp_path, monkeypatch):
