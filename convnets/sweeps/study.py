@@ -190,6 +190,12 @@ def number_of(study: optuna.Study, root: int) -> int:
     )
 
 
+def reported_before(study: optuna.Study, trial: optuna.Trial) -> int:
+    """How many evaluations were told of by those that it goes on with: it tells of them again."""
+    parts = (other for other in study.get_trials(deepcopy=False) if other.number < trial.number)
+    return max((len(part.intermediate_values) for part in parts if root_of(part) == root_of(trial)), default=0)
+
+
 def go_on_with(study: optuna.Study, trial: FrozenTrial, *, again: bool = False) -> None:
     """Queues a trial that goes on with a closed one, in the same workdir.
 

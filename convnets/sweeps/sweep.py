@@ -20,7 +20,7 @@ from convnets.training.fields import with_fields
 DEFAULT_TRIALS = 20
 PRUNERS = ("median", "hyperband", "none")
 
-ONE_FOR_ALL = ("task.name", "evaluation.metric")
+ONE_FOR_ALL = ("task.name", "evaluation.metric", "validation.examples")
 """Fields that say what trials are compared by."""
 
 
@@ -86,7 +86,10 @@ def checked_space(space: Space, config: ConfigDict) -> Space:
     """
     for name in space.fields:
         if name in ONE_FOR_ALL:
-            raise InvalidValue(f"sweep() sets {name!r}, and trials are compared by one metric: leave it as it is")
+            raise InvalidValue(
+                f"sweep() sets {name!r}, and trials are compared by one metric on the same examples: set it in "
+                "get_config(), for all"
+            )
     fixed = tuple(_as_in(with_fields(config, space.constants | values), values) for values in space.fixed)
     if not space.search:
         return replace(space, fixed=fixed)

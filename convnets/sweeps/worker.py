@@ -27,12 +27,13 @@ from convnets.sweeps.study import (
     go_on_with,
     is_surplus,
     number_of,
+    reported_before,
     root_of,
     values_of,
 )
 from convnets.sweeps.sweep import Sweep
 from convnets.sweeps.trial_process import StillTrains, TrialProcess
-from convnets.sweeps.trials import value_of
+from convnets.sweeps.trials import UNMEASURED, value_of
 from convnets.training.metrics_log import Record
 
 POLL = 0.3
@@ -157,17 +158,20 @@ class Worker:
     def _watch(self, trial: optuna.Trial, process: TrialProcess, checkpoint: str) -> float:
         """Reports each evaluation, stops what is to be pruned, and says what the trial reached."""
         history: list[float] = []
+        before = reported_before(self.study, trial)
         pruned = stopped = False
         status = None
         while status is None:
             status = process.wait(POLL)
-            for record in process.new_evaluations():
+            records = process.new_evaluations()
+            for record in records:
                 history.append(record[self.sweep.metric])
                 self._report(trial, record, history, process.steps)
-                # After the last evaluation there is nothing to save by stopping.
-                if not pruned and record["step"] != process.steps and trial.should_prune():
-                    pruned = True
-                    process.stop()
+            # After the last evaluation there is nothing to save by stopping.
+            judged = len(history) > before and records and records[-1]["step"] != process.steps
+            if judged and not pruned and trial.should_prune():
+                pruned = True
+                process.stop()
             if self.stopping and not stopped:
                 stopped = True
                 process.stop()
@@ -175,7 +179,9 @@ class Worker:
             raise _Closed
         if status == 0:
             value = value_of(history, checkpoint, self.sweep.higher)
-            assert value is not None, "a run with a validation split is evaluated at its end"
+            if value is None:
+                trial.set_user_attr(ERROR, UNMEASURED)
+                raise _Over
             return value
         if pruned:
             raise optuna.TrialPruned

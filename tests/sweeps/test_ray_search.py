@@ -85,6 +85,16 @@ def test_the_studys_pruner_stops_trials_but_none_after_its_last_evaluation(searc
     assert answer == getattr(TrialScheduler, decision)
 
 
+def test_a_trial_that_goes_on_is_not_judged_again_for_what_it_told_before(searched):
+    search, _ = searched({"seed": 0})
+    search.suggest("a")
+    search.is_to_prune("a", result((10, 0.5), (20, 0.5)))
+    search.leave_the_rest()
+    search.suggest("b")
+    assert not search.is_to_prune("b", result((10, 0.5), (20, 0.5)))
+    assert search.is_to_prune("b", result((10, 0.5), (20, 0.5), (25, 0.5)))
+
+
 def test_a_pruned_trial_is_waited_for_until_it_has_saved(searched, monkeypatch):
     search, trials = searched({"seed": 0})
     search.suggest("a")

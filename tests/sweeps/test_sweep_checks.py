@@ -41,6 +41,7 @@ def test_values_become_what_their_fields_have(tmp_path):
         ),
         ({"evaluation.metric": choice("top1", "loss")}, "trials are compared by one metric"),
         ({"task.name": "segmentation"}, "trials are compared by one metric"),
+        ({"validation.examples": choice(0, 500)}, "by one metric on the same examples: set it in get_config()"),
     ],
 )
 def test_what_no_trial_could_have_is_refused(tmp_path, values, sentence):

@@ -233,6 +233,36 @@ def test_what_is_pruned_is_stopped_but_not_after_its_last_evaluation(tmp_path, m
     assert Playback.stopped == (["0000"] if state == states.PRUNED else [])
 
 
+def test_what_ends_without_an_evaluation_has_failed(tmp_path, monkeypatch):
+    monkeypatch.setattr(Playback, "values", ())
+    sweep = small_sweep(tmp_path, {"seed": 0})
+    study = ready_study(sweep)
+    finish(Worker(study, sweep, [Slot()], "a"))
+    assert [(trial.state, trial.error) for trial in trials_of(study, sweep)] == [(states.FAILED, states.UNMEASURED)]
+
+
+class Asked(optuna.pruners.BasePruner):
+    """Notes after how many evaluations it is asked."""
+
+    def __init__(self):
+        self.after = []
+
+    def prune(self, study, trial):
+        self.after.append(len(trial.intermediate_values))
+        return False
+
+
+def test_a_trial_that_goes_on_is_not_judged_again_for_what_it_told_before(tmp_path):
+    sweep = small_sweep(tmp_path, {"seed": 0})
+    study = ready_study(sweep)
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        study.ask().report(0.5, 1)
+    close(study, study.trials[0])
+    study.pruner = Asked()
+    finish(Worker(study, sweep, [Slot()], "a"))
+    assert study.pruner.after == [2]
+
+
 def test_with_the_last_checkpoint_the_last_evaluation_counts(tmp_path, monkeypatch):
     monkeypatch.setattr(Playback, "values", (0.7, 0.6))
     sweep = small_sweep(tmp_path, {"evaluation.checkpoint": "best"}, {"evaluation.checkpoint": "last"})
