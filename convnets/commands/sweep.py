@@ -9,11 +9,12 @@ from rich.console import Console
 from convnets.commands.command_line import Arguments
 from convnets.commands.experiments import load_experiment, load_sweep, override, refuse_rest, with_data_dir
 from convnets.errors import InvalidValue, nearest
+from convnets.sweeps.claim import claim
 from convnets.sweeps.display import Display
 from convnets.sweeps.engines import engine
 from convnets.sweeps.results import draw, keep
 from convnets.sweeps.space import Space, space_of
-from convnets.sweeps.sweep import DEFAULT_TRIALS, PRUNERS, Sweep, checked_space, claim, metric_of
+from convnets.sweeps.sweep import DEFAULT_TRIALS, PRUNERS, Sweep, checked_space, metric_of
 from convnets.sweeps.table import print_table, rows_of
 from convnets.sweeps.trials import RUNNING, WAITING
 

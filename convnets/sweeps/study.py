@@ -13,13 +13,13 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from convnets.sweeps import trials as states
+from convnets.sweeps.claim import claim, keep_storage
 from convnets.sweeps.space import Choice, Distribution, Values
-from convnets.sweeps.storage import address, one_at_a_time, storage_errors
-from convnets.sweeps.sweep import Sweep, claim
+from convnets.sweeps.storage import connect, one_at_a_time, storage_errors
+from convnets.sweeps.sweep import Sweep
 from convnets.sweeps.trials import Trial, test_of, value_of
 
 ROOT = "root"
@@ -36,8 +36,6 @@ GRACE = 3
 """After so many heartbeats left out a worker counts as killed."""
 STARTUP = 5
 """Trials that nothing is compared with."""
-WAIT_FOR_LOCK = 60.0
-"""Seconds; SQLite has one writer at a time."""
 
 _STATES = {
     TrialState.WAITING: states.WAITING,
@@ -62,9 +60,8 @@ def open_study(sweep: Sweep, worker: int = 0) -> optuna.Study:
     optuna.logging.set_verbosity(logging.ERROR)
     with storage_errors(sweep), warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        storage = RDBStorage(
-            address(sweep),
-            engine_kwargs={"connect_args": {"timeout": WAIT_FOR_LOCK}} if not sweep.storage else None,
+        storage = connect(
+            sweep,
             heartbeat_interval=sweep.heartbeat,
             grace_period=GRACE * sweep.heartbeat,
             heartbeat_stale_trial_callback=go_on_with,
@@ -80,6 +77,7 @@ def open_study(sweep: Sweep, worker: int = 0) -> optuna.Study:
         entropy = (sweep.config.seed, worker, len(study.get_trials(deepcopy=False)))
         seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
         study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+    keep_storage(sweep)
     return study
 
 

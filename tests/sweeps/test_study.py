@@ -1,12 +1,16 @@
 """A sweep as a study of Optuna's: what is queued, what goes on, and what a storage is told apart by."""
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from optuna.trial import TrialState
 from small_sweeps import small_sweep
+from sqlalchemy.exc import OperationalError
 
 from convnets.errors import InvalidValue
+from convnets.sweeps import storage
 from convnets.sweeps import trials as states
 from convnets.sweeps.engines.local import ALONE, close_what_was_killed, only_one
 from convnets.sweeps.space import choice, integers, log_uniform
@@ -166,8 +170,30 @@ def test_a_storage_that_can_not_be_reached_is_refused_in_a_sentence(tmp_path, st
 def test_the_password_of_a_storage_is_not_told(tmp_path):
     sweep = small_sweep(tmp_path, {RATE: 0.05}, storage="postgresql://me:secret@host/name")
     with pytest.raises(InvalidValue) as refusal, storage_errors(sweep):
-        raise ImportError("no module named psycopg2")
+        raise OperationalError("select", {}, ConnectionError("no server"))
     assert "secret" not in str(refusal.value) and "postgresql://me:***@host/name" in str(refusal.value)
+
+
+def test_an_error_of_a_worker_is_not_called_one_of_the_storage(tmp_path):
+    with pytest.raises(ImportError), storage_errors(small_sweep(tmp_path, {RATE: 0.05})):
+        raise ImportError("no module named PIL")
+
+
+def test_a_storage_of_another_version_of_optuna_is_refused_in_a_sentence(tmp_path):
+    sweep = small_sweep(tmp_path, {RATE: 0.05})
+    open_study(sweep)
+    with closing(sqlite3.connect(tmp_path / "study.db")) as database, database:
+        database.execute("update alembic_version set version_num = 'v0.9.0.a'")
+    with pytest.raises(InvalidValue, match="was made by another version of Optuna"):
+        open_study(sweep)
+
+
+def test_whoever_writes_to_sqlite_waits_for_the_others(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(storage, "RDBStorage", lambda *_, engine_kwargs: given.append(engine_kwargs["connect_args"]))
+    for place in ("", "sqlite:///shared.db", "postgresql://host/name"):
+        storage.connect(small_sweep(tmp_path, {RATE: 0.05}, storage=place))
+    assert given == [{"timeout": 60.0}, {"timeout": 60.0}, {}]
 
 
 def test_a_second_sweep_in_the_same_file_is_refused_and_one_of_a_shared_storage_is_not(tmp_path):
