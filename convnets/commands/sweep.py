@@ -18,6 +18,9 @@ from convnets.sweeps.sweep import DEFAULT_TRIALS, PRUNERS, Sweep, checked_space,
 from convnets.sweeps.table import print_table, rows_of
 from convnets.sweeps.trials import RUNNING, WAITING
 
+OF_ONE_ENGINE = {"address": ("ray", ""), "slurm": ("slurm", ""), "workers": ("slurm", 1)}
+"""Flags that other engines have no use for, with their defaults."""
+
 
 def run(arguments: Arguments) -> int:
     """Runs the trials, or goes on with them; then a table, plots, and the config of the best."""
@@ -105,9 +108,10 @@ def _at_least(name: str, value: int, least: int) -> int:
 
 def _options(name: str, arguments: Arguments) -> dict[str, str]:
     """The engine's own options: `--slurm=name=value,name=value`, and `--address` of Ray's."""
+    for flag, (its, default) in OF_ONE_ENGINE.items():
+        if arguments[flag] != default and name != its:
+            raise InvalidValue(f"--{flag} is for the engine {its}, and --engine is {name!r}: give --engine={its}")
     if arguments["address"]:
-        if name != "ray":
-            raise InvalidValue(f"--address is that of a cluster of Ray's, and --engine is {name!r}: give --engine=ray")
         return {"address": arguments["address"]}
     given = arguments.flags.get(name, "")
     options = {}
