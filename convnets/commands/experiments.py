@@ -53,7 +53,7 @@ def load_sweep(path: str) -> Iterable[Any]:
     """
     file, words = _file_and_words(path)
     sweep = None if file.suffix == ".json" else getattr(_module_of(file), "sweep", None)
-    if sweep is None:
+    if not callable(sweep):
         raise InvalidValue(
             f"the experiment {str(file)!r} has no sweep(), which yields what its trials differ in: write 'def sweep(): "
             'yield {"optimizer.learning_rate": log_uniform(1e-3, 1.0)}\' there, with log_uniform from '

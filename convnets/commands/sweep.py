@@ -9,13 +9,17 @@ from rich.console import Console
 from convnets.commands.command_line import Arguments
 from convnets.commands.experiments import load_experiment, load_sweep, override, refuse_rest, with_data_dir
 from convnets.errors import InvalidValue, nearest
+from convnets.sweeps.claim import claim
 from convnets.sweeps.display import Display
 from convnets.sweeps.engines import engine
 from convnets.sweeps.results import draw, keep
 from convnets.sweeps.space import Space, space_of
-from convnets.sweeps.sweep import DEFAULT_TRIALS, PRUNERS, Sweep, checked_space, claim, metric_of
+from convnets.sweeps.sweep import DEFAULT_TRIALS, PRUNERS, Sweep, checked_space, metric_of
 from convnets.sweeps.table import print_table, rows_of
 from convnets.sweeps.trials import RUNNING, WAITING
+
+OF_ONE_ENGINE = {"address": ("ray", ""), "slurm": ("slurm", ""), "workers": ("slurm", 1)}
+"""Flags that other engines have no use for, with their defaults."""
 
 
 def run(arguments: Arguments) -> int:
@@ -104,9 +108,10 @@ def _at_least(name: str, value: int, least: int) -> int:
 
 def _options(name: str, arguments: Arguments) -> dict[str, str]:
     """The engine's own options: `--slurm=name=value,name=value`, and `--address` of Ray's."""
+    for flag, (its, default) in OF_ONE_ENGINE.items():
+        if arguments[flag] != default and name != its:
+            raise InvalidValue(f"--{flag} is for the engine {its}, and --engine is {name!r}: give --engine={its}")
     if arguments["address"]:
-        if name != "ray":
-            raise InvalidValue(f"--address is that of a cluster of Ray's, and --engine is {name!r}: give --engine=ray")
         return {"address": arguments["address"]}
     given = arguments.flags.get(name, "")
     options = {}

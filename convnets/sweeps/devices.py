@@ -56,7 +56,9 @@ def _ask() -> tuple[str, int]:
     """Asks a process of its own, because whoever starts a GPU keeps its memory."""
     if os.environ.get("JAX_PLATFORMS") == "cpu":
         return "cpu", 1
-    answer = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=False)
+    # Trials that run already may have most of it, and it needs none.
+    environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    answer = subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, check=False)
     if answer.returncode:
         words = answer.stderr.strip().splitlines() or ["it said nothing"]
         raise InvalidValue(f"JAX finds no devices to run trials on: {words[-1]}")

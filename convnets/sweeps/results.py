@@ -55,7 +55,10 @@ def keep(trials: Sequence[Trial], rows: Sequence[Row], sweep: Sweep) -> None:
     }
     write_atomically(sweep.workdir / "sweep.json", json.dumps(record, indent=2))
     if best is not None:
-        write_atomically(sweep.workdir / "best.json", to_json(sweep.config_of(best.values)))
+        config = sweep.config_of(best.values)
+        # There its training is finished: who repeats it has another place for copies.
+        config.checkpoint.folder = ""
+        write_atomically(sweep.workdir / "best.json", to_json(config))
 
 
 def draw(trials: Sequence[Trial], sweep: Sweep) -> list[Path]:

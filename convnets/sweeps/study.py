@@ -6,8 +6,6 @@ began. The sweep's trials are the first ones, numbered without gaps; what goes o
 
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -15,15 +13,13 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
-from convnets.errors import InvalidValue
 from convnets.sweeps import trials as states
+from convnets.sweeps.claim import claim, keep_storage
 from convnets.sweeps.space import Choice, Distribution, Values
-from convnets.sweeps.sweep import Sweep, claim
+from convnets.sweeps.storage import connect, one_at_a_time, storage_errors
+from convnets.sweeps.sweep import Sweep
 from convnets.sweeps.trials import Trial, test_of, value_of
 
 ROOT = "root"
@@ -40,8 +36,6 @@ GRACE = 3
 """After so many heartbeats left out a worker counts as killed."""
 STARTUP = 5
 """Trials that nothing is compared with."""
-WAIT_FOR_LOCK = 60.0
-"""Seconds; SQLite has one writer at a time."""
 
 _STATES = {
     TrialState.WAITING: states.WAITING,
@@ -66,9 +60,8 @@ def open_study(sweep: Sweep, worker: int = 0) -> optuna.Study:
     optuna.logging.set_verbosity(logging.ERROR)
     with storage_errors(sweep), warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        storage = RDBStorage(
-            address(sweep),
-            engine_kwargs={"connect_args": {"timeout": WAIT_FOR_LOCK}} if not sweep.storage else None,
+        storage = connect(
+            sweep,
             heartbeat_interval=sweep.heartbeat,
             grace_period=GRACE * sweep.heartbeat,
             heartbeat_stale_trial_callback=go_on_with,
@@ -84,6 +77,7 @@ def open_study(sweep: Sweep, worker: int = 0) -> optuna.Study:
         entropy = (sweep.config.seed, worker, len(study.get_trials(deepcopy=False)))
         seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
         study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+    keep_storage(sweep)
     return study
 
 
@@ -94,43 +88,30 @@ def ready_study(sweep: Sweep, worker: int = 0) -> optuna.Study:
       InvalidValue: as `open_study`.
     """
     study = open_study(sweep, worker)
-    there = study.get_trials(deepcopy=False)
-    queued = {trial.user_attrs.get(POINT) for trial in there}
-    for number, values in enumerate(sweep.space.fixed):
-        if number not in queued:
-            study.enqueue_trial({name: to_optuna(value) for name, value in values.items()}, user_attrs={POINT: number})
-    if sweep.retry:
-        for trial in there:
-            if trial.state is TrialState.FAIL and SURPLUS not in trial.user_attrs:
-                go_on_with(study, trial, again=True)
+    with one_at_a_time(sweep):
+        there = study.get_trials(deepcopy=False)
+        queued = {trial.user_attrs.get(POINT) for trial in there}
+        for number, values in enumerate(sweep.space.fixed):
+            if number not in queued:
+                given = {name: to_optuna(value) for name, value in values.items()}
+                study.enqueue_trial(given, user_attrs={POINT: number})
+        if sweep.retry:
+            for trial in there:
+                if trial.state is TrialState.FAIL and SURPLUS not in trial.user_attrs:
+                    go_on_with(study, trial, again=True)
     return study
 
 
-def address(sweep: Sweep) -> str:
-    """Of the sweep's storage."""
-    return sweep.storage or f"sqlite:///{sweep.workdir.resolve() / 'study.db'}"
-
-
-@contextmanager
-def storage_errors(sweep: Sweep) -> Iterator[None]:
-    """Says in a sentence what is wrong with a storage.
-
-    Raises:
-      InvalidValue: instead of the errors of the database.
-    """
-    try:
-        yield
-    except (SQLAlchemyError, ImportError, optuna.exceptions.StorageInternalError) as error:
-        cause = error.__cause__ or error
-        words = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
-        try:
-            shown = make_url(address(sweep)).render_as_string(hide_password=True)
-        except SQLAlchemyError:
-            shown = address(sweep)
-        raise InvalidValue(
-            f"the storage {shown!r} can't be reached ({words}): give --storage an address of SQLAlchemy's, such as "
-            "postgresql://user:password@host/database"
-        ) from None
+def is_surplus(study: optuna.Study, trial: optuna.Trial, sweep: Sweep) -> bool:
+    """Whether others have its place in the sweep: an earlier one of the same fixed trial, or as many as are drawn."""
+    attributes = trial.user_attrs
+    if ROOT in attributes:
+        return False
+    earlier = [other for other in study.get_trials(deepcopy=False) if other.number < trial.number]
+    counted = [other for other in earlier if SURPLUS not in other.user_attrs]
+    if POINT in attributes:
+        return any(other.user_attrs.get(POINT) == attributes[POINT] for other in counted)
+    return len({root_of(other) for other in counted}) >= sweep.trials
 
 
 def _pruner(sweep: Sweep) -> optuna.pruners.BasePruner:
@@ -205,6 +186,12 @@ def number_of(study: optuna.Study, root: int) -> int:
         trial.number < root and not {ROOT, SURPLUS} & set(trial.user_attrs)
         for trial in study.get_trials(deepcopy=False)
     )
+
+
+def reported_before(study: optuna.Study, trial: optuna.Trial) -> int:
+    """How many evaluations were told of by those that it goes on with: it tells of them again."""
+    parts = (other for other in study.get_trials(deepcopy=False) if other.number < trial.number)
+    return max((len(part.intermediate_values) for part in parts if root_of(part) == root_of(trial)), default=0)
 
 
 def go_on_with(study: optuna.Study, trial: FrozenTrial, *, again: bool = False) -> None:

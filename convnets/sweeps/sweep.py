@@ -1,8 +1,6 @@
 """A sweep that is ready to run: checked, and known to each engine."""
 
-import hashlib
 import itertools
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,15 +10,14 @@ from ml_collections import ConfigDict
 
 from convnets import data, tasks
 from convnets.errors import InvalidValue
-from convnets.files import write_atomically
 from convnets.sweeps.space import Choice, Distribution, Range, Space, Values
-from convnets.training.config import CHOICES, differences, flatten, options_of
+from convnets.training.config import CHOICES, flatten, options_of
 from convnets.training.fields import with_fields
 
 DEFAULT_TRIALS = 20
 PRUNERS = ("median", "hyperband", "none")
 
-ONE_FOR_ALL = ("task.name", "evaluation.metric")
+ONE_FOR_ALL = ("task.name", "evaluation.metric", "validation.examples")
 """Fields that say what trials are compared by."""
 
 
@@ -86,7 +83,10 @@ def checked_space(space: Space, config: ConfigDict) -> Space:
     """
     for name in space.fields:
         if name in ONE_FOR_ALL:
-            raise InvalidValue(f"sweep() sets {name!r}, and trials are compared by one metric: leave it as it is")
+            raise InvalidValue(
+                f"sweep() sets {name!r}, and trials are compared by one metric on the same examples: set it in "
+                "get_config(), for all"
+            )
     fixed = tuple(_as_in(with_fields(config, space.constants | values), values) for values in space.fixed)
     if not space.search:
         return replace(space, fixed=fixed)
@@ -137,57 +137,3 @@ def metric_of(config: ConfigDict) -> tuple[str, bool]:
     if metric not in task.metrics:
         raise InvalidValue(f"unknown evaluation.metric {metric!r}: known are {', '.join(task.metrics)}")
     return metric, task.metrics[metric]
-
-
-def claim(sweep: Sweep) -> str:
-    """Writes what the sweep is into its workdir, or refuses the workdir of another one.
-
-    Returns:
-      The name of the sweep's study in its storage.
-
-    Raises:
-      InvalidValue: the workdir holds another sweep, a run, or can't be written.
-    """
-    path = sweep.workdir / "study.json"
-    space = sweep.space.described()
-    if path.exists():
-        try:
-            there = json.loads(path.read_text())
-            different = differences(ConfigDict(there["config"]), sweep.config)
-            different += _other_spaces(there["space"], space)
-            name = str(there["name"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InvalidValue(f"{path} is damaged: {error}") from None
-        if different:
-            raise InvalidValue(
-                f"the workdir {sweep.workdir} holds another sweep ({'; '.join(different)}): name another --workdir, or "
-                "leave these fields as they are there"
-            )
-        return name
-    if (sweep.workdir / "config.json").exists():
-        raise InvalidValue(f"the workdir {sweep.workdir} holds a run of launch.py train: name another --workdir")
-    # The same for all who begin it in this folder, and another one for a folder of the same name elsewhere.
-    place = sweep.workdir.resolve()
-    name = f"{place.name}-{hashlib.sha256(str(place).encode()).hexdigest()[:8]}"
-    try:
-        write_atomically(path, json.dumps({"name": name, "config": sweep.config.to_dict(), "space": space}, indent=2))
-    except OSError as error:
-        raise InvalidValue(f"the workdir {sweep.workdir} can't be written: {error.strerror}") from None
-    return name
-
-
-def _other_spaces(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    different = []
-    for part in ("search", "constants"):
-        for name in sorted(there[part].keys() | here[part].keys()):
-            old, new = there[part].get(name, "absent"), here[part].get(name, "absent")
-            if old != new:
-                different.append(f"{name} is {old} there and {new} here")
-    if there["fixed"] != here["fixed"]:
-        old, new = ({name for values in fixed for name in values} for fixed in (there["fixed"], here["fixed"]))
-        fields = ", ".join(sorted(old ^ new))
-        words = f"in the fields {fields}" if fields else "in their values"
-        different.append(
-            f"{len(there['fixed'])} fixed trials there and {len(here['fixed'])} here, which differ {words}"
-        )
-    return different

@@ -31,7 +31,13 @@ LOCK_FILE = "trial.lock"
 
 GIVE_UP = 600.0
 """Seconds that an earlier process in the same workdir may take to save and to end."""
+GIVE_UP_ELSEWHERE = 180.0
+"""The same of one of another machine, which saves and ends when it is an orphan. NFS needs 90 to free a dead one's."""
 LONGEST_ERROR = 500
+
+
+class StillTrains(Exception):
+    """An earlier process in the same workdir has not ended in the time that it had."""
 
 
 class TrialProcess:
@@ -47,7 +53,8 @@ class TrialProcess:
       cores: of the CPU that the process is bound to; () for those of this thread.
 
     Raises:
-      InvalidValue: a workdir that can't be written, or in which a process of another machine trains.
+      InvalidValue: a workdir that can't be written.
+      StillTrains: after a long wait; the trial may be begun again later.
     """
 
     def __init__(
@@ -85,7 +92,8 @@ class TrialProcess:
                     # Of this thread, and a process inherits it before it has threads.
                     os.sched_setaffinity(0, cores)
                 return subprocess.Popen(
-                    [*line, f"--workdir={self.folder}"],
+                    # Where a cluster has started the sweep, its trials are none of the cluster's processes.
+                    [*line, f"--workdir={self.folder}", "--num_processes=1"],
                     env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment) | {PARENT: str(os.getpid())},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -147,9 +155,9 @@ class TrialProcess:
 
 
 def _lock(path: Path) -> int:
-    """A descriptor of the file with the lock; who holds it is asked to end first."""
+    """A descriptor of the file with the lock; who holds it on this machine is asked to end first."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    deadline, asked = time.monotonic() + GIVE_UP, False
+    began, asked = time.monotonic(), False
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -162,9 +170,7 @@ def _lock(path: Path) -> int:
                 # Nobody else has this number while that process holds the lock, unless it left a child behind.
                 with suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGTERM)
-            if (pid and not here) or time.monotonic() > deadline:
+            if time.monotonic() - began > (GIVE_UP_ELSEWHERE if pid and not here else GIVE_UP):
                 os.close(descriptor)
-                raise InvalidValue(
-                    f"the process {pid} on {host} still trains in {path.parent}: end it, and start the sweep again"
-                ) from None
+                raise StillTrains(f"the process {pid} on {host} still trains in {path.parent}") from None
             time.sleep(0.1)

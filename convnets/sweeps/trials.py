@@ -9,6 +9,9 @@ from convnets.sweeps.space import SEED, Values
 
 WAITING, RUNNING, COMPLETE, PRUNED, FAILED = "waiting", "running", "complete", "pruned", "failed"
 
+UNMEASURED = "it came to its end without an evaluation on the validation split"
+"""The error of a trial that can't be compared."""
+
 
 @dataclass(frozen=True)
 class Trial:

@@ -4,35 +4,36 @@ Several workers, on several machines, may share a study. Heartbeats tell the oth
 one that is killed is gone on with by whoever has a free slot.
 """
 
+import signal
 import threading
 import warnings
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
-from optuna.trial import TrialState
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
 
 from convnets.errors import InvalidValue
 from convnets.sweeps.devices import Slot
 from convnets.sweeps.study import (
     ERROR,
-    POINT,
-    ROOT,
     STEP,
     STEPS,
     STOPPED,
     SURPLUS,
     WORKER,
     go_on_with,
+    is_surplus,
     number_of,
+    reported_before,
     root_of,
     values_of,
 )
 from convnets.sweeps.sweep import Sweep
-from convnets.sweeps.trial_process import TrialProcess
-from convnets.sweeps.trials import value_of
+from convnets.sweeps.trial_process import StillTrains, TrialProcess
+from convnets.sweeps.trials import UNMEASURED, value_of
 from convnets.training.metrics_log import Record
 
 POLL = 0.3
@@ -40,11 +41,18 @@ POLL = 0.3
 SECONDS_TO_WAIT = 1.0
 """Between looks for work, where the last trials are with other slots."""
 
+SAVED = {status for number in (signal.SIGTERM, signal.SIGINT) for status in (128 + number, -number)}
+"""Exit statuses of a training that was asked to save and to end, by us or by others."""
+
 BEGIN, WAIT, DONE = "begin", "wait", "done"
 
 
 class _Over(Exception):
     """A trial that ended without a result, for reasons that are recorded."""
+
+
+class _Closed(BaseException):
+    """A trial that others have closed meanwhile. Of such an exception Optuna tells the storage nothing."""
 
 
 class Worker:
@@ -93,7 +101,8 @@ class Worker:
                     turn.enter_context(self._choosing)
                     work = self._work()
                     if work == BEGIN:
-                        self.study.optimize(partial(self._begin, turn, slot), n_trials=1, catch=(_Over,))
+                        with suppress(_Closed):
+                            self.study.optimize(partial(self._begin, turn, slot), n_trials=1, catch=(_Over,))
                 if work == DONE:
                     break
                 if work == WAIT:
@@ -121,7 +130,7 @@ class Worker:
 
     def _begin(self, turn: ExitStack, slot: Slot, trial: optuna.Trial) -> float:
         """The objective."""
-        if self._is_surplus(trial):
+        if is_surplus(self.study, trial, self.sweep):
             trial.set_user_attr(SURPLUS, True)
             raise _Over
         trial.set_user_attr(WORKER, self.name)
@@ -133,49 +142,61 @@ class Worker:
         except InvalidValue as error:
             trial.set_user_attr(ERROR, str(error))
             raise _Over from None
+        except StillTrains:
+            self._go_on_later(trial)
+            raise _Over from None
         try:
             return self._watch(trial, process, self.sweep.checkpoint_of(values))
+        except UpdateFinishedTrialError:
+            raise _Closed from None
         finally:
-            # Where the storage is lost, what was learned is not.
+            # Where the storage or the trial is lost, what was learned is not.
             if process.wait(0) is None:
                 process.stop()
                 process.wait()
 
-    def _is_surplus(self, trial: optuna.Trial) -> bool:
-        if {POINT, ROOT} & set(trial.user_attrs):
-            return False
-        earlier = [other for other in self.study.get_trials(deepcopy=False) if other.number < trial.number]
-        return len({root_of(other) for other in earlier if SURPLUS not in other.user_attrs}) >= self.sweep.trials
-
     def _watch(self, trial: optuna.Trial, process: TrialProcess, checkpoint: str) -> float:
         """Reports each evaluation, stops what is to be pruned, and says what the trial reached."""
         history: list[float] = []
+        before = reported_before(self.study, trial)
         pruned = stopped = False
         status = None
         while status is None:
             status = process.wait(POLL)
-            for record in process.new_evaluations():
+            records = process.new_evaluations()
+            for record in records:
                 history.append(record[self.sweep.metric])
                 self._report(trial, record, history, process.steps)
-                # After the last evaluation there is nothing to save by stopping.
-                if not pruned and record["step"] != process.steps and trial.should_prune():
-                    pruned = True
-                    process.stop()
+            # After the last evaluation there is nothing to save by stopping.
+            judged = len(history) > before and records and records[-1]["step"] != process.steps
+            if judged and not pruned and trial.should_prune():
+                pruned = True
+                process.stop()
             if self.stopping and not stopped:
                 stopped = True
                 process.stop()
+        if self._frozen(trial).state.is_finished():
+            raise _Closed
         if status == 0:
             value = value_of(history, checkpoint, self.sweep.higher)
-            assert value is not None, "a run with a validation split is evaluated at its end"
+            if value is None:
+                trial.set_user_attr(ERROR, UNMEASURED)
+                raise _Over
             return value
         if pruned:
             raise optuna.TrialPruned
-        if stopped:
-            trial.set_user_attr(STOPPED, True)
-            go_on_with(self.study, self.study.get_trials(deepcopy=False)[trial.number], again=True)
+        if stopped or status in SAVED:
+            self._go_on_later(trial)
         else:
             trial.set_user_attr(ERROR, process.error())
         raise _Over
+
+    def _go_on_later(self, trial: optuna.Trial) -> None:
+        trial.set_user_attr(STOPPED, True)
+        go_on_with(self.study, self._frozen(trial), again=True)
+
+    def _frozen(self, trial: optuna.Trial) -> FrozenTrial:
+        return self.study.get_trials(deepcopy=False)[trial.number]
 
     def _report(self, trial: optuna.Trial, record: Record, history: Sequence[float], steps: int) -> None:
         # By the number of the evaluation: an epoch has other steps with another batch size.

@@ -40,6 +40,15 @@ def test_an_unknown_engine_is_refused_and_one_that_is_not_installed_says_how(mon
     assert "needs nonsense: pip install -r requirements-nonsense.txt" in str(refusal.value)
 
 
+def test_an_engine_that_is_installed_in_part_says_how(tmp_path, monkeypatch):
+    (tmp_path / "partly_there.py").write_text('raise ImportError("can\'t import its tune\\nwith details")')
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(engines.ENGINES, "partly", Entry("partly_there", ("json",), "pip install -r all-of-it.txt"))
+    with pytest.raises(InvalidValue) as refusal:
+        engine("partly")
+    assert "needs more than is installed (can't import its tune): pip install -r all-of-it.txt" in str(refusal.value)
+
+
 def executor_of(tmp_path, monkeypatch, **options):
     # The workers' path to the program is put there.
     monkeypatch.setenv("PYTHONPATH", "")

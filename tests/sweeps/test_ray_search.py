@@ -85,6 +85,16 @@ def test_the_studys_pruner_stops_trials_but_none_after_its_last_evaluation(searc
     assert answer == getattr(TrialScheduler, decision)
 
 
+def test_a_trial_that_goes_on_is_not_judged_again_for_what_it_told_before(searched):
+    search, _ = searched({"seed": 0})
+    search.suggest("a")
+    search.is_to_prune("a", result((10, 0.5), (20, 0.5)))
+    search.leave_the_rest()
+    search.suggest("b")
+    assert not search.is_to_prune("b", result((10, 0.5), (20, 0.5)))
+    assert search.is_to_prune("b", result((10, 0.5), (20, 0.5), (25, 0.5)))
+
+
 def test_a_pruned_trial_is_waited_for_until_it_has_saved(searched, monkeypatch):
     search, trials = searched({"seed": 0})
     search.suggest("a")
@@ -126,3 +136,16 @@ def test_an_interruption_stops_all_trials_and_leaves_them_to_be_gone_on_with(sea
     search.leave_the_rest()
     assert [trial.state for trial in trials()] == [states.WAITING] * 3
     assert list(trials()[0].history) == [0.5]
+
+
+def test_after_an_interruption_new_trials_are_numbered_without_gaps(searched, tmp_path, monkeypatch):
+    search, trials = searched({RATE: log_uniform(0.01, 0.1)}, trials=2)
+    search.suggest("a")
+    search._interruption.signal = signal.SIGTERM
+    search.on_trial_complete("a", result((10, 0.5)))
+    again, trials = searched({RATE: log_uniform(0.01, 0.1)}, trials=2)
+    assert [again.suggest(name)["number"] for name in "ab"] == [0, 1]
+    assert [trial.number for trial in trials()] == [0, 1]
+    again.on_trial_complete("b", result((10, 0.5), (20, 0.5)))
+    monkeypatch.setattr(ray_search, "trains_in", lambda folder: folder == tmp_path / "trials" / "0001")
+    assert again._saves()

@@ -1,7 +1,6 @@
 """What a trial tells Tune of its process, which is played back."""
 
 import fcntl
-import os
 import threading
 
 import pytest
@@ -13,7 +12,6 @@ pytest.importorskip("ray.tune", reason="Ray is not installed: pip install -r req
 from convnets.sweeps.engines import ray_trial
 from convnets.sweeps.engines.ray_trial import RayTrial, trains_in
 from convnets.sweeps.trial_process import LOCK_FILE
-from convnets.training.interruption import PARENT
 
 
 class Playback:
@@ -65,7 +63,7 @@ def test_the_process_has_the_trials_values_and_workdir_and_ends_with_the_actor(b
     process = begin()._process
     assert process.folder == tmp_path / "sweep" / "trials" / "0003"
     assert process.rate == 0.3
-    assert process.environment == {"XLA_FLAGS": "one", PARENT: str(os.getpid())}
+    assert process.environment == {"XLA_FLAGS": "one"}
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,20 @@
 """A sweep as a study of Optuna's: what is queued, what goes on, and what a storage is told apart by."""
 
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
 import pytest
 from optuna.trial import TrialState
 from small_sweeps import small_sweep
+from sqlalchemy.exc import OperationalError
 
 from convnets.errors import InvalidValue
+from convnets.sweeps import storage
 from convnets.sweeps import trials as states
 from convnets.sweeps.engines.local import ALONE, close_what_was_killed, only_one
 from convnets.sweeps.space import choice, integers, log_uniform
+from convnets.sweeps.storage import storage_errors
 from convnets.sweeps.study import (
     ERROR,
     RETRIES,
@@ -15,8 +22,8 @@ from convnets.sweeps.study import (
     close,
     go_on_with,
     number_of,
+    open_study,
     ready_study,
-    storage_errors,
     trials_of,
     values_of,
 )
@@ -34,6 +41,15 @@ def test_fixed_trials_are_queued_once_and_come_in_their_order_with_their_own_val
     assert [values_of(study.ask(), sweep) for _ in range(4)] == list(sweep.space.fixed)
     assert [trial.values for trial in trials_of(study, sweep)] == list(sweep.space.fixed)
     assert {trial.state for trial in trials_of(study, sweep)} == {states.RUNNING}
+
+
+def test_of_several_that_are_started_together_one_queues_the_fixed_trials(tmp_path):
+    sweep = small_sweep(tmp_path, *({"seed": seed} for seed in range(5)))
+    open_study(sweep)
+    with ThreadPoolExecutor() as threads:
+        for begun in [threads.submit(ready_study, sweep) for _ in range(4)]:
+            begun.result()
+    assert len(open_study(sweep).trials) == 5
 
 
 def test_a_search_begins_with_its_points_and_draws_what_they_leave_open(tmp_path):
@@ -84,6 +100,14 @@ def test_a_trial_that_was_killed_before_it_had_its_values_goes_on_with_those_tha
     study.ask()
     close(study, study.trials[0])
     assert values_of(study.ask(), sweep) == {RATE: 0.05}
+
+
+def test_a_trial_that_was_killed_before_it_had_a_worker_is_gone_on_with_too(tmp_path):
+    sweep = small_sweep(tmp_path, {RATE: 0.05})
+    study = ready_study(sweep)
+    study.ask()
+    close_what_was_killed(study)
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
 
 
 def test_nobody_else_closes_a_trial_of_another_worker(tmp_path):
@@ -146,8 +170,30 @@ def test_a_storage_that_can_not_be_reached_is_refused_in_a_sentence(tmp_path, st
 def test_the_password_of_a_storage_is_not_told(tmp_path):
     sweep = small_sweep(tmp_path, {RATE: 0.05}, storage="postgresql://me:secret@host/name")
     with pytest.raises(InvalidValue) as refusal, storage_errors(sweep):
-        raise ImportError("no module named psycopg2")
+        raise OperationalError("select", {}, ConnectionError("no server"))
     assert "secret" not in str(refusal.value) and "postgresql://me:***@host/name" in str(refusal.value)
+
+
+def test_an_error_of_a_worker_is_not_called_one_of_the_storage(tmp_path):
+    with pytest.raises(ImportError), storage_errors(small_sweep(tmp_path, {RATE: 0.05})):
+        raise ImportError("no module named PIL")
+
+
+def test_a_storage_of_another_version_of_optuna_is_refused_in_a_sentence(tmp_path):
+    sweep = small_sweep(tmp_path, {RATE: 0.05})
+    open_study(sweep)
+    with closing(sqlite3.connect(tmp_path / "study.db")) as database, database:
+        database.execute("update alembic_version set version_num = 'v0.9.0.a'")
+    with pytest.raises(InvalidValue, match="was made by another version of Optuna"):
+        open_study(sweep)
+
+
+def test_whoever_writes_to_sqlite_waits_for_the_others(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(storage, "RDBStorage", lambda *_, engine_kwargs: given.append(engine_kwargs["connect_args"]))
+    for place in ("", "sqlite:///shared.db", "postgresql://host/name"):
+        storage.connect(small_sweep(tmp_path, {RATE: 0.05}, storage=place))
+    assert given == [{"timeout": 60.0}, {"timeout": 60.0}, {}]
 
 
 def test_a_second_sweep_in_the_same_file_is_refused_and_one_of_a_shared_storage_is_not(tmp_path):

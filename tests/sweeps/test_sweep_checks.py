@@ -6,8 +6,10 @@ import pytest
 from small_sweeps import small_sweep
 
 from convnets.errors import InvalidValue
+from convnets.sweeps.claim import claim, keep_storage
 from convnets.sweeps.space import Choice, choice, integers, log_uniform, uniform
-from convnets.sweeps.sweep import claim, metric_of
+from convnets.sweeps.study import open_study
+from convnets.sweeps.sweep import metric_of
 from convnets.training.config import complete, default_config
 
 RATE = "optimizer.learning_rate"
@@ -41,6 +43,7 @@ def test_values_become_what_their_fields_have(tmp_path):
         ),
         ({"evaluation.metric": choice("top1", "loss")}, "trials are compared by one metric"),
         ({"task.name": "segmentation"}, "trials are compared by one metric"),
+        ({"validation.examples": choice(0, 500)}, "by one metric on the same examples: set it in get_config()"),
     ],
 )
 def test_what_no_trial_could_have_is_refused(tmp_path, values, sentence):
@@ -76,6 +79,34 @@ def test_a_workdir_belongs_to_one_sweep(tmp_path):
         claim(other)
     assert "optimizer.learning_rate is log_uniform(0.1, 1.0) there and log_uniform(0.1, 2.0) here" in str(refusal.value)
     claim(small_sweep(tmp_path / "other", {RATE: log_uniform(0.1, 2)}))
+
+
+def test_a_sweep_from_before_a_field_was_added_goes_on(tmp_path):
+    sweep = small_sweep(tmp_path, {RATE: 0.1})
+    name = claim(sweep)
+    kept = json.loads((tmp_path / "study.json").read_text())
+    del kept["config"]["train"]["gradient_accumulation"]
+    (tmp_path / "study.json").write_text(json.dumps(kept))
+    assert claim(sweep) == name
+
+
+def test_trials_that_are_in_one_storage_are_not_begun_again_in_another(tmp_path):
+    shared = f"sqlite:///{tmp_path / 'shared.db'}"
+    with pytest.raises(InvalidValue, match="can't be reached"):
+        open_study(small_sweep(tmp_path, {RATE: 0.1}, storage="sqlite:////nowhere/study.db"))
+    open_study(small_sweep(tmp_path, {RATE: 0.1}, storage=shared))
+    claim(small_sweep(tmp_path, {RATE: 0.1}, storage=shared))
+    with pytest.raises(InvalidValue) as refusal:
+        claim(small_sweep(tmp_path, {RATE: 0.1}))
+    assert f"--storage is {shared} there and study.db here" in str(refusal.value)
+
+
+def test_the_password_of_a_storage_is_not_kept(tmp_path):
+    sweep = small_sweep(tmp_path, {RATE: 0.1}, storage="postgresql://me:secret@host/name")
+    claim(sweep)
+    keep_storage(sweep)
+    assert "secret" not in (tmp_path / "study.json").read_text()
+    claim(small_sweep(tmp_path, {RATE: 0.1}, storage="postgresql://me:changed@host/name"))
 
 
 def test_the_name_of_a_study_is_another_in_another_folder_of_the_same_name(tmp_path):

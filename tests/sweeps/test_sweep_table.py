@@ -8,8 +8,10 @@ from rich.console import Console
 from small_sweeps import complete_trial, small_sweep
 
 from convnets.sweeps.display import Display
+from convnets.sweeps.results import keep
 from convnets.sweeps.table import cell, differing, duration, in_few_words, print_table, rows_of, short_name
 from convnets.sweeps.trials import FAILED, PRUNED, RUNNING, WAITING, Trial, value_of
+from convnets.training.config import from_json
 
 RATE = "optimizer.learning_rate"
 
@@ -92,3 +94,12 @@ def test_the_value_is_that_of_the_checkpoint_that_is_tested():
     history = (0.2, 0.9, 0.5)
     assert value_of(history, "best", True) == 0.9 and value_of(history, "best", False) == 0.2
     assert value_of(history, "last", True) == 0.5 and value_of((), "best", True) is None
+
+
+def test_who_repeats_the_best_does_not_find_its_copies_finished(tmp_path):
+    sweep = small_sweep(tmp_path, {"seed": 3})
+    sweep.config.checkpoint.folder = "gs://bucket/sweep"
+    trials = [complete_trial(0, 0.5, values={"seed": 3}, folder=tmp_path / "trials" / "0000")]
+    keep(trials, rows_of(trials, sweep), sweep)
+    best = from_json(tmp_path / "best.json")
+    assert (best.seed, best.checkpoint.folder) == (3, "")

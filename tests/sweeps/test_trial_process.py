@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -10,13 +11,14 @@ from ml_collections import ConfigDict
 
 from convnets.errors import InvalidValue
 from convnets.sweeps import trial_process
-from convnets.sweeps.trial_process import TrialProcess
+from convnets.sweeps.trial_process import StillTrains, TrialProcess
 from convnets.training.config import complete, default_config, from_json, to_json
 
 PROGRAM = """
 import json, os, signal, sys, time
 arguments = dict(word[2:].split("=", 1) for word in sys.argv[2:])
 facts = {"command": sys.argv[1], "cores": sorted(os.sched_getaffinity(0)), "device": os.environ.get("DEVICE")}
+facts["processes"] = arguments["num_processes"]
 open(arguments["workdir"] + "/facts.json", "w").write(json.dumps(facts))
 BODY
 """
@@ -62,7 +64,7 @@ def test_it_trains_with_its_config_its_devices_and_its_cores(program, config, tm
     process = TrialProcess(tmp_path / "trial", config, {"DEVICE": "3"}, (core,))
     assert process.wait(20) == 0
     facts = json.loads((tmp_path / "trial" / "facts.json").read_text())
-    assert facts == {"command": "train", "cores": [core], "device": "3"}
+    assert facts == {"command": "train", "cores": [core], "device": "3", "processes": "1"}
     assert to_json(from_json(tmp_path / "trial" / "trial.json")) == to_json(config)
     assert os.sched_getaffinity(0) == here
 
@@ -133,16 +135,21 @@ def test_one_that_still_trains_in_the_workdir_saves_and_ends_before_another_begi
     assert following.wait(20) == 0
 
 
-def test_one_of_another_machine_is_left_alone_and_named(program, config, tmp_path, monkeypatch):
+def test_one_of_another_machine_is_waited_for_and_left_alone(program, config, tmp_path, monkeypatch):
     program(UNTIL_STOPPED)
     process = TrialProcess(tmp_path / "trial", config)
     until_it_trains(tmp_path / "trial")
     monkeypatch.setattr(trial_process.socket, "gethostname", lambda: "another")
-    with pytest.raises(InvalidValue, match="still trains in"):
-        TrialProcess(tmp_path / "trial", config)
+    with monkeypatch.context() as hurried:
+        hurried.setattr(trial_process, "GIVE_UP_ELSEWHERE", 0.2)
+        with pytest.raises(StillTrains, match="still trains in"):
+            TrialProcess(tmp_path / "trial", config)
     assert process.wait(0) is None
-    process.stop()
-    assert process.wait(20) == 128 + signal.SIGTERM
+    program("pass")
+    ending = threading.Timer(0.3, process.stop)
+    ending.start()
+    assert TrialProcess(tmp_path / "trial", config).wait(20) == 0
+    assert process.wait(0) == 128 + signal.SIGTERM
 
 
 def test_a_place_that_can_not_be_written_is_refused(config, tmp_path):

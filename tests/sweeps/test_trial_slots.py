@@ -60,6 +60,8 @@ def test_a_process_of_its_own_says_what_there_is(monkeypatch):
     monkeypatch.delenv("JAX_PLATFORMS")
     monkeypatch.setattr(devices, "ASK", "print('a warning'); print('[\"gpu\", 3]')")
     assert devices._ask() == ("gpu", 3)
+    monkeypatch.setattr(devices, "ASK", 'import os; print(f\'["gpu", {os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"]}]\')')
+    assert devices._ask() == ("gpu", False)
     monkeypatch.setattr(devices, "ASK", "raise SystemExit('no driver')")
     with pytest.raises(InvalidValue, match="JAX finds no devices to run trials on: no driver"):
         devices._ask()

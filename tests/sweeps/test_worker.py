@@ -12,7 +12,8 @@ from convnets.sweeps import trials as states
 from convnets.sweeps import worker as worker_module
 from convnets.sweeps.devices import Slot
 from convnets.sweeps.space import log_uniform
-from convnets.sweeps.study import open_study, ready_study, trials_of
+from convnets.sweeps.study import POINT, close, open_study, ready_study, trials_of
+from convnets.sweeps.trial_process import StillTrains
 from convnets.sweeps.worker import Worker
 
 RATE = "optimizer.learning_rate"
@@ -30,6 +31,8 @@ class Playback:
     most: int
     values = (0.5, 0.6, 0.7)
     never_ends = False
+    together = 1
+    """None ends before so many have begun."""
 
     def __init__(self, folder, config, environment, cores):
         self.rate, self.name = config.optimizer.learning_rate, folder.name
@@ -44,7 +47,8 @@ class Playback:
     def wait(self, seconds=None):
         if self.status is None:
             time.sleep(0.02)
-            ended = self.told == len(self.values) and not self.never_ends
+            may_end = len(Playback.begun) >= self.together and not self.never_ends
+            ended = self.told == len(self.values) and may_end
             if self.asked or ended or self.rate == 0.02:
                 self.status = 143 if self.asked else 1 if self.rate == 0.02 else 0
                 Playback.running -= 1
@@ -81,7 +85,8 @@ def finish(*workers: Worker) -> None:
             raise each.failure
 
 
-def test_every_trial_is_run_once_and_no_more_at_once_than_there_are_slots(tmp_path):
+def test_every_trial_is_run_once_and_no_more_at_once_than_there_are_slots(tmp_path, monkeypatch):
+    monkeypatch.setattr(Playback, "together", 2)
     sweep = small_sweep(tmp_path, *({"seed": seed} for seed in range(5)))
     study = ready_study(sweep)
     finish(Worker(study, sweep, [Slot(), Slot()], "a"))
@@ -120,6 +125,15 @@ def test_a_trial_too_many_is_none_of_the_sweeps(tmp_path):
     assert len(study.trials) == 2 and len(trials_of(study, sweep)) == len(Playback.begun) == 1
 
 
+def test_a_fixed_trial_that_is_queued_twice_is_run_once(tmp_path):
+    sweep = small_sweep(tmp_path, {"seed": 0}, {"seed": 1})
+    study = ready_study(sweep)
+    study.enqueue_trial({"seed": 1}, user_attrs={POINT: 1})
+    finish(Worker(study, sweep, [Slot()], "a"))
+    assert Playback.begun == ["0000", "0001"]
+    assert [trial.values for trial in trials_of(study, sweep)] == list(sweep.space.fixed)
+
+
 def test_failures_are_recorded_and_the_others_go_on(tmp_path):
     sweep = small_sweep(tmp_path, *({RATE: rate} for rate in (0.02, 0.03, 0.04)))
     study = ready_study(sweep)
@@ -129,6 +143,57 @@ def test_failures_are_recorded_and_the_others_go_on(tmp_path):
         (states.FAILED, "this one can't be begun"),
         (states.COMPLETE, ""),
     ]
+
+
+def test_a_trial_that_still_trains_elsewhere_is_begun_again_later(tmp_path, monkeypatch):
+    refusals = iter([StillTrains("on node7")])
+
+    def begin(*given):
+        for refusal in refusals:
+            raise refusal
+        return Playback(*given)
+
+    monkeypatch.setattr(worker_module, "TrialProcess", begin)
+    sweep = small_sweep(tmp_path, {"seed": 0})
+    study = ready_study(sweep)
+    finish(Worker(study, sweep, [Slot()], "a"))
+    assert [trial.state for trial in trials_of(study, sweep)] == [states.COMPLETE]
+
+
+@pytest.mark.parametrize("seen", [1, 3])
+def test_a_trial_that_others_have_closed_is_stopped_and_gone_on_with(tmp_path, monkeypatch, seen):
+    sweep = small_sweep(tmp_path, {"seed": 0}, {"seed": 1})
+    study = ready_study(sweep)
+    worker = Worker(study, sweep, [Slot()], "a")
+    report = worker._report
+
+    def report_until_closed(trial, record, history, steps):
+        report(trial, record, history, steps)
+        if trial.number == 0 and len(history) == seen:
+            close(study, study.trials[0])
+
+    monkeypatch.setattr(worker, "_report", report_until_closed)
+    finish(worker)
+    assert [trial.state for trial in trials_of(study, sweep)] == [states.COMPLETE] * 2
+    assert Playback.begun == ["0000", "0001", "0000"]
+    assert Playback.stopped == (["0000"] if seen == 1 else [])
+
+
+@pytest.mark.parametrize("status", [143, 130, -15, -2])
+def test_a_training_that_others_have_stopped_is_gone_on_with(tmp_path, monkeypatch, status):
+    statuses = iter([status])
+    wait = Playback.wait
+
+    def ended(self, seconds=None):
+        ends = wait(self, seconds)
+        return ends if ends is None else next(statuses, ends)
+
+    monkeypatch.setattr(Playback, "wait", ended)
+    sweep = small_sweep(tmp_path, {"seed": 0})
+    study = ready_study(sweep)
+    finish(Worker(study, sweep, [Slot()], "a"))
+    assert [trial.state for trial in trials_of(study, sweep)] == [states.COMPLETE]
+    assert Playback.begun == ["0000", "0000"]
 
 
 def test_a_stopped_worker_has_its_trials_saved_and_queued_and_begins_no_others(tmp_path, monkeypatch):
@@ -166,6 +231,36 @@ def test_what_is_pruned_is_stopped_but_not_after_its_last_evaluation(tmp_path, m
     (trial,) = trials_of(study, sweep)
     assert (trial.state, trial.value, list(trial.history)) == (state, 0.6, [0.5, 0.6])
     assert Playback.stopped == (["0000"] if state == states.PRUNED else [])
+
+
+def test_what_ends_without_an_evaluation_has_failed(tmp_path, monkeypatch):
+    monkeypatch.setattr(Playback, "values", ())
+    sweep = small_sweep(tmp_path, {"seed": 0})
+    study = ready_study(sweep)
+    finish(Worker(study, sweep, [Slot()], "a"))
+    assert [(trial.state, trial.error) for trial in trials_of(study, sweep)] == [(states.FAILED, states.UNMEASURED)]
+
+
+class Asked(optuna.pruners.BasePruner):
+    """Notes after how many evaluations it is asked."""
+
+    def __init__(self):
+        self.after = []
+
+    def prune(self, study, trial):
+        self.after.append(len(trial.intermediate_values))
+        return False
+
+
+def test_a_trial_that_goes_on_is_not_judged_again_for_what_it_told_before(tmp_path):
+    sweep = small_sweep(tmp_path, {"seed": 0})
+    study = ready_study(sweep)
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        study.ask().report(0.5, 1)
+    close(study, study.trials[0])
+    study.pruner = Asked()
+    finish(Worker(study, sweep, [Slot()], "a"))
+    assert study.pruner.after == [2]
 
 
 def test_with_the_last_checkpoint_the_last_evaluation_counts(tmp_path, monkeypatch):

@@ -75,5 +75,10 @@ def engine(name: str) -> Engine:
     missing = [package for package in entry.packages if find_spec(package) is None]
     if missing:
         raise InvalidValue(f"the engine {name!r} needs {' and '.join(missing)}: {entry.install}")
-    found: Engine = import_module(entry.module)
+    try:
+        found: Engine = import_module(entry.module)
+    except ImportError as error:
+        # A package may be there without what its extras name, as by `pip install ray`.
+        words = str(error).strip().splitlines()[0]
+        raise InvalidValue(f"the engine {name!r} needs more than is installed ({words}): {entry.install}") from None
     return found

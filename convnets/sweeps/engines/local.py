@@ -13,7 +13,8 @@ from optuna.trial import TrialState
 from convnets.errors import InvalidValue
 from convnets.sweeps.devices import slots_of_this_machine
 from convnets.sweeps.engines import Ended, Screen
-from convnets.sweeps.study import WORKER, close, ready_study, storage_errors, trials_of
+from convnets.sweeps.storage import storage_errors
+from convnets.sweeps.study import WORKER, close, ready_study, trials_of
 from convnets.sweeps.sweep import Sweep
 from convnets.sweeps.worker import Worker
 from convnets.training.interruption import Interruption
@@ -32,7 +33,7 @@ def run(sweep: Sweep, screen: Screen) -> Ended:
     """
     slots = slots_of_this_machine(sweep.parallel)
     with only_one(sweep), storage_errors(sweep):
-        study = ready_study(sweep, worker=os.getpid() if sweep.storage else 0)
+        study = ready_study(sweep, worker=int.from_bytes(os.urandom(4), "big") if sweep.storage else 0)
         if not sweep.storage:
             close_what_was_killed(study)
         name = f"{socket.gethostname()} {os.getpid()}" if sweep.storage else ALONE
@@ -78,7 +79,10 @@ def only_one(sweep: Sweep) -> Iterator[None]:
 
 
 def close_what_was_killed(study: optuna.Study) -> None:
-    """Goes on at once with the trials of an earlier call that was killed: nobody else runs trials of this file so."""
+    """Goes on at once with the trials of an earlier call that was killed: nobody else runs trials of this file so.
+
+    One without a worker was killed as it was begun, before it had a heartbeat that others could miss.
+    """
     for trial in study.get_trials(deepcopy=False):
-        if trial.state is TrialState.RUNNING and trial.user_attrs.get(WORKER) == ALONE:
+        if trial.state is TrialState.RUNNING and trial.user_attrs.get(WORKER, ALONE) == ALONE:
             close(study, trial)

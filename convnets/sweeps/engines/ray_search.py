@@ -16,9 +16,21 @@ from ray.tune.search import Searcher
 from convnets.errors import InvalidValue
 from convnets.sweeps.engines.local import ALONE
 from convnets.sweeps.engines.ray_trial import Result, trains_in
-from convnets.sweeps.study import ERROR, STEP, STEPS, STOPPED, SURPLUS, WORKER, go_on_with, root_of, values_of
+from convnets.sweeps.study import (
+    ERROR,
+    STEP,
+    STEPS,
+    STOPPED,
+    SURPLUS,
+    WORKER,
+    go_on_with,
+    number_of,
+    reported_before,
+    root_of,
+    values_of,
+)
 from convnets.sweeps.sweep import Sweep
-from convnets.sweeps.trials import value_of
+from convnets.sweeps.trials import UNMEASURED, value_of
 from convnets.training.interruption import Interruption
 
 
@@ -28,12 +40,14 @@ class _Begun:
 
     Attributes:
       checkpoint: which it tests, "best" or "last".
+      before: how many evaluations the pruner has judged in those that it goes on with.
       history: the metric by the step of each evaluation.
       started: whether it runs; else it waits for a node.
     """
 
     trial: optuna.Trial
     checkpoint: str
+    before: int = 0
     history: dict[int, float] = field(default_factory=dict)
     started: bool = False
 
@@ -61,10 +75,14 @@ class StudySearch(Searcher):
             except InvalidValue as error:
                 self._fail(trial, str(error))
                 continue
-            self._begun[trial_id] = _Begun(trial, self._sweep.checkpoint_of(values))
-            return {"number": root_of(trial), "values": values}
+            before = reported_before(self._study, trial)
+            self._begun[trial_id] = _Begun(trial, self._sweep.checkpoint_of(values), before)
+            return {"number": self._number(trial), "values": values}
         # At its end Tune would give those that still save ten seconds.
         return None if self._begun or self._saves() else Searcher.FINISHED
+
+    def _number(self, trial: optuna.Trial) -> int:
+        return number_of(self._study, root_of(trial))
 
     def _saves(self) -> bool:
         self._saving = {folder for folder in self._saving if trains_in(folder)}
@@ -85,8 +103,8 @@ class StudySearch(Searcher):
         self._begun[trial_id].started = started
 
     def is_to_prune(self, trial_id: str, result: Result) -> bool:
-        """Tells the study of new evaluations; whether one of them says that the trial is to be stopped."""
-        begun, prune = self._begun[trial_id], False
+        """Tells the study of new evaluations; whether the last of them says that the trial is to be stopped."""
+        begun, last = self._begun[trial_id], None
         for step, value in result["evaluations"]:
             # One that was gone on with from a checkpoint tells of them once more.
             if step in begun.history:
@@ -96,9 +114,10 @@ class StudySearch(Searcher):
             begun.trial.report(value, len(begun.history))
             begun.trial.set_user_attr(STEP, step)
             begun.trial.set_user_attr(STEPS, result["steps"])
-            # After the last evaluation there is nothing to save by stopping.
-            prune |= step != result["steps"] and begun.trial.should_prune()
-        return prune
+            last = step
+        # After the last evaluation there is nothing to save by stopping.
+        judged = len(begun.history) > begun.before and last not in (None, result["steps"])
+        return judged and begun.trial.should_prune()
 
     def on_trial_complete(self, trial_id: str, result: Result | None = None, error: bool = False) -> None:
         """A trial that is done, is to be pruned or was interrupted; not one that Tune gives up: see `on_given_up`."""
@@ -110,9 +129,12 @@ class StudySearch(Searcher):
             self._fail(begun.trial, result["error"])
         elif result["finished"]:
             value = value_of(list(begun.history.values()), begun.checkpoint, self._sweep.higher)
-            self._study.tell(begun.trial, value)
+            if value is None:
+                self._fail(begun.trial, UNMEASURED)
+            else:
+                self._study.tell(begun.trial, value)
         else:
-            self._saving.add(self._sweep.folder(root_of(begun.trial)))
+            self._saving.add(self._sweep.folder(self._number(begun.trial)))
             if self.interrupted:
                 self._leave(begun.trial)
             else:

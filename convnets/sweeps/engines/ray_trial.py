@@ -37,6 +37,9 @@ class RayTrial(tune.Trainable):
           config: `number` and `values` of the trial.
           environment: variables of the process besides those of the node.
           place: the folder that the sweep was started in, to which paths in its config are relative.
+
+        Raises:
+          StillTrains: an earlier process in the workdir has not ended; Tune starts the trial again.
         """
         self._process: TrialProcess | None = None
         self._metric, self._refused = sweep.metric, ""

@@ -22,7 +22,8 @@ from convnets.errors import InvalidValue, nearest
 from convnets.sweeps.devices import slots_of_this_machine
 from convnets.sweeps.engines import Ended, Screen
 from convnets.sweeps.engines.local import only_one
-from convnets.sweeps.study import open_study, ready_study, storage_errors, trials_of
+from convnets.sweeps.storage import storage_errors
+from convnets.sweeps.study import open_study, ready_study, trials_of
 from convnets.sweeps.sweep import Sweep
 from convnets.sweeps.trial_process import LAUNCH
 from convnets.sweeps.worker import Worker
