@@ -218,12 +218,8 @@ def together(train: Callable[[], int]) -> int:
 
 def _leave(error: BaseException) -> NoReturn:
     status = 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
-    if isinstance(error, jax.errors.JaxRuntimeError | ValueError) and _LOST.search(str(error)):
-        print(
-            f"error: process {jax.process_index()} has lost another process of this run, whose own words say why; what "
-            "was saved is there, and the same command again goes on from it",
-            file=sys.stderr,
-        )
+    if _tells_of_a_loss(error):
+        print(_lost(str(error).strip().partition("\n")[0][:400]), file=sys.stderr)
     elif not _all_fail_alike(error) or jax.process_index() == 0:
         if isinstance(error, ConvnetsError):
             print(f"error: {error}", file=sys.stderr)
@@ -234,6 +230,19 @@ def _leave(error: BaseException) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _tells_of_a_loss(error: BaseException) -> bool:
+    """Whether a collective broke; Gloo's complaints come as either kind of error."""
+    kinds = jax.errors.JaxRuntimeError | ValueError
+    return isinstance(error, kinds) and not isinstance(error, ConvnetsError) and bool(_LOST.search(str(error)))
+
+
+def _lost(words: str) -> str:
+    return (
+        f"error: process {jax.process_index()} has lost another process of this run, whose own words say why; what was "
+        f"saved is there, and the same command again goes on from it ({words})"
+    )
 
 
 def _all_fail_alike(error: BaseException) -> bool:

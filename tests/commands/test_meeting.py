@@ -1,17 +1,19 @@
 """Who joins whom: by the flags, by the cluster, or nobody; and what is refused before anybody waits."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
 
+import jax
 import pytest
 from launching import ROOT
 
 from convnets.commands import local_processes, processes
 from convnets.commands.command_line import main
 from convnets.commands.local_processes import shares_of
-from convnets.commands.processes import NOT_GIVEN, Cluster, Meeting, cluster_of, join, meeting_of
+from convnets.commands.processes import NOT_GIVEN, Cluster, Meeting, cluster_of, join, meeting_of, together
 from convnets.errors import InvalidValue
 
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "node[1-2]", "SLURM_PROCID": "1"}
@@ -166,3 +168,27 @@ def test_local_processes_within_a_job_of_several_tasks_are_refused(capsys, tmp_p
         monkeypatch.setenv(name, value)
     assert main(["launch.py", "train", "--config=x", f"--workdir={tmp_path}", "--local_processes=2"]) == 1
     assert "Slurm has started 4: leave it out to join those" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            jax.errors.JaxRuntimeError(
+                "INTERNAL: NCCL operation ncclCommInitRank failed: no space in /dev/shm\nat 0x7f"
+            ),
+            "has lost another process of this run, .* goes on from it .INTERNAL: NCCL .* no space in /dev/shm.$",
+        ),
+        (InvalidValue("there is no folder /data/heartbeats"), "^error: there is no folder /data/heartbeats$"),
+    ],
+)
+def test_the_words_of_an_error_are_said_whatever_it_is_taken_for(capsys, monkeypatch, error, said):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit, match="1"):
+        together(fail)
+    captured = capsys.readouterr().err
+    assert re.search(said, captured.strip())
+    assert captured.count("\n") == 1
