@@ -151,11 +151,14 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
         return 128 + outcome.interrupted
     if console is not None:
         finish(config, workdir, model, outcome, console)
+    if distant is not None:
+        # The test came after the last checkpoint.
+        distant.update_metrics()
     return 0
 
 
 def distant_checkpoints(config: ConfigDict, workdir: Workdir) -> DistantCheckpoints:
-    """Where checkpoints are copied to, claimed for this run; those that only are there are brought into the workdir.
+    """Where checkpoints are copied to, claimed for this run; what is only there or only in the workdir then is in both.
 
     Raises:
       InvalidValue: a place that can't be reached or written, or is another run's.
@@ -164,6 +167,7 @@ def distant_checkpoints(config: ConfigDict, workdir: Workdir) -> DistantCheckpoi
     distant.check(config)
     distant.claim(config)
     distant.fetch()
+    distant.catch_up()
     return distant
 
 
