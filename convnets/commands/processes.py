@@ -18,6 +18,7 @@ import jax
 from jax.experimental import multihost_utils
 from orbax.checkpoint import multihost
 
+from convnets.commands.alarm import Alarm
 from convnets.errors import ConvnetsError, InvalidValue
 
 NOT_GIVEN = -1
@@ -202,25 +203,34 @@ def together(train: Callable[[], int]) -> int:
     """Runs the part of a joined process; where one process fails, all end, and the cause is said once.
 
     A process that fails leaves at once, without the way out that would wait for the others; they find their collective
-    broken, or, where none is under way, miss its heartbeat, and leave too.
+    broken or hear the alarm, and leave too. One that is killed can't sound it: then the others miss its heartbeat.
 
     Returns:
       What `train` returned.
     """
+    alarm = Alarm(_follow)
     try:
-        status = train()
-        # The others wait here while the first one draws the report, and not on the way out, where patience is limited.
-        multihost_utils.sync_global_devices("the end of the run")
+        with alarm:
+            status = train()
+            # The others wait here while the first one draws the report, and not on the way out, where patience is
+            # limited.
+            multihost_utils.sync_global_devices("the end of the run")
     except BaseException as error:
-        _leave(error)
+        _leave(error, alarm)
     return status
 
 
-def _leave(error: BaseException) -> NoReturn:
+def _follow(number: int) -> None:
+    print(_lost(number, "it has failed"), file=sys.stderr, flush=True)
+    os._exit(1)
+
+
+def _leave(error: BaseException, alarm: Alarm) -> NoReturn:
+    alike = False
     status = 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
     if _tells_of_a_loss(error):
-        print(_lost(str(error).strip().partition("\n")[0][:400]), file=sys.stderr)
-    elif not _all_fail_alike(error) or jax.process_index() == 0:
+        print(_lost(jax.process_index(), str(error).strip().partition("\n")[0][:400]), file=sys.stderr)
+    elif not (alike := _all_fail_alike(error)) or jax.process_index() == 0:
         if isinstance(error, ConvnetsError):
             print(f"error: {error}", file=sys.stderr)
         elif isinstance(error, KeyboardInterrupt):
@@ -229,6 +239,8 @@ def _leave(error: BaseException) -> NoReturn:
             traceback.print_exception(error)
     sys.stdout.flush()
     sys.stderr.flush()
+    if not alike:
+        alarm.sound()
     os._exit(status)
 
 
@@ -238,9 +250,9 @@ def _tells_of_a_loss(error: BaseException) -> bool:
     return isinstance(error, kinds) and not isinstance(error, ConvnetsError) and bool(_LOST.search(str(error)))
 
 
-def _lost(words: str) -> str:
+def _lost(number: int, words: str) -> str:
     return (
-        f"error: process {jax.process_index()} has lost another process of this run, whose own words say why; what was "
+        f"error: process {number} has lost another process of this run, whose own words say why; what was "
         f"saved is there, and the same command again goes on from it ({words})"
     )
 

@@ -1,7 +1,6 @@
 """Copies of a run's checkpoints elsewhere: in a bucket or another folder. All that we know of TensorStore is here."""
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +73,7 @@ class DistantCheckpoints:
             raise InvalidValue(self._complaint("written", error)) from None
 
     def fetch(self) -> None:
-        """Brings the checkpoints that the local folder lacks; and the metrics, where there are none or the run went on."""
+        """Brings the checkpoints that the local folder lacks; and the metrics, where there are none or older ones."""
         here = self._local_steps()
         missing = [step for step in self._steps() if step not in here]
         for step in missing:
