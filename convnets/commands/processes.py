@@ -73,6 +73,22 @@ def cluster_of(environment: Mapping[str, str]) -> Cluster | None:
     )
 
 
+def own_gpu(environment: Mapping[str, str]) -> int | None:
+    """The GPU of this process by its local number, as JAX chooses it in a cluster, where several share a node.
+
+    Returns:
+      None: all that it sees, or those of JAX_LOCAL_DEVICE_IDS. On CPUs either is without effect.
+    """
+    if "JAX_LOCAL_DEVICE_IDS" in environment:
+        return None
+    if int(environment.get("OMPI_COMM_WORLD_LOCAL_SIZE", "1")) > 1:
+        return int(environment["OMPI_COMM_WORLD_LOCAL_RANK"])
+    # Such as "8(x4)", or "2,1": a node of eight tasks four times, one of two and one of one.
+    tasks = re.findall(r"\d+(?=\(|,|$)", environment.get("SLURM_STEP_TASKS_PER_NODE", "1"))
+    number = environment.get("SLURM_LOCALID")
+    return int(number) if number and max(map(int, tasks), default=1) > 1 else None
+
+
 @dataclass(frozen=True)
 class Meeting:
     """Where the processes of a run meet, and which of them this is; all None: JAX asks the cluster."""
@@ -111,8 +127,10 @@ def meeting_of(coordinator: str, count: int, number: int, cluster: Cluster | Non
         raise InvalidValue(f"--process_id is missing: give each process its own, 0 to {count - 1}")
     if not coordinator:
         raise InvalidValue("--coordinator is missing: give host:port of the first process, the same to all")
-    if not re.fullmatch(r"[^\s/]+:\d{1,5}", coordinator):
-        raise InvalidValue(f"--coordinator is {coordinator!r}, and must be host:port, such as node1:12345")
+    if not re.fullmatch(r"[^\s/]+:\d{1,5}", coordinator) or not 1 <= int(coordinator.rpartition(":")[2]) <= 65535:
+        raise InvalidValue(
+            f"--coordinator is {coordinator!r}, and must be host:port, such as node1:12345, with a port in [1, 65535]"
+        )
     return Meeting(coordinator, count, number)
 
 
@@ -137,6 +155,7 @@ def join(meeting: Meeting, cluster: Cluster | None) -> bool:
             meeting.coordinator,
             meeting.count,
             meeting.number,
+            local_device_ids=own_gpu(os.environ) if meeting.coordinator else None,
             cluster_detection_method="deactivate" if meeting.coordinator else None,
             # What is for this machine alone is not offered to the network.
             coordinator_bind_address=meeting.coordinator if host in ("127.0.0.1", "localhost") else None,
@@ -177,7 +196,7 @@ def _wait_for(coordinator: str) -> None:
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
             return
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             if time.monotonic() > deadline:
                 raise InvalidValue(
                     f"nobody answers at --coordinator={coordinator} ({error}), after {ANSWERS_WITHIN} s: start "
@@ -192,7 +211,7 @@ def _refuse_taken(coordinator: str) -> None:
         port = int(coordinator.rpartition(":")[2])
         try:
             listener.bind(("", port))
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             raise InvalidValue(
                 f"the port of --coordinator={coordinator} can't be had here, where --process_id=0 is ({error}): name "
                 "another, the same to all processes"
