@@ -164,7 +164,7 @@ def test_gpus_are_shared_equally_or_not_at_all(monkeypatch):
 def test_a_driver_that_fails_is_told_of_in_a_sentence(monkeypatch):
     monkeypatch.setattr(local_processes, "can_only_be_cpu", lambda: False)
     monkeypatch.setattr(local_processes, "ASK", "raise RuntimeError('no supported devices')")
-    with pytest.raises(InvalidValue, match="what devices there are .RuntimeError: no supported devices.: put that"):
+    with pytest.raises(InvalidValue, match=r"what devices there are \(RuntimeError: no supported devices\): put that"):
         shares_of(2)
 
 
