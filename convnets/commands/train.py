@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from dataclasses import asdict
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from convnets import kernels
 from convnets.commands.beginning_table import tell
+from convnets.commands.claimed_number import claim_number
 from convnets.commands.command_line import Arguments
 from convnets.commands.experiments import load_experiment, override, refuse_rest, with_data_dir
 from convnets.commands.local_processes import LocalProcesses, shares_of
@@ -59,6 +61,8 @@ def run(arguments: Arguments) -> int:
             )
         return start_processes(arguments)
     meeting = meeting_of(coordinator, count, number, cluster)
+    if meeting is not None and meeting.coordinator and arguments["workdir"]:
+        claim_number(Path(arguments["workdir"]), count, number)
     if meeting is None or not join(meeting, cluster):
         return train(*experiment_of(arguments))
     return together(lambda: train(*experiment_of(arguments)))
