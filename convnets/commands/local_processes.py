@@ -112,13 +112,21 @@ def shares_of(count: int) -> list[Share]:
     """An equal share of the visible GPUs, or else of the CPU cores, for each of so many processes.
 
     Raises:
-      InvalidValue: GPUs that the processes can't share equally, or devices that one process drives alone.
+      InvalidValue: GPUs that the processes can't share equally, devices that one process drives alone, or a driver that
+        fails.
     """
     kind, devices = "cpu", 0
     if not can_only_be_cpu():
-        # In a process of its own: here JAX would take the memory of the GPUs.
-        said = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True).stdout
-        kind, number = said.split()[-2:]
+        # In a process of its own: here JAX would hold the GPUs.
+        environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        asked = subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True)
+        if asked.returncode:
+            words = (asked.stderr.strip() or f"exit status {asked.returncode}").splitlines()[-1][:400]
+            raise InvalidValue(
+                f"JAX can't say what devices there are ({words}): put that right, or train on the CPU by "
+                "JAX_PLATFORMS=cpu in the environment"
+            )
+        kind, number = asked.stdout.split()[-2:]
         devices = int(number)
     if kind == "cpu":
         # Not every system knows affinity, and where cores are fewer than processes they share all.

@@ -18,6 +18,7 @@ import jax
 from jax.experimental import multihost_utils
 from orbax.checkpoint import multihost
 
+from convnets.commands.alarm import Alarm
 from convnets.errors import ConvnetsError, InvalidValue
 
 NOT_GIVEN = -1
@@ -72,6 +73,22 @@ def cluster_of(environment: Mapping[str, str]) -> Cluster | None:
     )
 
 
+def own_gpu(environment: Mapping[str, str]) -> int | None:
+    """The GPU of this process by its local number, as JAX chooses it in a cluster, where several share a node.
+
+    Returns:
+      None: all that it sees, or those of JAX_LOCAL_DEVICE_IDS. On CPUs either is without effect.
+    """
+    if "JAX_LOCAL_DEVICE_IDS" in environment:
+        return None
+    if int(environment.get("OMPI_COMM_WORLD_LOCAL_SIZE", "1")) > 1:
+        return int(environment["OMPI_COMM_WORLD_LOCAL_RANK"])
+    # Such as "8(x4)", or "2,1": a node of eight tasks four times, one of two and one of one.
+    tasks = re.findall(r"\d+(?=\(|,|$)", environment.get("SLURM_STEP_TASKS_PER_NODE", "1"))
+    number = environment.get("SLURM_LOCALID")
+    return int(number) if number and max(map(int, tasks), default=1) > 1 else None
+
+
 @dataclass(frozen=True)
 class Meeting:
     """Where the processes of a run meet, and which of them this is; all None: JAX asks the cluster."""
@@ -110,8 +127,10 @@ def meeting_of(coordinator: str, count: int, number: int, cluster: Cluster | Non
         raise InvalidValue(f"--process_id is missing: give each process its own, 0 to {count - 1}")
     if not coordinator:
         raise InvalidValue("--coordinator is missing: give host:port of the first process, the same to all")
-    if not re.fullmatch(r"[^\s/]+:\d{1,5}", coordinator):
-        raise InvalidValue(f"--coordinator is {coordinator!r}, and must be host:port, such as node1:12345")
+    if not re.fullmatch(r"[^\s/]+:\d{1,5}", coordinator) or not 1 <= int(coordinator.rpartition(":")[2]) <= 65535:
+        raise InvalidValue(
+            f"--coordinator is {coordinator!r}, and must be host:port, such as node1:12345, with a port in [1, 65535]"
+        )
     return Meeting(coordinator, count, number)
 
 
@@ -136,6 +155,7 @@ def join(meeting: Meeting, cluster: Cluster | None) -> bool:
             meeting.coordinator,
             meeting.count,
             meeting.number,
+            local_device_ids=own_gpu(os.environ) if meeting.coordinator else None,
             cluster_detection_method="deactivate" if meeting.coordinator else None,
             # What is for this machine alone is not offered to the network.
             coordinator_bind_address=meeting.coordinator if host in ("127.0.0.1", "localhost") else None,
@@ -176,7 +196,7 @@ def _wait_for(coordinator: str) -> None:
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
             return
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             if time.monotonic() > deadline:
                 raise InvalidValue(
                     f"nobody answers at --coordinator={coordinator} ({error}), after {ANSWERS_WITHIN} s: start "
@@ -191,7 +211,7 @@ def _refuse_taken(coordinator: str) -> None:
         port = int(coordinator.rpartition(":")[2])
         try:
             listener.bind(("", port))
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             raise InvalidValue(
                 f"the port of --coordinator={coordinator} can't be had here, where --process_id=0 is ({error}): name "
                 "another, the same to all processes"
@@ -202,29 +222,34 @@ def together(train: Callable[[], int]) -> int:
     """Runs the part of a joined process; where one process fails, all end, and the cause is said once.
 
     A process that fails leaves at once, without the way out that would wait for the others; they find their collective
-    broken, or, where none is under way, miss its heartbeat, and leave too.
+    broken or hear the alarm, and leave too. One that is killed can't sound it: then the others miss its heartbeat.
 
     Returns:
       What `train` returned.
     """
+    alarm = Alarm(_follow)
     try:
-        status = train()
-        # The others wait here while the first one draws the report, and not on the way out, where patience is limited.
-        multihost_utils.sync_global_devices("the end of the run")
+        with alarm:
+            status = train()
+            # The others wait here while the first one draws the report, and not on the way out, where patience is
+            # limited.
+            multihost_utils.sync_global_devices("the end of the run")
     except BaseException as error:
-        _leave(error)
+        _leave(error, alarm)
     return status
 
 
-def _leave(error: BaseException) -> NoReturn:
+def _follow(number: int) -> None:
+    print(_lost(number, "it has failed"), file=sys.stderr, flush=True)
+    os._exit(1)
+
+
+def _leave(error: BaseException, alarm: Alarm) -> NoReturn:
+    alike = False
     status = 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
-    if isinstance(error, jax.errors.JaxRuntimeError | ValueError) and _LOST.search(str(error)):
-        print(
-            f"error: process {jax.process_index()} has lost another process of this run, whose own words say why; what "
-            "was saved is there, and the same command again goes on from it",
-            file=sys.stderr,
-        )
-    elif not _all_fail_alike(error) or jax.process_index() == 0:
+    if _tells_of_a_loss(error):
+        print(_lost(jax.process_index(), str(error).strip().partition("\n")[0][:400]), file=sys.stderr)
+    elif not (alike := _all_fail_alike(error)) or jax.process_index() == 0:
         if isinstance(error, ConvnetsError):
             print(f"error: {error}", file=sys.stderr)
         elif isinstance(error, KeyboardInterrupt):
@@ -233,7 +258,22 @@ def _leave(error: BaseException) -> NoReturn:
             traceback.print_exception(error)
     sys.stdout.flush()
     sys.stderr.flush()
+    if not alike:
+        alarm.sound()
     os._exit(status)
+
+
+def _tells_of_a_loss(error: BaseException) -> bool:
+    """Whether a collective broke; Gloo's complaints come as either kind of error."""
+    kinds = jax.errors.JaxRuntimeError | ValueError
+    return isinstance(error, kinds) and not isinstance(error, ConvnetsError) and bool(_LOST.search(str(error)))
+
+
+def _lost(number: int, words: str) -> str:
+    return (
+        f"error: process {number} has lost another process of this run, whose own words say why; what was "
+        f"saved is there, and the same command again goes on from it ({words})"
+    )
 
 
 def _all_fail_alike(error: BaseException) -> bool:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from dataclasses import asdict
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from convnets import kernels
 from convnets.commands.beginning_table import tell
+from convnets.commands.claimed_number import claim_number
 from convnets.commands.command_line import Arguments
 from convnets.commands.experiments import load_experiment, override, refuse_rest, with_data_dir
 from convnets.commands.local_processes import LocalProcesses, shares_of
@@ -59,6 +61,8 @@ def run(arguments: Arguments) -> int:
             )
         return start_processes(arguments)
     meeting = meeting_of(coordinator, count, number, cluster)
+    if meeting is not None and meeting.coordinator and arguments["workdir"]:
+        claim_number(Path(arguments["workdir"]), count, number)
     if meeting is None or not join(meeting, cluster):
         return train(*experiment_of(arguments))
     return together(lambda: train(*experiment_of(arguments)))
@@ -151,11 +155,14 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
         return 128 + outcome.interrupted
     if console is not None:
         finish(config, workdir, model, outcome, console)
+    if distant is not None:
+        # The test came after the last checkpoint.
+        distant.update_metrics()
     return 0
 
 
 def distant_checkpoints(config: ConfigDict, workdir: Workdir) -> DistantCheckpoints:
-    """Where checkpoints are copied to, claimed for this run; those that only are there are brought into the workdir.
+    """Where checkpoints are copied to, claimed for this run; what is only there or only in the workdir then is in both.
 
     Raises:
       InvalidValue: a place that can't be reached or written, or is another run's.
@@ -164,6 +171,7 @@ def distant_checkpoints(config: ConfigDict, workdir: Workdir) -> DistantCheckpoi
     distant.check(config)
     distant.claim(config)
     distant.fetch()
+    distant.catch_up()
     return distant
 
 

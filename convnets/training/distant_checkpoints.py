@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
-from convnets.training.config import differences, from_text, to_json
+from convnets.training.config import complete, differences, from_text, to_json
 
 WHOLE = "whole"
 """The file that is written last into the copy of a checkpoint, and removed first."""
@@ -53,7 +53,8 @@ class DistantCheckpoints:
             if self._steps():
                 raise InvalidValue(f"checkpoint.folder {self.where} holds checkpoints but no {CONFIG}: name another")
             return
-        different = differences(from_text(there.decode(), f"{self.where}/{CONFIG}"), config)
+        # Fields that are newer than the copies have the values that the run had without them.
+        different = differences(complete(from_text(there.decode(), f"{self.where}/{CONFIG}")), config)
         if different:
             raise InvalidValue(
                 f"checkpoint.folder {self.where} holds checkpoints of a run of another config "
@@ -72,8 +73,9 @@ class DistantCheckpoints:
             raise InvalidValue(self._complaint("written", error)) from None
 
     def fetch(self) -> None:
-        """Brings the checkpoints that the local folder lacks; and the metrics, where there are none."""
-        missing = [step for step in self._steps() if not (self.local / str(step)).exists()]
+        """Brings the checkpoints that the local folder lacks; and the metrics, where there are none or older ones."""
+        here = self._local_steps()
+        missing = [step for step in self._steps() if step not in here]
         for step in missing:
             # Renamed when it is whole, as Orbax does; a name that it would not take for a checkpoint until then.
             temporary = self.local / f".{step}.fetched"
@@ -82,11 +84,33 @@ class DistantCheckpoints:
                 assert content is not None
                 write_atomically(temporary / name, content)
             temporary.rename(self.local / str(step))
-        if not self.metrics.exists() and missing:
+        if missing and (not self.metrics.exists() or max(missing) > max(here, default=0)):
             write_atomically(self.metrics, self._read(METRICS) or b"")
 
+    def catch_up(self) -> None:
+        """Copies the local checkpoints that are not there: of a copy that failed or was killed, or from before it all.
+
+        Raises:
+          InvalidValue: a folder that can't be written.
+        """
+        there = self._steps()
+        for step in sorted(self._local_steps()):
+            if step not in there:
+                self.update(step)
+
+    def update_metrics(self) -> None:
+        """Copies the metrics alone.
+
+        Raises:
+          InvalidValue: a folder that can't be written.
+        """
+        try:
+            self._store.write(METRICS, self.metrics.read_bytes()).result()
+        except Exception as error:
+            raise InvalidValue(self._complaint("written", error)) from None
+
     def update(self, step: int) -> None:
-        """Copies a checkpoint, and removes the copies of those that the local folder no longer has.
+        """Copies a checkpoint with the metrics, and removes the copies of those that are no longer in the local folder.
 
         Raises:
           InvalidValue: a folder that can't be written.
@@ -112,6 +136,9 @@ class DistantCheckpoints:
     def _steps(self) -> list[int]:
         names = (key.decode().partition("/") for key in self._list())
         return sorted(int(step) for step, _, name in names if name == WHOLE and step.isdigit())
+
+    def _local_steps(self) -> set[int]:
+        return {int(path.name) for path in self.local.glob("*") if path.name.isdigit()}
 
     def _files(self, step: int) -> list[str]:
         names = (key.decode().partition("/") for key in self._list())

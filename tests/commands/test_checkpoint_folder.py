@@ -30,6 +30,12 @@ def test_a_run_whose_workdir_is_lost_goes_on_from_the_copy_and_another_run_is_re
     command = ["launch.py", "train", *TINY, f"--config.checkpoint.folder={elsewhere}"]
     assert main([*command, f"--workdir={tmp_path / 'run'}"]) == 0
     assert sorted(path.name for path in elsewhere.iterdir()) == ["2", "4", "config.json", "metrics.jsonl"]
+    # With the test, which comes after the last checkpoint.
+    assert (elsewhere / "metrics.jsonl").read_bytes() == (tmp_path / "run/metrics.jsonl").read_bytes()
+    # A finished run that never had copies gets them.
+    shutil.rmtree(elsewhere)
+    assert main([*command, f"--workdir={tmp_path / 'run'}"]) == 0
+    assert (elsewhere / "4/whole").exists()
     shutil.move(tmp_path / "run", tmp_path / "before")
     # As if the last copy had not been finished.
     (elsewhere / "4/whole").unlink()

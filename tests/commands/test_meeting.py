@@ -1,17 +1,19 @@
 """Who joins whom: by the flags, by the cluster, or nobody; and what is refused before anybody waits."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
 
+import jax
 import pytest
 from launching import ROOT
 
 from convnets.commands import local_processes, processes
 from convnets.commands.command_line import main
 from convnets.commands.local_processes import shares_of
-from convnets.commands.processes import NOT_GIVEN, Cluster, Meeting, cluster_of, join, meeting_of
+from convnets.commands.processes import NOT_GIVEN, Cluster, Meeting, cluster_of, join, meeting_of, own_gpu, together
 from convnets.errors import InvalidValue
 
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "node[1-2]", "SLURM_PROCID": "1"}
@@ -38,6 +40,23 @@ INDEXED = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "JOB_COMPLETION_INDEX": "0"}
 )
 def test_a_cluster_is_known_by_its_environment(environment, cluster):
     assert cluster_of(environment) == cluster
+
+
+@pytest.mark.parametrize(
+    ("environment", "gpu"),
+    [
+        ({}, None),
+        ({"OMPI_COMM_WORLD_LOCAL_SIZE": "8", "OMPI_COMM_WORLD_LOCAL_RANK": "3", "SLURM_LOCALID": "0"}, 3),
+        # One process for all GPUs of its node.
+        ({"OMPI_COMM_WORLD_LOCAL_SIZE": "1", "OMPI_COMM_WORLD_LOCAL_RANK": "0"}, None),
+        ({"SLURM_LOCALID": "0", "SLURM_STEP_TASKS_PER_NODE": "1(x16)"}, None),
+        ({"SLURM_LOCALID": "7", "SLURM_STEP_TASKS_PER_NODE": "8(x4)"}, 7),
+        ({"SLURM_LOCALID": "1", "SLURM_STEP_TASKS_PER_NODE": "1(x2),2"}, 1),
+        ({"SLURM_LOCALID": "7", "SLURM_STEP_TASKS_PER_NODE": "8", "JAX_LOCAL_DEVICE_IDS": "2"}, None),
+    ],
+)
+def test_with_the_flags_too_processes_of_a_cluster_that_share_a_node_share_its_gpus(environment, gpu):
+    assert own_gpu(environment) == gpu
 
 
 @pytest.mark.parametrize(
@@ -71,6 +90,8 @@ def test_flags_say_where_to_meet_or_else_the_cluster_does(flags, cluster, meetin
         (("", NOT_GIVEN, 0), None, "--num_processes is missing"),
         (("node1", 2, 0), None, "'node1', and must be host:port"),
         (("http://a:1", 2, 0), None, "must be host:port"),
+        (("a:0", 2, 1), None, r"with a port in \[1, 65535\]"),
+        (("a:65536", 2, 1), None, r"with a port in \[1, 65535\]"),
         (("a:1", 2, 0), Cluster("Slurm", 4), "--num_processes is 2, and Slurm has started 4: leave the flags out"),
     ],
 )
@@ -140,6 +161,13 @@ def test_gpus_are_shared_equally_or_not_at_all(monkeypatch):
         shares_of(2)
 
 
+def test_a_driver_that_fails_is_told_of_in_a_sentence(monkeypatch):
+    monkeypatch.setattr(local_processes, "can_only_be_cpu", lambda: False)
+    monkeypatch.setattr(local_processes, "ASK", "raise RuntimeError('no supported devices')")
+    with pytest.raises(InvalidValue, match=r"what devices there are \(RuntimeError: no supported devices\): put that"):
+        shares_of(2)
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
@@ -166,3 +194,27 @@ def test_local_processes_within_a_job_of_several_tasks_are_refused(capsys, tmp_p
         monkeypatch.setenv(name, value)
     assert main(["launch.py", "train", "--config=x", f"--workdir={tmp_path}", "--local_processes=2"]) == 1
     assert "Slurm has started 4: leave it out to join those" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            jax.errors.JaxRuntimeError(
+                "INTERNAL: NCCL operation ncclCommInitRank failed: no space in /dev/shm\nat 0x7f"
+            ),
+            "has lost another process of this run, .* goes on from it .INTERNAL: NCCL .* no space in /dev/shm.$",
+        ),
+        (InvalidValue("there is no folder /data/heartbeats"), "^error: there is no folder /data/heartbeats$"),
+    ],
+)
+def test_the_words_of_an_error_are_said_whatever_it_is_taken_for(capsys, monkeypatch, error, said):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit, match="1"):
+        together(fail)
+    captured = capsys.readouterr().err
+    assert re.search(said, captured.strip())
+    assert captured.count("\n") == 1

@@ -8,6 +8,7 @@ import time
 import urllib.request
 
 import pytest
+from ml_collections import ConfigDict
 
 from convnets.commands.local_processes import free_port
 from convnets.errors import InvalidValue
@@ -111,6 +112,31 @@ def test_checkpoints_that_the_run_no_longer_keeps_are_removed_there_too(where, t
     assert sorted(path.name for path in again.checkpoints.iterdir()) == ["10", "11"]
 
 
+def test_checkpoints_that_were_never_copied_are_made_up_for(where, tmp_path):
+    run = Run(tmp_path / "run", where)
+    run.save(5)
+    before = run.distant
+    # As if the place could not be reached for a while.
+    run.distant = DistantCheckpoints(str(tmp_path / "nobody looks here"), run.checkpoints, run.metrics)
+    run.save(10)
+    run.distant = before
+    run.distant.catch_up()
+    again = Run(tmp_path / "again", where)
+    again.distant.fetch()
+    assert again.contents() == run.contents()
+    assert again.metrics.read_text() == "until 10\n"
+
+
+def test_the_curves_of_a_run_that_went_on_elsewhere_come_with_its_checkpoints(tmp_path):
+    run = Run(tmp_path / "run", str(tmp_path / "elsewhere"))
+    run.save(5)
+    there = Run(tmp_path / "there", str(tmp_path / "elsewhere"))
+    there.distant.fetch()
+    there.save(10)
+    run.distant.fetch()
+    assert run.metrics.read_text() == "until 10\n"
+
+
 def test_a_copy_that_is_not_whole_does_not_count(tmp_path):
     run = Run(tmp_path / "run", str(tmp_path / "elsewhere"))
     run.save(5)
@@ -141,6 +167,14 @@ def test_the_folder_of_another_run_is_refused_with_the_fields_that_differ(where,
     run.distant.check(config_of(seed=1, loader={"threads": 1, "buffer": 1, "workers": 1}))
     with pytest.raises(InvalidValue, match=r"of another config .seed is 1 there and 2 here.: name another folder"):
         run.distant.check(config_of(seed=2))
+
+
+def test_copies_from_before_a_field_was_added_are_the_run_s_still(tmp_path):
+    older = config_of().to_dict()
+    del older["train"]["wrapper"]
+    run = Run(tmp_path / "run", str(tmp_path / "elsewhere"))
+    run.distant.claim(ConfigDict(older))
+    run.distant.check(config_of())
 
 
 def test_checkpoints_of_nobody_known_are_refused(tmp_path):
