@@ -34,14 +34,16 @@ class Alarm:
         self._store: Any = getattr(global_state, "client", None)
         self._number: int = getattr(global_state, "process_id", 0)
         self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> "Alarm":
-        if hasattr(self._store, "key_value_try_get"):
-            threading.Thread(target=self._watch, daemon=True).start()
+        self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._over.set()
+        # Not to be caught looking when the interpreter ends.
+        self._thread.join(PERIOD)
 
     def sound(self) -> None:
         """Tells the others, and lets them hear it: the store goes with the first process."""
@@ -51,10 +53,11 @@ class Alarm:
                 time.sleep(2 * PERIOD)
 
     def _watch(self) -> None:
-        while not self._over.wait(PERIOD):
+        look = getattr(self._store, "key_value_try_get", None)
+        while look and not self._over.wait(PERIOD):
             # So it says that there is no such key, or nobody to ask.
             with suppress(jax.errors.JaxRuntimeError):
-                self._store.key_value_try_get(KEY)
+                look(KEY)
                 if not self._over.is_set():
                     self._alarmed(self._number)
                 return
