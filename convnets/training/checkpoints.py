@@ -76,8 +76,8 @@ class Checkpoints:
             preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(keep), _Best(step=best_step)]),
             cleanup_tmp_directories=sweep,
         )
-        # The loop asks JAX at each step whether to stop, by consecutive numbers, to one of which JAX says yes. Orbax would
-        # ask too, by numbers of its own, and the yes could be to a number that the loop has passed.
+        # The loop asks JAX at each step whether to stop, by consecutive numbers, to one of which JAX says yes. Orbax
+        # would ask too, by numbers of its own, and the yes could be to a number that the loop has passed.
         self._checkpointer._manager.reached_preemption = lambda step: False
         self._when_whole = when_whole
         self._finisher = ThreadPoolExecutor(1)
