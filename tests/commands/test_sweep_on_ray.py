@@ -31,10 +31,10 @@ from convnets.training.config import default_config
 def get_config():
     config = default_config()
     config.train.batch_size = 32
-    config.train.duration = "1000 steps"
+    config.train.duration = "3000 steps"
     config.schedule.warmup = "0 steps"
     config.validation.examples = 500
-    config.evaluation.every = "100 steps"
+    config.evaluation.every = "300 steps"
     config.evaluation.batch_size = 500
     config.checkpoint.every = "20 steps"
     config.log.every = "5 steps"
@@ -127,7 +127,7 @@ def test_the_trial_of_a_lost_node_goes_on_from_its_checkpoint_and_one_that_fails
     # Killed where it was, and not asked to save.
     logs = [(trial / "output.log").read_text() for trial in trials]
     (resumed,) = [number for number in range(2) if "resuming at step" in logs[number]]
-    at = int(re.search(r"resuming at step (\d+) of 1000", logs[resumed])[1])
+    at = int(re.search(r"resuming at step (\d+) of 3000", logs[resumed])[1])
     assert at >= 60 and at % 20 == 0 and "stopped by" not in logs[resumed]
     assert f"trial {resumed} has lost its process or its node, and is started again" in said
 
@@ -155,7 +155,7 @@ def test_a_node_without_the_workdir_is_named(two_nodes, tmp_path):
 
 
 def test_a_stopped_sweep_has_saved_and_the_same_command_goes_on(tmp_path):
-    line = [*arguments(tmp_path, 0.02), "--config.evaluation.every=1000 steps"]
+    line = [*arguments(tmp_path, 0.02), "--config.evaluation.every=3000 steps"]
     trial = tmp_path / "sweep" / "trials" / "0000"
     with start(line) as process:
         until(lambda: last_checkpoint(trial) >= 20, process)
@@ -168,6 +168,6 @@ def test_a_stopped_sweep_has_saved_and_the_same_command_goes_on(tmp_path):
     # On whatever engine: the study is the same.
     status, said = launch([argument for argument in line if argument != "--engine=ray"])
     assert status == 0, said
-    assert f"resuming at step {stopped_at} of 1000" in (trial / "output.log").read_text()
+    assert f"resuming at step {stopped_at} of 3000" in (trial / "output.log").read_text()
     (found,) = json.loads((tmp_path / "sweep" / "sweep.json").read_text())["trials"]
-    assert (found["state"], found["step"]) == ("complete", 1000)
+    assert (found["state"], found["step"]) == ("complete", 3000)

@@ -49,5 +49,5 @@ def test_processes_with_different_data_are_refused(monkeypatch):
     monkeypatch.setattr(train, "multihost_utils", SimpleNamespace(process_allgather=gather))
     train.check_processes_agree(splits(INFO))
     train.check_processes_agree(splits(INFO))
-    with pytest.raises(InvalidValue, match=r"the processes have different data \(this one 4 examples to train on"):
+    with pytest.raises(InvalidValue, match=r"the processes have different data \(process 0 has 4 examples to train on"):
         train.check_processes_agree(splits(replace(INFO, digest="4321")))

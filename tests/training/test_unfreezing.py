@@ -44,9 +44,11 @@ class StoppedAt(Loop):
 
     at: int = -1
 
-    def _stop(self, together: bool) -> bool:
-        self.stopped_by = signal.SIGTERM if self.step == self.at else 0
-        return self.stopped_by > 0
+    def _save(self) -> None:
+        super()._save()
+        # Each step is saved; a signal is heard at the next.
+        if self.step == self.at - 1:
+            signal.raise_signal(signal.SIGTERM)
 
 
 def run(folder: Path, stop: int = -1, console: Console | None = None, config: Any = CONFIG) -> Any:
