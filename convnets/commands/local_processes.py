@@ -10,14 +10,12 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-from convnets.commands.runtime import can_only_be_cpu
 from convnets.errors import InvalidValue
 from convnets.training.interruption import PARENT
+from convnets.training.this_machine import bound_to, cores_here, devices_here
 
 GRACE = 5.0
 """Seconds that the others have to end by themselves when one has ended badly."""
-
-ASK = "import jax; print(jax.default_backend(), jax.local_device_count())"
 
 
 class LocalProcesses:
@@ -93,14 +91,8 @@ class Share:
         environment = os.environ | {PARENT: str(os.getpid())}
         if self.gpus:
             environment["JAX_LOCAL_DEVICE_IDS"] = ",".join(map(str, self.gpus))
-        own = os.sched_getaffinity(0) if self.cores else set()
-        try:
-            if self.cores:
-                os.sched_setaffinity(0, self.cores)
+        with bound_to(self.cores):
             return subprocess.Popen(command, env=environment, process_group=0)
-        finally:
-            if self.cores:
-                os.sched_setaffinity(0, own)
 
     def __str__(self) -> str:
         if self.gpus:
@@ -115,27 +107,15 @@ def shares_of(count: int) -> list[Share]:
       InvalidValue: GPUs that the processes can't share equally, devices that one process drives alone, or a driver that
         fails.
     """
-    kind, devices = "cpu", 0
-    if not can_only_be_cpu():
-        # In a process of its own: here JAX would hold the GPUs.
-        environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-        asked = subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True)
-        if asked.returncode:
-            words = (asked.stderr.strip() or f"exit status {asked.returncode}").splitlines()[-1][:400]
-            raise InvalidValue(
-                f"JAX can't say what devices there are ({words}): put that right, or train on the CPU by "
-                "JAX_PLATFORMS=cpu in the environment"
-            )
-        kind, number = asked.stdout.split()[-2:]
-        devices = int(number)
+    kind, devices = devices_here()
     if kind == "cpu":
         # Not every system knows affinity, and where cores are fewer than processes they share all.
-        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        cores = cores_here()
         bounds = [number * len(cores) // count for number in range(count + 1)]
         bound = len(cores) >= count
         return [Share(cores=cores[bounds[i] : bounds[i + 1]] if bound else ()) for i in range(count)]
-    if kind != "gpu":
-        raise InvalidValue(f"--local_processes is for GPUs and CPUs, and one process drives all devices of a {kind}")
+    if kind == "tpu":
+        raise InvalidValue("--local_processes is for GPUs and CPUs, and one process drives all chips of a TPU host")
     if devices % count:
         fitting = ", ".join(str(number) for number in range(1, devices + 1) if devices % number == 0)
         raise InvalidValue(f"--local_processes is {count}, which can't share {devices} GPUs equally: use {fitting}")

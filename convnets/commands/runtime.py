@@ -1,8 +1,6 @@
 """What every command sets up before it computes."""
 
 import os
-from importlib.metadata import entry_points
-from importlib.util import find_spec
 
 import jax
 from ml_collections import ConfigDict
@@ -10,6 +8,7 @@ from ml_collections import ConfigDict
 from convnets import kernels
 from convnets.commands.allocator import keep_memory
 from convnets.files import cache_folder
+from convnets.training.this_machine import can_only_be_cpu
 
 
 def prepare(config: ConfigDict, *, training: bool = False) -> None:
@@ -23,14 +22,6 @@ def prepare(config: ConfigDict, *, training: bool = False) -> None:
         keep_memory()
     use_compilation_cache()
     kernels.select(config.cpu.kernels)
-
-
-def can_only_be_cpu() -> bool:
-    """Whether JAX is told to use the CPU, or is installed for nothing else; asking JAX would start its threads."""
-    chosen: str | None = jax.config.jax_platforms  # type: ignore[attr-defined]
-    if chosen:
-        return chosen == "cpu"
-    return not entry_points(group="jax_plugins") and all(find_spec(name) is None for name in ("jax_plugins", "libtpu"))
 
 
 def use_compilation_cache() -> None:

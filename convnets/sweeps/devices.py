@@ -1,24 +1,13 @@
 """What each of the trials that run at once is bound to: devices of this machine, or cores of its CPU."""
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from convnets.errors import InvalidValue
+from convnets.training.this_machine import cores_here, devices_here
 
-ASK = """
-import json, jax
-devices = jax.local_devices()
-kind = devices[0].platform
-if kind == "gpu" and "rocm" in devices[0].client.platform_version.lower():
-    kind = "rocm"
-count = len({tuple(device.coords) for device in devices}) if kind == "tpu" else len(devices)
-print(json.dumps([kind, count]))
-"""
 VISIBLE = {"gpu": "CUDA_VISIBLE_DEVICES", "rocm": "HIP_VISIBLE_DEVICES", "tpu": "TPU_VISIBLE_CHIPS"}
 TPU_BOUNDS = {1: "1,1,1", 2: "1,2,1", 4: "2,2,1", 8: "2,4,1"}
 """The shape of so many chips of a host."""
@@ -46,30 +35,10 @@ def slots_of_this_machine(parallel: int = 0) -> list[Slot]:
     Raises:
       InvalidValue: more than there are devices or cores, or devices that JAX can't start.
     """
-    kind, count = _ask()
+    kind, count = devices_here()
     if kind == "cpu":
-        return _cpu_slots(_cores(), parallel or 1)
+        return _cpu_slots(cores_here() or range(os.cpu_count() or 1), parallel or 1)
     return _device_slots(kind, count, parallel or count)
-
-
-def _ask() -> tuple[str, int]:
-    """Asks a process of its own, because whoever starts a GPU keeps its memory."""
-    if os.environ.get("JAX_PLATFORMS") == "cpu":
-        return "cpu", 1
-    # Trials that run already may have most of it, and it needs none.
-    environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    answer = subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, check=False)
-    if answer.returncode:
-        words = answer.stderr.strip().splitlines() or ["it said nothing"]
-        raise InvalidValue(f"JAX finds no devices to run trials on: {words[-1]}")
-    kind, count = json.loads(answer.stdout.splitlines()[-1])
-    return kind, count
-
-
-def _cores() -> list[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 def _cpu_slots(cores: Sequence[int], parallel: int) -> list[Slot]:

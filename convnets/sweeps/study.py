@@ -102,6 +102,14 @@ def ready_study(sweep: Sweep, worker: int = 0) -> optuna.Study:
     return study
 
 
+def has_work(study: optuna.Study, sweep: Sweep) -> bool:
+    """Whether a trial is left to be begun or to be gone on with."""
+    trials = [trial for trial in study.get_trials(deepcopy=False) if SURPLUS not in trial.user_attrs]
+    if any(trial.state is TrialState.WAITING for trial in trials):
+        return True
+    return bool(sweep.space.search) and len({root_of(trial) for trial in trials}) < sweep.trials
+
+
 def is_surplus(study: optuna.Study, trial: optuna.Trial, sweep: Sweep) -> bool:
     """Whether others have its place in the sweep: an earlier one of the same fixed trial, or as many as are drawn."""
     attributes = trial.user_attrs

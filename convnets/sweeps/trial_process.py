@@ -20,6 +20,7 @@ from convnets.files import write_atomically
 from convnets.training.config import to_json
 from convnets.training.interruption import PARENT
 from convnets.training.metrics_log import Record, read_records
+from convnets.training.this_machine import bound_to
 
 LAUNCH = Path(convnets.__file__).resolve().parents[1] / "launch.py"
 CONFIG_FILE = "trial.json"
@@ -66,6 +67,7 @@ class TrialProcess:
     ):
         self.folder = folder
         self._told: set[int] = set()
+        self._seen: tuple[int, int] | None = None
         if config.checkpoint.folder:
             config = ConfigDict(config.to_dict())
             config.checkpoint.folder = f"{config.checkpoint.folder}/{folder.name}"
@@ -84,32 +86,30 @@ class TrialProcess:
 
     def _start(self, environment: Mapping[str, str], cores: Collection[int], lock: int) -> subprocess.Popen[bytes]:
         line = [sys.executable, str(LAUNCH), "train", f"--config={self.folder / CONFIG_FILE}"]
-        before = os.sched_getaffinity(0) if cores else set[int]()
-        with (self.folder / OUTPUT_FILE).open("ab") as output:
+        with (self.folder / OUTPUT_FILE).open("ab") as output, bound_to(cores):
             self._said_from = output.tell()
-            try:
-                if cores:
-                    # Of this thread, and a process inherits it before it has threads.
-                    os.sched_setaffinity(0, cores)
-                return subprocess.Popen(
-                    # Where a cluster has started the sweep, its trials are none of the cluster's processes.
-                    [*line, f"--workdir={self.folder}", "--num_processes=1"],
-                    env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment) | {PARENT: str(os.getpid())},
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=(lock,),
-                    # Ctrl-C is for the sweep, which then stops its trials.
-                    start_new_session=True,
-                )
-            finally:
-                if cores:
-                    os.sched_setaffinity(0, before)
+            return subprocess.Popen(
+                # Where a cluster has started the sweep, its trials are none of the cluster's processes.
+                [*line, f"--workdir={self.folder}", "--num_processes=1"],
+                env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment) | {PARENT: str(os.getpid())},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=(lock,),
+                # Ctrl-C is for the sweep, which then stops its trials.
+                start_new_session=True,
+            )
 
     def new_evaluations(self) -> list[Record]:
         """The evaluations of the validation split since last asked, in order, of the run's earlier parts too."""
+        path = self.folder / "metrics.jsonl"
+        state = path.stat() if path.exists() else None
+        changed = state and (state.st_mtime_ns, state.st_size)
+        if changed == self._seen:
+            return []
+        self._seen = changed
         try:
-            records = read_records(self.folder / "metrics.jsonl")
+            records = read_records(path)
         except InvalidValue:
             # The run itself will say so.
             return []

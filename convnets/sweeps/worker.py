@@ -25,6 +25,7 @@ from convnets.sweeps.study import (
     SURPLUS,
     WORKER,
     go_on_with,
+    has_work,
     is_surplus,
     number_of,
     reported_before,
@@ -116,12 +117,9 @@ class Worker:
         """Whether there is a trial to begin, or may be one."""
         if self.stopping:
             return DONE
-        trials = [trial for trial in self.study.get_trials(deepcopy=False) if SURPLUS not in trial.user_attrs]
-        if any(trial.state is TrialState.WAITING for trial in trials):
+        if has_work(self.study, self.sweep):
             return BEGIN
-        if self.sweep.space.search and len({root_of(trial) for trial in trials}) < self.sweep.trials:
-            return BEGIN
-        if any(trial.state is TrialState.RUNNING for trial in trials):
+        if any(trial.state is TrialState.RUNNING for trial in self.study.get_trials(deepcopy=False)):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 optuna.storages.fail_stale_trials(self.study)

@@ -1,7 +1,5 @@
 """Each of the trials that run at once has an equal share of the devices."""
 
-import os
-
 import pytest
 
 from convnets.errors import InvalidValue
@@ -10,12 +8,12 @@ from convnets.sweeps.devices import Slot, slots_of_this_machine
 
 
 def machine(monkeypatch, kind: str, count: int) -> None:
-    monkeypatch.setattr(devices, "_ask", lambda: (kind, count))
+    monkeypatch.setattr(devices, "devices_here", lambda: (kind, count))
 
 
 def test_on_a_cpu_one_trial_has_all_cores_and_several_share_them(monkeypatch):
     machine(monkeypatch, "cpu", 1)
-    monkeypatch.setattr(devices, "_cores", lambda: [1, 2, 3, 5, 6])
+    monkeypatch.setattr(devices, "cores_here", lambda: [1, 2, 3, 5, 6])
     assert slots_of_this_machine() == [Slot()]
     assert [slot.cores for slot in slots_of_this_machine(2)] == [(1, 2), (3, 5)]
     assert [slot.cores for slot in slots_of_this_machine(5)] == [(1,), (2,), (3,), (5,), (6,)]
@@ -54,24 +52,3 @@ def test_chips_of_a_tpu_are_told_their_shape(monkeypatch):
     machine(monkeypatch, "tpu", 6)
     with pytest.raises(InvalidValue, match="a trial would have 3 TPU chips"):
         slots_of_this_machine(2)
-
-
-def test_a_process_of_its_own_says_what_there_is(monkeypatch):
-    monkeypatch.delenv("JAX_PLATFORMS")
-    monkeypatch.setattr(devices, "ASK", "print('a warning'); print('[\"gpu\", 3]')")
-    assert devices._ask() == ("gpu", 3)
-    monkeypatch.setattr(devices, "ASK", 'import os; print(f\'["gpu", {os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"]}]\')')
-    assert devices._ask() == ("gpu", False)
-    monkeypatch.setattr(devices, "ASK", "raise SystemExit('no driver')")
-    with pytest.raises(InvalidValue, match="JAX finds no devices to run trials on: no driver"):
-        devices._ask()
-
-
-def test_jax_answers_the_question(monkeypatch):
-    import io
-    from contextlib import redirect_stdout
-
-    said = io.StringIO()
-    with redirect_stdout(said):
-        exec(devices.ASK, {})
-    assert said.getvalue().strip() == '["cpu", 8]' and os.environ["JAX_PLATFORMS"] == "cpu"

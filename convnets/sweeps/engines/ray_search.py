@@ -21,9 +21,9 @@ from convnets.sweeps.study import (
     STEP,
     STEPS,
     STOPPED,
-    SURPLUS,
     WORKER,
     go_on_with,
+    has_work,
     number_of,
     reported_before,
     root_of,
@@ -166,14 +166,6 @@ class StudySearch(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing."""
-
-
-def has_work(study: optuna.Study, sweep: Sweep) -> bool:
-    """Whether a trial is left to be begun or to be gone on with."""
-    trials = [trial for trial in study.get_trials(deepcopy=False) if SURPLUS not in trial.user_attrs]
-    if any(trial.state is TrialState.WAITING for trial in trials):
-        return True
-    return bool(sweep.space.search) and len({root_of(trial) for trial in trials}) < sweep.trials
 
 
 class StudyScheduler(FIFOScheduler):

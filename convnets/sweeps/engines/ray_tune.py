@@ -19,10 +19,10 @@ from ray.tune.experiment import Trial as TuneTrial
 from convnets.sweeps.engines import Ended, Screen
 from convnets.sweeps.engines.local import close_what_was_killed, only_one
 from convnets.sweeps.engines.ray_cluster import check_shared, cluster, share_of_a_trial
-from convnets.sweeps.engines.ray_search import InterruptionStopper, StudyScheduler, StudySearch, has_work
+from convnets.sweeps.engines.ray_search import InterruptionStopper, StudyScheduler, StudySearch
 from convnets.sweeps.engines.ray_trial import RayTrial
 from convnets.sweeps.storage import storage_errors
-from convnets.sweeps.study import RETRIES, ready_study, trials_of
+from convnets.sweeps.study import RETRIES, has_work, ready_study, trials_of
 from convnets.sweeps.sweep import Sweep
 from convnets.training.interruption import Interruption
 
