@@ -3,50 +3,22 @@
 import json
 import signal
 import sqlite3
-import time
 from pathlib import Path
 
 import optuna
 import pytest
 from launching import ROOT, launch, needs_data, start
+from sweeping import experiment, until
 
 from convnets.commands.command_line import main
 from convnets.training.metrics_log import read_records
 
 pytestmark = needs_data()
 
-EXPERIMENT = """
-from convnets.sweeps.space import grid, log_uniform, product, seeds
-from convnets.training.config import default_config
-
-
-def get_config():
-    config = default_config()
-    config.train.batch_size = 32
-    config.train.duration = "40 steps"
-    config.schedule.warmup = "0 steps"
-    config.validation.examples = 500
-    config.evaluation.every = "20 steps"
-    config.evaluation.batch_size = 500
-    config.checkpoint.every = "5 steps"
-    config.log.every = "5 steps"
-    return config
-
-
-def sweep():
-    {sweep}
-"""
 GRID = """yield from product(grid({"optimizer.learning_rate": (0.02,)}), seeds(2))
     yield from grid({"optimizer.learning_rate": (0.1, 1e38)})"""
 ONE_LONG = 'yield {"train.duration": "2000 steps"}'
 SEARCH = 'yield {"optimizer.learning_rate": log_uniform(0.01, 0.1)}'
-
-
-def experiment(folder: Path, sweep: str) -> str:
-    """Writes an experiment with that `sweep()`; returns its flag."""
-    path = folder / "experiment.py"
-    path.write_text(EXPERIMENT.replace("{sweep}", sweep))
-    return f"--config={path}"
 
 
 @pytest.fixture(scope="module")
@@ -127,14 +99,6 @@ def test_another_sweep_in_the_workdir_is_refused(swept, tmp_path, capsys, monkey
     assert "4 fixed trials there and 2 here, which differ in the fields optimizer.learning_rate" in said
     assert main(["launch.py", "sweep", swept[0], f"--workdir={workdir}", "--config.train.batch_size=64"]) == 1
     assert "train.batch_size is 32 there and 64 here" in capsys.readouterr().err
-
-
-def until(condition, process) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_sweep_that_is_killed_goes_on_in_the_same_workdirs_and_is_stopped_by_a_signal(tmp_path):

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from launching import launch, needs_data, start
+from sweeping import experiment, until
 
 from convnets.errors import InvalidValue
 from convnets.training.metrics_log import read_records
@@ -23,46 +23,17 @@ from convnets.sweeps.engines.ray_cluster import OBJECT_STORE, SETTINGS, check_sh
 
 pytestmark = needs_data()
 
-EXPERIMENT = """
-from convnets.sweeps.space import grid
-from convnets.training.config import default_config
-
-
-def get_config():
-    config = default_config()
-    config.train.batch_size = 32
-    config.train.duration = "3000 steps"
-    config.schedule.warmup = "0 steps"
-    config.validation.examples = 500
-    config.evaluation.every = "300 steps"
-    config.evaluation.batch_size = 500
-    config.checkpoint.every = "20 steps"
-    config.log.every = "5 steps"
-    return config
-
-
-def sweep():
-    yield from grid({"optimizer.learning_rate": RATES})
-"""
-
 
 def arguments(folder: Path, *rates: float) -> list[str]:
     """A sweep of these learning rates, whose workdir is `folder / "sweep"`."""
-    path = folder / "experiment.py"
-    path.write_text(EXPERIMENT.replace("RATES", repr(rates)))
-    return ["sweep", "--engine=ray", f"--config={path}", f"--workdir={folder / 'sweep'}"]
+    # Long enough that a node is lost meanwhile.
+    sweep = f'yield from grid({{"optimizer.learning_rate": {rates!r}}})'
+    flag = experiment(folder, sweep, steps=3000, evaluate=300, save=20)
+    return ["sweep", "--engine=ray", flag, f"--workdir={folder / 'sweep'}"]
 
 
 def last_checkpoint(trial: Path) -> int:
     return max((int(path.name) for path in (trial / "checkpoints").glob("*") if path.name.isdigit()), default=0)
-
-
-def until(condition, process) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 # In a process of its own: it forks, and the tests' has JAX's threads.
