@@ -64,8 +64,8 @@ def print_table(console: Console, rows: Sequence[Row], sweep: Sweep) -> None:
     for name in fields:
         table.add_column(short_name(name, fields), overflow="fold")
     for name in (sweep.metric, "test", "seeds", "time"):
-        table.add_column(name, justify="right")
-    table.add_column("state")
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
     for row in rows:
         deviation = "" if row["deviation"] is None else f" ± {row['deviation']:.4f}"
         cells = [

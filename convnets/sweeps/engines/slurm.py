@@ -16,6 +16,9 @@ from dataclasses import replace
 from typing import Any
 
 import optuna
+
+# Else its import configures Python's logging anew, which closes the handlers of everybody else, and streams with them.
+os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")
 import submitit
 
 from convnets.errors import InvalidValue, nearest
