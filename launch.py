@@ -2,7 +2,7 @@
 
 import sys
 
-from convnets.commands.command_line import main
+from convnets.cli.command_line import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv))

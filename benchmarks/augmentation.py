@@ -11,11 +11,11 @@ import numpy as np
 from benchmarks.experiment import Experiment, training
 from benchmarks.measuring import Result, Row
 from convnets.analysis.timing import alternate
-from convnets.augmentation import augmentations, compose, example_keys, mixtures
-from convnets.augmentation.composition import Link
+from convnets.augment import augmentations, compose, example_keys, mixtures
+from convnets.augment.composition import Link
 from convnets.data.source import InMemorySource, SourceInfo
+from convnets.parallel import Devices
 from convnets.training.config import complete, default_config
-from convnets.training.parallel import Devices
 from convnets.training.plan import make_plan
 from convnets.training.setup import Splits, build_model
 

@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from convnets.augmentation import compose
-from convnets.commands.experiments import load_experiment, override
+from convnets.augment import compose
+from convnets.cli.experiments import load_experiment, override
 from convnets.data.pipeline import TrainingBatches
+from convnets.parallel import REPLICATED, Devices
 from convnets.training import step
-from convnets.training.parallel import REPLICATED, Devices
 from convnets.training.plan import Plan, make_plan
 from convnets.training.setup import Model, Splits, build_model, initial_state, load_splits
 

@@ -10,8 +10,8 @@ from benchmarks.experiment import training
 from benchmarks.measuring import Result, Row
 from convnets.analysis.timing import alternate
 from convnets.data.source import InMemorySource, SourceInfo
+from convnets.parallel import Devices
 from convnets.training.config import complete, default_config
-from convnets.training.parallel import Devices
 from convnets.training.plan import make_plan
 from convnets.training.savings import savings
 from convnets.training.setup import build_model, initial_state, mapped_train_step, phase_of

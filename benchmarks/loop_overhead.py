@@ -16,9 +16,9 @@ from benchmarks.experiment import Experiment, load, training
 from benchmarks.measuring import Result, Row
 from benchmarks.plain_step import make_plain_step
 from convnets.analysis.timing import FEWEST, Stopwatch, Timing, repeat
+from convnets.parallel import Devices
 from convnets.training.checkpoints import Checkpoints
 from convnets.training.loop import Loop
-from convnets.training.parallel import Devices
 from convnets.training.workdir import Workdir
 
 TARGET = 1.05

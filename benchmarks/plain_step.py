@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from convnets import architectures
-from convnets.augmentation import compose, example_keys
+from convnets import models
+from convnets.augment import compose, example_keys
 from convnets.layers import BatchNorm
 from convnets.training.config import options_of
 from convnets.training.setup import Plan
@@ -25,9 +25,9 @@ def make_plain_step(config: ConfigDict, num_classes: int, plan: Plan) -> Any:
     The figures are those that the loop logs: loss, top-1, top-5, learning rate, norms of gradient and parameters.
     """
     options = options_of(config, "network")
-    if "norm" in architectures.architectures.options(config.network.name):
+    if "norm" in models.architectures.options(config.network.name):
         options["norm"] = partial(BatchNorm, momentum=config.batch_norm.momentum, per=config.batch_norm.per)
-    network = architectures.create(config.network.name, num_classes, **options)
+    network = models.create(config.network.name, num_classes, **options)
     augment = compose(config.augmentation)
     mean, deviation = jnp.array(config.normalization.mean), jnp.array(config.normalization.deviation)
 

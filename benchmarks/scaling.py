@@ -17,11 +17,11 @@ import optax
 from benchmarks.experiment import training
 from benchmarks.measuring import Result, Row
 from convnets.analysis.timing import alternate
-from convnets.commands.step_traffic import step_traffic
+from convnets.cli.step_traffic import step_traffic
 from convnets.data.source import SourceInfo
 from convnets.errors import ConvnetsError
+from convnets.parallel import REPLICATED, Devices, sum_over_devices
 from convnets.training.config import complete, default_config
-from convnets.training.parallel import REPLICATED, Devices, sum_over_devices
 from convnets.training.plan import make_plan
 from convnets.training.setup import build_model, initial_state, mapped_train_step
 

@@ -14,7 +14,7 @@ from benchmarks.few_examples import Scores, add, drawn, probed, rows_of
 from benchmarks.measuring import Result
 from benchmarks.repeated_training import RepeatedTraining
 from convnets import data
-from convnets.commands.transfer import RATES
+from convnets.cli.transfer import RATES
 from convnets.data.fashion_mnist import CLASSES
 from convnets.data.few import few
 from convnets.data.source import Source, Subset

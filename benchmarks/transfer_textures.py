@@ -15,9 +15,9 @@ from benchmarks.few_examples import Scores, add, drawn, probed, rows_of
 from benchmarks.measuring import Result
 from benchmarks.repeated_training import RepeatedTraining
 from benchmarks.texture_patches import PATCH, texture_patches
-from convnets.analysis.accuracy_by_depth import plot_accuracy_by_depth
 from convnets.data.source import InMemorySource, SourceInfo, Subset
 from convnets.errors import InvalidValue
+from convnets.plots.accuracy_by_depth import plot_accuracy_by_depth
 from convnets.pretrained.conversion import Imported, convert
 from convnets.pretrained.files import read_weights
 from convnets.pretrained.surgery import Surgery, operate

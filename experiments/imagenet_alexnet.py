@@ -23,7 +23,7 @@ batch of 128.
 
 from ml_collections import ConfigDict
 
-from convnets.augmentation.pca_colour import IMAGENET
+from convnets.augment.pca_colour import IMAGENET
 from convnets.training.config import default_config
 
 

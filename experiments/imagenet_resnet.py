@@ -29,7 +29,7 @@ and the responses of all layers 20.7 to 177 MB an image (`launch.py summarize re
 
 from ml_collections import ConfigDict
 
-from convnets.augmentation.pca_colour import IMAGENET
+from convnets.augment.pca_colour import IMAGENET
 from convnets.errors import InvalidValue
 from convnets.training.config import default_config
 

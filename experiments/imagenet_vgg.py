@@ -31,7 +31,7 @@ fewer.
 
 from ml_collections import ConfigDict
 
-from convnets.augmentation.pca_colour import IMAGENET
+from convnets.augment.pca_colour import IMAGENET
 from convnets.errors import InvalidValue
 from convnets.training.config import default_config
 

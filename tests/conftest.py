@@ -28,7 +28,7 @@ MEMORY, MOST_MEMORY = Path("/proc/self/statm"), 3 * 2**30
 def _memory_goes_back() -> Iterator[None]:
     """Trainings in this process leave its memory to the system: unlike a training's own, it has other things to do."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("convnets.commands.runtime.keep_memory", lambda: False)
+        patch.setattr("convnets.cli.runtime.keep_memory", lambda: False)
         yield
 
 

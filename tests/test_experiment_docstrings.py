@@ -6,8 +6,8 @@ import shlex
 import pytest
 from experiments_folder import FILES, ROOT, module_of, words_of
 
-from convnets.commands.experiments import OVERRIDABLE, load_experiment, override
-from convnets.commands.named_network import named_network
+from convnets.cli.experiments import OVERRIDABLE, load_experiment, override
+from convnets.cli.named_network import named_network
 from convnets.data.source import SourceInfo
 from convnets.training.evaluation import views_of_run
 from convnets.training.setup import build_model

@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from benchmarks.measuring import RESULTS, Row
 from benchmarks.side_by_side.cases import MODES, NETWORKS, TYPES
-from convnets.analysis.style import (
+from convnets.plots.style import (
     BLUE,
     GRID,
     INK,

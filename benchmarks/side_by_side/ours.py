@@ -21,8 +21,8 @@ from benchmarks.side_by_side.cases import (
 )
 from benchmarks.side_by_side.contestant import Contestant
 from convnets.data.source import SourceInfo
+from convnets.parallel import Devices
 from convnets.training.config import complete, default_config
-from convnets.training.parallel import Devices
 from convnets.training.plan import Plan, make_plan
 from convnets.training.setup import Model, build_model, initial_state, mapped_evaluation_step, mapped_train_step
 

@@ -9,7 +9,7 @@ from benchmarks.measuring import Row
 from benchmarks.multiply_adds import of_an_image
 from benchmarks.side_by_side.cases import Case
 from benchmarks.side_by_side.match import Played
-from convnets import architectures
+from convnets import models
 
 HEADINGS = {
     "contestant": "",
@@ -69,7 +69,7 @@ def rows_of(case: Case, played: Mapping[str, Played], *, memory: str, rate: floa
 
 def operations_of(case: Case) -> int:
     """Multiplications and additions for one image, without GoogLeNet's auxiliary classifiers."""
-    inference, training = of_an_image(architectures.create(case.network, case.sizes.classes), case.sizes.image)
+    inference, training = of_an_image(models.create(case.network, case.sizes.classes), case.sizes.image)
     return 2 * (training if case.mode == "training" else inference)
 
 

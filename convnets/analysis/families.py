@@ -2,7 +2,7 @@
 
 import re
 
-from convnets.analysis import style
+from convnets.plots import style
 
 PRINTED = {
     "lenet": "LeNet",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import flax.linen as nn
 
-from convnets import architectures
+from convnets import models
 from convnets.analysis.layer_row import total
 from convnets.analysis.summary import Summary, summarize
 from convnets.errors import InvalidValue
@@ -61,10 +61,10 @@ def known_networks(names: Iterable[str] | None = None) -> list[KnownNetwork]:
       names: some of them; by default all.
     """
     found: dict[nn.Module, list[str]] = {}
-    for name in architectures.architectures if names is None else names:
-        module = architectures.create(name, CLASSES)
+    for name in models.architectures if names is None else names:
+        module = models.create(name, CLASSES)
         if native_shape(module)[0] <= SMALL_IMAGES:
-            module = architectures.create(name, CLASSES_OF_SMALL)
+            module = models.create(name, CLASSES_OF_SMALL)
         # Modules with the same fields are equal.
         found.setdefault(module, []).append(name)
     return [

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import flax.linen as nn
 
-from convnets import architectures
+from convnets import models
 from convnets.analysis.layer_row import total
 from convnets.analysis.network_costs import native_shape
 from convnets.analysis.summary import summarize
@@ -103,5 +103,5 @@ def slide_named(name: str, size: int) -> SlidingWindow:
     Raises:
       InvalidValue: an unknown network, or an image smaller than the network's own.
     """
-    network = architectures.create(name, CLASSES)
+    network = models.create(name, CLASSES)
     return slide(network, native_shape(network), (size, size), name)

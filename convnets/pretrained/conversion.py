@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from convnets import architectures
+from convnets import models
 from convnets.errors import InvalidValue
 from convnets.pretrained.files import Weights
 from convnets.pretrained.naming import NAMINGS, Naming, Normalization, namings_of
@@ -156,7 +156,7 @@ def _fit(weights: Weights, naming: Naming) -> float:
 @lru_cache
 def _shapes(architecture: str) -> dict[Path, Any]:
     """Of the arrays of a network of 1,000 classes."""
-    network = architectures.create(architecture, 1000)
+    network = models.create(architecture, 1000)
     images = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
     return flat(jax.eval_shape(network.init, jax.random.key(0), images))
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from convnets import architectures
+from convnets import models
 from convnets.layers import BatchNorm
 from convnets.pretrained.conversion import naming_for, to_names
 from convnets.pretrained.naming import Naming
@@ -32,7 +32,7 @@ def difference_from_torchvision(architecture: str, network: nn.Module, variables
     if naming is None:
         return f"torchvision has no {architecture}"
     # Every network that torchvision has takes a number of classes.
-    published: Any = architectures.create(architecture, network.num_classes)
+    published: Any = models.create(architecture, network.num_classes)
     for option in (field.name for field in fields(network) if field.init and field.name not in FREE):
         theirs, here = getattr(published, option), getattr(network, option)
         if option == "norm":

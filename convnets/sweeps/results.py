@@ -4,13 +4,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from convnets.analysis.sweep_plots import (
+from convnets.files import write_atomically
+from convnets.plots.sweep_plots import (
     Column,
     plot_best_so_far,
     plot_importance,
     plot_parallel_coordinates,
 )
-from convnets.files import write_atomically
 from convnets.sweeps.importance import importance_of
 from convnets.sweeps.space import Range
 from convnets.sweeps.sweep import Sweep

@@ -12,11 +12,11 @@ import numpy as np
 import optax
 from jax import Array
 
-from convnets import architectures
+from convnets import models
 from convnets.data.source import Source, SourceInfo, load_batch
 from convnets.errors import InvalidValue
 from convnets.evaluation.top_k import top_k_correct
-from convnets.tasks.classification_pictures import plot_confusion_matrix, plot_mistakes
+from convnets.plots.classification import plot_confusion_matrix, plot_mistakes
 from convnets.tasks.task import Outputs, Tables, tasks
 
 MISTAKES_SHOWN = 40
@@ -46,7 +46,7 @@ class Classification:
 
     def network(self, name: str, options: Mapping[str, Any]) -> nn.Module:
         """The architecture itself: its logits are the head."""
-        return architectures.create(name, len(self.classes), **options)
+        return models.create(name, len(self.classes), **options)
 
     def loss(self, outputs: Outputs, batch: Mapping[str, Array]) -> Array:
         """Softmax cross-entropy of each example, in nats, float32 `[N]`; that of auxiliary logits is added weighted.

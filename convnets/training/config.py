@@ -11,7 +11,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from convnets import architectures, data, tasks
+from convnets import data, models, tasks
 from convnets.errors import InvalidValue, nearest
 from convnets.registry import Registry
 from convnets.training.optimizers import optimizers
@@ -20,7 +20,7 @@ from convnets.training.schedules import schedules
 CHOICES: dict[str, Registry[Any]] = {
     "task": tasks.tasks,
     "data": data.sources,
-    "network": architectures.architectures,
+    "network": models.architectures,
     "optimizer": optimizers,
     "schedule": schedules,
 }

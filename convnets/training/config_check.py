@@ -5,7 +5,7 @@ import math
 from ml_collections import ConfigDict
 
 from convnets import kernels
-from convnets.augmentation import compose
+from convnets.augment import compose
 from convnets.errors import InvalidValue
 from convnets.evaluation.protocols import protocols
 from convnets.evaluation.scores import AVERAGES

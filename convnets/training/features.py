@@ -21,8 +21,8 @@ from convnets.data.source import Source, Subset
 from convnets.evaluation.evaluate import evaluate
 from convnets.evaluation.protocols import views_of
 from convnets.evaluation.scores import take_crop
+from convnets.parallel import REPLICATED, SPLIT, Devices, sum_over_devices
 from convnets.pretrained.patterns import flat
-from convnets.training.parallel import REPLICATED, SPLIT, Devices, sum_over_devices
 from convnets.training.progress import Bar, Screen
 from convnets.training.setup import Model
 from convnets.training.step import unit_range

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from convnets.data.pipeline import TrainingBatches, read_ahead
 from convnets.data.source import Source
-from convnets.training.parallel import Devices
+from convnets.parallel import Devices
 
 
 class Feed:

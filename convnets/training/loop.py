@@ -17,9 +17,10 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from convnets.augmentation import Link
+from convnets.augment import Link
 from convnets.data.source import Source
 from convnets.evaluation.evaluate import Evaluation
+from convnets.parallel import Devices
 from convnets.training.checkpoints import Checkpoints
 from convnets.training.distant_checkpoints import DistantCheckpoints
 from convnets.training.evaluation import Evaluator
@@ -28,7 +29,6 @@ from convnets.training.figures import ADVICE, Diverged, Figures
 from convnets.training.initialization import Beginning
 from convnets.training.interruption import Interruption
 from convnets.training.metrics_log import MetricsLog, best_step
-from convnets.training.parallel import Devices
 from convnets.training.phases import Phase, phase_at, phases_of
 from convnets.training.pixel_statistics import chain_of
 from convnets.training.plan import Plan

@@ -12,7 +12,7 @@ from jax import Array, lax
 from convnets.evaluation.large_images import windows_of
 from convnets.evaluation.scores import Average
 from convnets.evaluation.views import Place, Size
-from convnets.training.parallel import REPLICATED, SPLIT, Devices
+from convnets.parallel import REPLICATED, SPLIT, Devices
 from convnets.training.setup import Model
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 from ml_collections import ConfigDict
 
-from convnets.augmentation import Link, needs_components, with_components
+from convnets.augment import Link, needs_components, with_components
 from convnets.data.source import Source
 from convnets.data.statistics import PixelStatistics, pixel_statistics
 from convnets.errors import InvalidValue

@@ -9,10 +9,10 @@ import numpy as np
 from flax.errors import ScopeParamShapeError
 from ml_collections import ConfigDict
 
-from convnets.augmentation import compose, with_components
+from convnets.augment import compose, with_components
 from convnets.data.source import Source, load_training_batch
 from convnets.errors import InvalidValue
-from convnets.training.parallel import AXIS
+from convnets.parallel import AXIS
 from convnets.training.phases import phases_of
 from convnets.training.plan import Plan
 from convnets.training.setup import Model

@@ -9,12 +9,12 @@ import jax
 from ml_collections import ConfigDict
 
 from convnets import kernels
-from convnets.augmentation import Link
+from convnets.augment import Link
 from convnets.data.pipeline import TrainingBatches
 from convnets.data.source import Source
+from convnets.parallel import AXIS
 from convnets.pretrained.freezing import divided
 from convnets.pretrained.patterns import Path, flat
-from convnets.training.parallel import AXIS
 from convnets.training.phases import Phase
 from convnets.training.plan import Plan
 from convnets.training.setup import Model, train_step

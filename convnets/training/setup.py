@@ -11,17 +11,17 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from convnets import architectures, data, tasks
-from convnets.augmentation import Link, compose, with_components
+from convnets import data, models, tasks
+from convnets.augment import Link, compose, with_components
 from convnets.data.few import few
 from convnets.data.mask_sizes import check_mask_sizes
 from convnets.data.reporting import drawn_by
 from convnets.data.source import Source, SourceInfo, carve
 from convnets.errors import InvalidValue
+from convnets.parallel import AXIS, REPLICATED, SPLIT, Devices
 from convnets.tasks import Task
 from convnets.training import step
 from convnets.training.config import options_of
-from convnets.training.parallel import AXIS, REPLICATED, SPLIT, Devices
 from convnets.training.phases import Phase, phase_at, phases_of
 from convnets.training.plan import Plan
 from convnets.training.progress import Bar, Screen
@@ -58,7 +58,7 @@ def build_model(config: ConfigDict, info: SourceInfo) -> Model:
     """
     task = tasks.create(config.task.name, info, **options_of(config, "task"))
     options = options_of(config, "network")
-    norm = architectures.architectures.options(config.network.name).get("norm")
+    norm = models.architectures.options(config.network.name).get("norm")
     if norm is not None:
         options["norm"] = partial(norm, **batch_norm_options(config))
     mean, deviation = tuple(config.normalization.mean), tuple(config.normalization.deviation)

@@ -9,9 +9,9 @@ from ml_collections import ConfigDict
 from convnets.data.source import Source, carve
 from convnets.errors import InvalidValue
 from convnets.evaluation.linear_probe import Labelled, Probe, accuracy, probe
+from convnets.parallel import Devices
 from convnets.pretrained.depth import needs
 from convnets.training.features import FeatureCache, Features, facts_of, features_of
-from convnets.training.parallel import Devices
 from convnets.training.progress import Bar, Screen
 from convnets.training.setup import Model, Splits
 

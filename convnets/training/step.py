@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
-from convnets.augmentation import example_keys
+from convnets.augment import example_keys
+from convnets.parallel import AXIS, sum_over_devices
 from convnets.pretrained.freezing import divided, joined, still_norms
 from convnets.pretrained.patterns import Path, flat, nested
 from convnets.tasks import Task
-from convnets.training.parallel import AXIS, sum_over_devices
 from convnets.training.state import TrainState
 
 Batch = Mapping[str, Array]

@@ -9,8 +9,8 @@ from jax import Array
 
 from convnets.evaluation.scores import Average, add, nothing, score, take_crop, take_map
 from convnets.evaluation.views import Crop, Map, Size, Views
+from convnets.parallel import REPLICATED, SPLIT, Devices, sum_over_devices
 from convnets.tasks.task import Outputs
-from convnets.training.parallel import REPLICATED, SPLIT, Devices, sum_over_devices
 from convnets.training.setup import Model
 from convnets.training.step import unit_range
 

@@ -11,8 +11,8 @@ from jax import Array
 from convnets.evaluation.scores import Average, add, nothing
 from convnets.evaluation.views import Map, Size, Views
 from convnets.evaluation.whole_images import resample, scaled_extents, score_pixels
+from convnets.parallel import REPLICATED, SPLIT, Devices, sum_over_devices
 from convnets.training.overlapping_windows import OverlappingWindows
-from convnets.training.parallel import REPLICATED, SPLIT, Devices, sum_over_devices
 from convnets.training.setup import Model
 from convnets.training.step import own_pixels, unit_range
 

@@ -13,9 +13,9 @@ from convnets.analysis.feature_grids import LOGITS, feature_grids
 from convnets.evaluation.merging import merged_answer
 from convnets.evaluation.scores import take_crop, take_map
 from convnets.evaluation.views import Crop, Map, Size, Views
+from convnets.parallel import REPLICATED, SPLIT, Devices, sum_over_devices
 from convnets.tasks.localization.localization import Localization
 from convnets.tasks.task import Outputs
-from convnets.training.parallel import REPLICATED, SPLIT, Devices, sum_over_devices
 from convnets.training.setup import Model
 from convnets.training.step import unit_range
 

@@ -7,14 +7,14 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Annotation
 from PIL import Image
 
-from convnets.analysis import style
-from convnets.analysis.accuracy_and_operations import (
+from convnets.analysis.network_costs import NetworkCost
+from convnets.plots import style
+from convnets.plots.accuracy_and_operations import (
     Point,
     accuracy_and_operations_figure,
     plot_accuracy_and_operations,
     published_points,
 )
-from convnets.analysis.network_costs import NetworkCost
 
 POINTS = [
     Point("AlexNet", "alexnet", 714_000_000, 61_000_000, 56.5),

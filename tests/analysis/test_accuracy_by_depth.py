@@ -2,8 +2,8 @@
 
 import pytest
 
-from convnets.analysis import style
-from convnets.analysis.accuracy_by_depth import accuracy_by_depth_figure
+from convnets.plots import style
+from convnets.plots.accuracy_by_depth import accuracy_by_depth_figure
 
 STAGES = ("conv1", "conv2")
 

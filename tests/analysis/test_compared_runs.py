@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
 
-from convnets.analysis.compared_runs import COLOURS, MOST, Compared, compared_runs_figure
+from convnets.plots.compared_runs import COLOURS, MOST, Compared, compared_runs_figure
 
 
 def records(offset: float, epochs: int = 4) -> list[dict[str, Any]]:

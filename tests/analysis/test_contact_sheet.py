@@ -5,8 +5,8 @@ import pytest
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from convnets.analysis import style
-from convnets.analysis.contact_sheet import contact_sheet_figure, plot_contact_sheet
+from convnets.plots import style
+from convnets.plots.contact_sheet import contact_sheet_figure, plot_contact_sheet
 
 CLASSES = ("shirt", "shoe")
 

@@ -4,9 +4,9 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from convnets.analysis.cost_bars import cost_bars_figure, plot_cost_bars
 from convnets.analysis.small_filters import BOTTLENECK_2, BOTTLENECK_4, ONE_7X7, THREE_3X3, TWO_3X3, Cost, Option
 from convnets.analysis.timing import Timing
+from convnets.plots.cost_bars import cost_bars_figure, plot_cost_bars
 
 
 def cost(option: Option, parameters: int, seconds: float | None = None, sees: int = 7) -> Cost:

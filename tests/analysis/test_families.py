@@ -1,7 +1,7 @@
 import pytest
 
-from convnets.analysis import style
 from convnets.analysis.families import colour_of, family_of, printed_family, printed_name
+from convnets.plots import style
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from convnets.analysis.filters import filters_figure, plot_filters
+from convnets.plots.filters import filters_figure, plot_filters
 
 
 def kernel(*shape: int) -> np.ndarray:

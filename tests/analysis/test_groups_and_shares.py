@@ -5,14 +5,14 @@ import pytest
 from jax import Array
 from small_networks import Functional, LeNet, Network
 
-from convnets import architectures
+from convnets import models
 from convnets.analysis.shares import shares
 from convnets.analysis.summary import group, summarize, total
 from convnets.errors import InvalidValue
 
 
 def test_a_groups_row_has_what_its_module_gives_and_the_sums_of_its_layers():
-    summary = summarize(architectures.create("googlenet", 1000, auxiliary=False), (224, 224, 3))
+    summary = summarize(models.create("googlenet", 1000, auxiliary=False), (224, 224, 3))
     rows = group(summary, 1)
     inception = next(row for row in rows if row.path == "inception_3a")
     # The lecture's table: 28 x 28 x 256, 159K weights (and 368 biases here), 128M operations.
@@ -56,7 +56,7 @@ def test_a_part_that_is_for_training_only_has_its_own_row_beside_the_module_that
 
 
 def test_the_lectures_remarks_on_vgg_as_numbers():
-    found = shares(summarize(architectures.create("vgg16", 1000), (224, 224, 3)))
+    found = shares(summarize(models.create("vgg16", 1000), (224, 224, 3)))
     # The slide's memory: two maps of 3.2M, two of 1.6M and three of 800K; all convolutions, pools and the last layers.
     early = 2 * 64 * 224**2 + 2 * 128 * 112**2 + 3 * 256 * 56**2
     convolutions = early + 3 * 512 * 28**2 + 3 * 512 * 14**2

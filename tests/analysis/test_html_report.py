@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from convnets.analysis.html_report import config_lines, write_report
+from convnets.plots.html_report import config_lines, write_report
 
 VOID = {"meta", "img", "link", "br"}
 

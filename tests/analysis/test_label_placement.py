@@ -1,6 +1,6 @@
 import numpy as np
 
-from convnets.analysis.label_placement import GAP, place_labels
+from convnets.plots.label_placement import GAP, place_labels
 
 BOUNDS = (0.0, 0.0, 800.0, 600.0)
 

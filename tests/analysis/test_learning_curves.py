@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from convnets.analysis.learning_curves import (
+from convnets.plots.learning_curves import (
     error_name,
     learning_curves_figure,
     metric_name,

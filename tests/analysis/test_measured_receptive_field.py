@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from small_networks import by_path, convolution, seen_by_gradient, with_output
 
-from convnets import architectures
+from convnets import models
 from convnets.analysis.summary import group, summarize
-from convnets.architectures import alexnet, googlenet, resnet, vgg
 from convnets.layers import average_pool
+from convnets.models import alexnet, googlenet, resnet, vgg
 
 
 def places(shape):
@@ -120,7 +120,7 @@ def test_every_architecture_sees_the_pixels_that_its_gradient_reaches(monkeypatc
         monkeypatch.setattr(module, "max_pool", average_pool)
     options = {} if name == "lenet5" else {"image_size": width}
     options |= {"auxiliary": False} if "googlenet" in name else {}
-    network, image_shape = architectures.create(name, 2, **options), (height, width, 3)
+    network, image_shape = models.create(name, 2, **options), (height, width, 3)
     row = next(row for row in group(summarize(network, image_shape), 1) if row.path == last)
     position = (row.output_shape[1] // 2, row.output_shape[2] // 2)
     (top, bottom), columns = expected(row, image_shape, position)

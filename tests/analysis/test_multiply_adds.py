@@ -9,7 +9,7 @@ from jax import lax
 from small_networks import Functional, convolution
 
 from benchmarks import multiply_adds as benchmark
-from convnets import architectures
+from convnets import models
 from convnets.analysis.summary import summarize, total
 from convnets.errors import InvalidValue
 from convnets.layers import TransposedConvolution
@@ -96,12 +96,12 @@ def test_only_products_of_the_image_with_weights_count():
     ],
 )
 def test_whole_networks_take_what_is_published(name, gmacs):
-    network = architectures.create(name, 1000)
+    network = models.create(name, 1000)
     assert total(summarize(network, (224, 224, 3))).multiply_adds / 1e9 == pytest.approx(gmacs, abs=0.0005)
 
 
 def test_training_takes_three_times_as_much_but_for_the_gradient_of_the_image():
-    lenet = architectures.create("lenet5", 10)
+    lenet = models.create("lenet5", 10)
     forward = [28 * 28 * 6 * 25, 10 * 10 * 16 * 25 * 6, 400 * 120, 120 * 84, 84 * 10]
     assert benchmark.of_an_image(lenet, (32, 32, 1)) == (sum(forward), 3 * sum(forward) - forward[0])
 

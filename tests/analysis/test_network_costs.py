@@ -3,8 +3,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from convnets.analysis.network_costs import NetworkCost, cost_of, known_networks, native_shape
-from convnets.architectures import architectures
 from convnets.layers import Convolution, max_pool
+from convnets.models import architectures
 
 
 def test_every_registered_name_is_of_one_known_network() -> None:

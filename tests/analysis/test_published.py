@@ -4,7 +4,7 @@ import pytest
 
 from convnets.analysis.network_costs import cost_of, known_networks, native_shape
 from convnets.analysis.published import ONE_CROP, PUBLISHED, TORCHVISION, published_of
-from convnets.architectures import architectures
+from convnets.models import architectures
 
 # Parameters and 10^9 multiply-adds (there: "GFLOPS") in the metadata of torchvision's weights. Of GoogLeNet the
 # parameters without the auxiliary classifiers.

@@ -6,7 +6,7 @@ import pytest
 
 from convnets.analysis.interconnects import MACHINES
 from convnets.analysis.scaling import StepTraffic, Work, weak_scaling
-from convnets.analysis.scaling_picture import scaling_figure
+from convnets.plots.scaling_picture import scaling_figure
 
 WORK = Work("resnet50", 3_857_973_248, StepTraffic(4 * 25_557_032, (256,) * 212, (4, 4)))
 

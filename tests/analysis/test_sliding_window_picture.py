@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from convnets.analysis.sliding_window_picture import (
+from convnets.plots.sliding_window_picture import (
     COLOURS,
     OPACITY,
     OTHERS,

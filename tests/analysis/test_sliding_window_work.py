@@ -4,7 +4,7 @@ import flax.linen as nn
 import pytest
 from jax import Array
 
-from convnets import architectures
+from convnets import models
 from convnets.analysis.sliding_window import slide, slide_named
 from convnets.errors import InvalidValue
 
@@ -47,7 +47,7 @@ def test_only_crops_that_fit_count_where_padding_lets_the_map_have_one_more() ->
 
 
 def test_any_module_is_slid_over_images_that_are_not_square() -> None:
-    network = architectures.create("resnet20", 7, width=1 / 4)
+    network = models.create("resnet20", 7, width=1 / 4)
     found = slide(network, (32, 32, 1), (40, 63), "narrow")
     assert (found.network, found.window, found.image, found.stride) == ("narrow", (32, 32), (40, 63), (4, 4))
     assert (found.map, found.crops) == ((3, 9), (3, 8)), "63 columns end in a response that sees the padding"

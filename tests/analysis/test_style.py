@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from convnets.analysis import style
+from convnets.plots import style
 
 
 def small_figure(title: str = "Title") -> Figure:

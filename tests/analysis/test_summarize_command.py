@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from convnets.commands.command_line import main
+from convnets.cli.command_line import main
 
 EXPERIMENT = "--config=experiments/lenet_fashion_mnist.py"
 

@@ -9,7 +9,7 @@ import pytest
 from jax import Array
 from small_networks import Block, Functional, LeNet, Network, by_path, convolution
 
-from convnets import architectures
+from convnets import models
 from convnets.analysis.summary import LayerRow, summarize, total
 from convnets.errors import InvalidValue
 
@@ -68,7 +68,7 @@ def test_lenet_by_hand():
 
 
 def test_the_librarys_lenet_is_the_same_but_for_the_shapes_of_its_fully_connected_layers():
-    ours, by_hand = summarize(architectures.create("lenet5", 10), (32, 32, 1)), summarize(LeNet(), (32, 32, 1))
+    ours, by_hand = summarize(models.create("lenet5", 10), (32, 32, 1)), summarize(LeNet(), (32, 32, 1))
     for mine, other in zip(ours, by_hand, strict=True):
         shape = mine.output_shape if len(other.output_shape) == 4 else (1, mine.output_shape[-1])
         assert LayerRow(**(vars(mine) | {"output_shape": shape})) == other
@@ -120,7 +120,7 @@ def test_rematerialized_and_jitted_modules_are_counted_alike_every_time(block):
 
 @pytest.mark.parametrize("name", ["vgg11_bn", "googlenet", "resnet18"])
 def test_rematerialized_architectures_have_the_same_rows(name):
-    plain, again = (architectures.create(name, 10, stem="small", remat=remat) for remat in (False, True))
+    plain, again = (models.create(name, 10, stem="small", remat=remat) for remat in (False, True))
     assert summarize(plain, (32, 32, 3)) == summarize(again, (32, 32, 3))
 
 
@@ -156,7 +156,7 @@ def test_auxiliary_classifiers_come_last_and_not_into_the_totals():
 
 
 def test_googlenets_rows_have_all_parameters_those_of_the_auxiliary_classifiers_apart():
-    summary = summarize(architectures.create("googlenet", 1000), (224, 224, 3))
+    summary = summarize(models.create("googlenet", 1000), (224, 224, 3))
     assert total(summary).parameters == 6_998_552
     assert total(summary).parameters + total(summary, training_only=True).parameters == 13_378_280
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from small_networks import Functional, Output, convolution
 
-from convnets import architectures
+from convnets import models
 from convnets.analysis.human_units import short_bytes, short_count
 from convnets.analysis.layer_row import LayerRow
 from convnets.analysis.summary import Summary, group, summarize
@@ -19,7 +19,7 @@ from convnets.analysis.summary_table import print_summary, share_lines
 
 @pytest.fixture(scope="module")
 def googlenet() -> Summary:
-    return summarize(architectures.create("googlenet_bn", 1000), (224, 224, 3))
+    return summarize(models.create("googlenet_bn", 1000), (224, 224, 3))
 
 
 def printed(summary, width, depth=0, title="title"):
@@ -34,7 +34,7 @@ def line(text, start):
 
 @pytest.mark.parametrize("width", [80, 100, 140])
 def test_the_table_has_every_layer_in_a_line_and_the_totals(width):
-    text = printed(summarize(architectures.create("lenet5", 10), (32, 32, 1)), width)
+    text = printed(summarize(models.create("lenet5", 10), (32, 32, 1)), width)
     assert all(len(line.rstrip()) <= width for line in text.splitlines()[:-2])
     layers = [line.split()[0] for line in text.splitlines()[4:11]]
     assert layers == ["conv1", "pool1", "conv2", "pool2", "fc3", "fc4", "logits"]
@@ -77,7 +77,7 @@ def test_a_network_that_owns_parameters_and_fields_of_different_sides_are_shown(
 
 
 def test_the_lectures_remarks_are_sentences(googlenet):
-    assert share_lines(summarize(architectures.create("vgg16", 1000), (224, 224, 3))) == [
+    assert share_lines(summarize(models.create("vgg16", 1000), (224, 224, 3))) == [
         "79.8% of the activations' memory is in the first 7 of 13 convolutions.",
         "74.3% of the parameters are in fc6, the first fully connected layer, and 89.4% in all of them.",
     ]

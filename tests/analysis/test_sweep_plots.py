@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 
-from convnets.analysis.sweep_plots import (
+from convnets.plots.sweep_plots import (
     Column,
     best_so_far_figure,
     importance_figure,

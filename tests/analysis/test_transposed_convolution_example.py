@@ -6,8 +6,8 @@ from PIL import Image
 from scipy.signal import correlate2d
 
 from convnets.analysis.transposed_convolution import Example, agreement, example
-from convnets.analysis.transposed_convolution_picture import plot_transposed_convolution, transposed_convolution_figure
 from convnets.errors import InvalidValue
+from convnets.plots.transposed_convolution_picture import plot_transposed_convolution, transposed_convolution_figure
 
 SHOWN = [(3, 2, 1, 5), (3, 1, 0, 4), (2, 2, 0, 4), (4, 2, 1, 8), (1, 1, 0, 1), (3, 2, 1, 6), (2, 3, 0, 8), (5, 3, 2, 9)]
 

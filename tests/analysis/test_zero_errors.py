@@ -3,7 +3,7 @@
 import pytest
 from matplotlib.axes import Axes
 
-from convnets.analysis.learning_curves import learning_curves_figure
+from convnets.plots.learning_curves import learning_curves_figure
 
 
 def error_axes(*errors: float) -> Axes:

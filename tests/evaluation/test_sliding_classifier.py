@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax import Array
 
-from convnets import architectures
+from convnets import models
 from convnets.errors import InvalidValue
 from convnets.evaluation.sliding_window import SlidingClassifier, agreement, window_places
 from convnets.layers import BatchNorm
@@ -36,7 +36,7 @@ def noise(height: int, width: int, channels: int) -> np.ndarray:
 
 
 def lenet(batch: int = 4, image: tuple[int, int] = (40, 53)) -> tuple[SlidingClassifier, nn.Module, Any, np.ndarray]:
-    network = architectures.create("lenet5", CLASSES)
+    network = models.create("lenet5", CLASSES)
     variables, pixels = drawn(network, 32, 1), noise(*image, 1)
     classifier = SlidingClassifier(network, variables, pixels, window=(32, 32), stride=(4, 4), batch=batch)
     return classifier, network, variables, pixels
@@ -62,7 +62,7 @@ def test_without_padding_the_one_pass_says_the_same_of_every_window() -> None:
 
 
 def test_with_padding_the_pass_is_the_classifier_on_each_window_of_the_last_map_and_crops_differ() -> None:
-    network = architectures.create("resnet20", CLASSES, width=1 / 8, image_size=16)
+    network = models.create("resnet20", CLASSES, width=1 / 8, image_size=16)
     variables, pixels = drawn(network, 16, 3), noise(26, 30, 3)
     classifier = SlidingClassifier(network, variables, pixels, window=(16, 16), stride=(4, 4), batch=8)
     windows, one_pass = np.asarray(classifier.one_by_one()), np.asarray(classifier.one_pass())

@@ -14,7 +14,7 @@ import pytest
 
 from convnets import kernels
 from convnets.kernels.onednn import library
-from convnets.training.parallel import AXIS, REPLICATED, SPLIT, Devices
+from convnets.parallel import AXIS, REPLICATED, SPLIT, Devices
 
 pytestmark = pytest.mark.usefixtures("onednn")
 

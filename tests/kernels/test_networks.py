@@ -17,7 +17,7 @@ from training.stripes import config_of, striped
 from convnets import kernels
 from convnets.data.pipeline import TrainingBatches
 from convnets.data.source import InMemorySource
-from convnets.training.parallel import Devices
+from convnets.parallel import Devices
 from convnets.training.plan import make_plan
 from convnets.training.setup import build_model, initial_state, mapped_train_step
 

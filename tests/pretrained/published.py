@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from torch_arrays import channels_last, relative_difference, torch
 
-from convnets import architectures, kernels
+from convnets import kernels, models
 from convnets.pretrained.conversion import Imported
 from convnets.pretrained.naming import Normalization
 
@@ -61,7 +61,7 @@ def by_torch(network: Any, images: np.ndarray) -> dict[str, np.ndarray]:
 
 def by_jax(imported: Imported, architecture: str, rgb: np.ndarray, **options: Any) -> dict[str, np.ndarray]:
     """The logits and feature maps of our network of 1,000 classes, in evaluation; made for images of that size."""
-    network = architectures.create(architecture, 1000, **({"image_size": rgb.shape[1]} | options))
+    network = models.create(architecture, 1000, **({"image_size": rgb.shape[1]} | options))
     assert imported.normalization is not None
     images = normalized(rgb, imported.normalization)
     with kernels.use("plain"):

@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from convnets import architectures
+from convnets import models
 
 
 def narrow(name: str, **options: Any) -> Any:
     """The network of 10 classes for images of 32 pixels, with few filters."""
-    return architectures.create(name, 10, **({"width": 1 / 16, "image_size": 32} | options))
+    return models.create(name, 10, **({"width": 1 / 16, "image_size": 32} | options))
 
 
 def variables_of(network: Any, seed: int = 0, channels: int = 3) -> Any:

@@ -8,7 +8,7 @@ import pytest
 from caffe_networks import VGG, ResNet50, as_caffe_sees, caffemodel, caffemodel_v1
 from published import assert_close, by_jax, by_torch, learned, pictures
 
-from convnets import architectures
+from convnets import models
 from convnets.pretrained.conversion import Imported, convert, naming_for, to_names
 from convnets.pretrained.files import read_weights
 from convnets.pretrained.surgery import operate
@@ -32,7 +32,7 @@ def test_vgg_gives_the_responses_that_it_gives_in_caffe_of_blue_green_red_less_t
     theirs = learned(VGG(layers, window=2), as_caffe_sees(rgb))
     found = imported(tmp_path, form(theirs), f"vgg{layers}")
     assert_close(by_jax(found, f"vgg{layers}", rgb), by_torch(theirs, as_caffe_sees(rgb)))
-    assert_all_taken(found, architectures.create(f"vgg{layers}", 1000, image_size=64), 64)
+    assert_all_taken(found, models.create(f"vgg{layers}", 1000, image_size=64), 64)
     assert not found.options
 
 
@@ -57,7 +57,7 @@ def test_resnet50_gives_the_responses_that_it_gives_in_caffe_by_the_options_that
     assert found.options == {"stem_pool": "ceil"}
     given = by_jax(found, "resnet50", rgb[:2], **found.options)
     assert_close(given, by_torch(theirs, as_caffe_sees(rgb[:2])))
-    assert_all_taken(found, architectures.create("resnet50", 1000, image_size=side, **found.options), side)
+    assert_all_taken(found, models.create("resnet50", 1000, image_size=side, **found.options), side)
 
 
 def test_the_pool_of_caffe_is_not_the_padded_one(tmp_path):

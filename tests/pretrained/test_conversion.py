@@ -12,7 +12,7 @@ from small_variables import by_name, narrow, variables_of
 from torch_arrays import relative_difference, torch
 from torchvision_networks import RESNETS, VGG, AlexNet, BasicBlock, GoogLeNet, ResNet
 
-from convnets import architectures
+from convnets import models
 from convnets.errors import InvalidValue
 from convnets.pretrained.conversion import convert, naming_for, to_names, to_own_names
 from convnets.pretrained.files import Weights, read_weights
@@ -33,7 +33,7 @@ def weights_of(make: Any, without: tuple[str, ...] = ()) -> Weights:
 
 
 def shapes_of(architecture: str, **options: Any) -> Any:
-    network = architectures.create(architecture, 1000, **options)
+    network = models.create(architecture, 1000, **options)
     side = network.image_size
     return jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, side, side, 3), np.float32))
 

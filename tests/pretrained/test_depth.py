@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from convnets import architectures
+from convnets import models
 from convnets.errors import InvalidValue
 from convnets.pretrained.depth import below, height, needs
 from convnets.pretrained.patterns import flat
@@ -62,7 +62,7 @@ NETWORKS: list[Any] = [
 
 def network_of(name: str, options: dict[str, Any]) -> tuple[Any, tuple[int, int, int], set[Any]]:
     """A network, the shape of its images, and the paths of its parameters."""
-    network = architectures.create(name, 10, **options)
+    network = models.create(name, 10, **options)
     shape = (network.image_size, network.image_size, 3)
     variables = jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros((1, *shape))))
     return network, shape, set(flat(variables["params"]))

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from convnets import architectures, kernels
-from convnets.architectures.resnet import ResNet
+from convnets import kernels, models
+from convnets.models.resnet import ResNet
 from convnets.pretrained.freezing import divided, joined, still_norms
 from convnets.pretrained.patterns import flat, matching
 
@@ -89,7 +89,7 @@ def test_a_norm_of_which_only_the_scale_is_frozen_goes_by_the_mini_batch():
 
 
 def test_a_norm_outside_of_a_convolution_is_held_still_too():
-    network = architectures.create("lenet5_bn", 10)
+    network = models.create("lenet5_bn", 10)
     images = jax.random.normal(jax.random.key(1), (4, 32, 32, 1)) + 1
 
     @jax.jit

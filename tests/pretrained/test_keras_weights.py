@@ -9,7 +9,7 @@ import pytest
 from caffe_networks import VGG, as_caffe_sees
 from published import assert_close, by_jax, by_torch, learned, pictures
 
-from convnets import architectures
+from convnets import models
 from convnets.pretrained.conversion import convert, naming_for, to_names
 from convnets.pretrained.files import read_weights
 from convnets.pretrained.surgery import operate
@@ -63,7 +63,7 @@ def test_vgg_gives_the_responses_that_it_gives_of_blue_green_red_less_the_means(
     assert imported.whose == f"Keras's {name}"
     assert_close(by_jax(imported, name, rgb), by_torch(theirs, as_caffe_sees(rgb)))
 
-    network = architectures.create(name, 1000, image_size=64)
+    network = models.create(name, 1000, image_size=64)
     shapes = jax.eval_shape(network.init, jax.random.key(0), rgb[:1])
     _, report = operate({"batch_stats": {}} | shapes, imported.variables, left_over=imported.left_over)
     assert report.count("taken") == len(report.entries) == 2 * depth

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from published import assert_close, normalized
 
-from convnets import architectures, kernels
+from convnets import kernels, models
 from convnets.pretrained.conversion import Imported, convert
 from convnets.pretrained.files import read_weights
 from convnets.pretrained.surgery import Surgery, operate
@@ -74,7 +74,7 @@ def by_onnx_runtime(images: np.ndarray) -> dict[str, Any]:
 
 
 def test_real_convolutions_respond_to_photographs_as_onnx_runtime_says(imported, photographs):
-    network = architectures.create("vgg16", 1000, image_size=SIDE)
+    network = models.create("vgg16", 1000, image_size=SIDE)
     shapes = jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, SIDE, SIDE, 3), np.float32))
     zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
     variables, report = operate(zeros, imported.variables, Surgery(layers=("stage*",)), imported.left_over)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_variables import by_name, narrow, variables_of
 
-from convnets import architectures
+from convnets import models
 from convnets.errors import InvalidValue
 from convnets.pretrained.surgery import Report, Surgery, operate
 
@@ -83,7 +83,7 @@ def test_a_pattern_takes_all_that_it_matches():
 
 def test_a_new_head_is_left_as_it_was_drawn_with_auxiliary_ones_and_of_any_number_of_classes():
     mine = drawn("googlenet_bn", 0)
-    theirs = variables_of(architectures.create("googlenet_bn", 12, width=1 / 16, image_size=32), 1)
+    theirs = variables_of(models.create("googlenet_bn", 12, width=1 / 16, image_size=32), 1)
     begun, report = operate(mine, theirs, Surgery(head="new"))
     heads = {f"{prefix}logits/{array}" for prefix in ("", "auxiliary1/", "auxiliary2/") for array in ("kernel", "bias")}
     assert named(report, "new") == heads
@@ -92,7 +92,7 @@ def test_a_new_head_is_left_as_it_was_drawn_with_auxiliary_ones_and_of_any_numbe
 
 
 def test_another_number_of_classes_is_refused_with_the_way_out():
-    theirs = variables_of(architectures.create("resnet18", 1000, width=1 / 16, image_size=32), 1)
+    theirs = variables_of(models.create("resnet18", 1000, width=1 / 16, image_size=32), 1)
     with pytest.raises(InvalidValue) as refused:
         operate(drawn("resnet18"), theirs)
     assert str(refused.value) == (

@@ -12,7 +12,7 @@ from small_variables import by_name, variables_of
 from torch_arrays import relative_difference, torch
 from torchvision_networks import RESNETS, VGG, AlexNet, BasicBlock, GoogLeNet, ResNet
 
-from convnets import architectures, kernels
+from convnets import kernels, models
 from convnets.layers import BatchNorm
 from convnets.pretrained.conversion import convert
 from convnets.pretrained.files import read_weights
@@ -34,13 +34,13 @@ def shapes_of(network: Any, channels: int = 3) -> Any:
 
 
 def difference(name: str, channels: int = 3, **options: Any) -> str:
-    network = architectures.create(name, 10, **options)
+    network = models.create(name, 10, **options)
     return difference_from_torchvision(name, network, shapes_of(network, channels))
 
 
 @pytest.mark.parametrize(("name", "make"), NETWORKS.items(), ids=NETWORKS)
 def test_the_state_has_the_names_shapes_and_types_of_torchvisions(name, make):
-    network = architectures.create(name, 1000)
+    network = models.create(name, 1000)
     variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes_of(network))
     assert difference_from_torchvision(name, network, variables) == ""
     with torch.device("meta"):
@@ -50,7 +50,7 @@ def test_the_state_has_the_names_shapes_and_types_of_torchvisions(name, make):
 
 
 def test_a_network_of_ten_classes_for_small_images_is_loaded_strictly_and_says_the_same(tmp_path):
-    ours, theirs = architectures.create("resnet18", 10, image_size=64), ResNet(BasicBlock, [2, 2, 2, 2], 10)
+    ours, theirs = models.create("resnet18", 10, image_size=64), ResNet(BasicBlock, [2, 2, 2, 2], 10)
     variables = variables_of(ours)
     state = torchvision_state("resnet18", variables)
     (tmp_path / "resnet18.safetensors").write_bytes(as_safetensors(state, {"format": "pt"}))
@@ -67,7 +67,7 @@ def test_a_network_of_ten_classes_for_small_images_is_loaded_strictly_and_says_t
 
 
 def test_without_auxiliary_classifiers_the_state_is_torchvisions_without_them():
-    network = architectures.create("googlenet_bn", 1000, auxiliary=False)
+    network = models.create("googlenet_bn", 1000, auxiliary=False)
     variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes_of(network))
     assert difference_from_torchvision("googlenet_bn", network, variables) == ""
     with torch.device("meta"):

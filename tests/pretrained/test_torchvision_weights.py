@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch_arrays import relative_difference, torch
 from torchvision_networks import RESNETS, VGG, AlexNet, GoogLeNet
 
-from convnets import architectures, kernels
-from convnets.architectures.googlenet import PUBLISHED_NORM, AuxiliaryClassifier
+from convnets import kernels, models
+from convnets.models.googlenet import PUBLISHED_NORM, AuxiliaryClassifier
 from convnets.pretrained.conversion import Imported, convert, naming_for, to_names
 from convnets.pretrained.files import Weights, read_weights
 from convnets.pretrained.naming.rules import IMAGENET
@@ -64,7 +64,7 @@ def test_logits_and_feature_maps_are_those_of_the_network_in_pytorch(published):
 
 
 def test_every_array_has_its_place_and_every_place_its_array(published):
-    network = architectures.create(published.architecture, 1000, image_size=published.rgb.shape[1])
+    network = models.create(published.architecture, 1000, image_size=published.rgb.shape[1])
     shapes = jax.eval_shape(network.init, jax.random.key(0), published.rgb[:1])
     imported = published.imported
     begun, report = operate(shapes, imported.variables, left_over=imported.left_over)
@@ -113,7 +113,7 @@ def test_a_googlenet_without_auxiliary_classifiers_is_taken_too_and_says_that_th
     _, imported = google(tmp_path, without="aux")
     assert not imported.left_over and imported.optional == ("auxiliary*",)
     for auxiliary in (False, True):
-        network = architectures.create("googlenet_bn", 1000, image_size=64, auxiliary=auxiliary)
+        network = models.create("googlenet_bn", 1000, image_size=64, auxiliary=auxiliary)
         shapes = jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, 64, 64, 3), np.float32))
         allow = imported.optional if auxiliary else ()
         _, report = operate(shapes, imported.variables, Surgery(allow=allow))

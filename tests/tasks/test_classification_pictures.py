@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from convnets.tasks.classification_pictures import (
+from convnets.plots.classification import (
     confusion_matrix_figure,
     mistakes_figure,
     plot_confusion_matrix,

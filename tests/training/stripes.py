@@ -9,8 +9,8 @@ from ml_collections import ConfigDict
 
 from convnets.data.pipeline import TrainingBatches
 from convnets.data.source import InMemorySource, Source, SourceInfo
+from convnets.parallel import Devices
 from convnets.training.config import complete, default_config
-from convnets.training.parallel import Devices
 from convnets.training.plan import make_plan
 from convnets.training.setup import build_model, initial_state, mapped_train_step
 from convnets.training.state import TrainState

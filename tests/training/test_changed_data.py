@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from convnets.commands import train
+from convnets.cli import train
 from convnets.data.source import InMemorySource, SourceInfo
 from convnets.errors import InvalidValue
 from convnets.training.config import complete, default_config

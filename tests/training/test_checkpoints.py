@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from convnets import architectures
+from convnets import models
 from convnets.errors import InvalidValue
 from convnets.training.checkpoints import CheckpointMismatch, Checkpoints
 from convnets.training.state import first_state
@@ -16,7 +16,7 @@ from convnets.training.state import first_state
 
 @functools.cache
 def fresh_state(classes, name, average):
-    network = architectures.create(name, classes)
+    network = models.create(name, classes)
     return first_state(network, (32, 32, 1), optax.trace(0.9), seed=0, average=average)
 
 

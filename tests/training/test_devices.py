@@ -8,7 +8,7 @@ from stripes import config_of, largest_difference, run_steps
 
 from convnets import kernels
 from convnets.errors import InvalidValue
-from convnets.training.parallel import AXIS, REPLICATED, Devices, sum_over_devices
+from convnets.parallel import AXIS, REPLICATED, Devices, sum_over_devices
 from convnets.training.setup import check_batch_size
 
 STEPS = 50

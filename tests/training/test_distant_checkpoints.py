@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 from ml_collections import ConfigDict
 
-from convnets.commands.local_processes import free_port
+from convnets.cli.local_processes import free_port
 from convnets.errors import InvalidValue
 from convnets.training.config import complete, default_config
 from convnets.training.distant_checkpoints import DistantCheckpoints

@@ -13,8 +13,8 @@ from stripes import config_of, largest_difference, run_steps, striped
 
 from convnets import kernels
 from convnets.data.pipeline import TrainingBatches
+from convnets.parallel import AXIS
 from convnets.pretrained.patterns import flat
-from convnets.training.parallel import AXIS
 from convnets.training.plan import make_plan
 from convnets.training.setup import build_model, initial_state, phase_of, train_step
 

@@ -8,9 +8,9 @@ import pytest
 from stripes import config_of, striped
 
 from convnets.errors import InvalidValue
+from convnets.parallel import Devices
 from convnets.training.checkpoints import Checkpoints
 from convnets.training.initialization import beginning_of, source_of
-from convnets.training.parallel import Devices
 from convnets.training.plan import make_plan
 from convnets.training.setup import build_model, initial_state
 from convnets.training.workdir import Workdir

@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 from stripes import config_of, striped
 
-from convnets import architectures
+from convnets import models
 from convnets.errors import InvalidValue
 from convnets.pretrained.conversion import naming_for, to_names
 from convnets.training.initialization import beginning_of, source_of, take_normalization, take_normalization_of_run
@@ -22,7 +22,7 @@ NEW = {"initialize.head": "new", "initialize.stem": "adapt"}
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     """ResNet-18 for 1,000 classes in torchvision's names."""
-    network = architectures.create("resnet18", 1000)
+    network = models.create("resnet18", 1000)
     shapes = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 224, 224, 3)))
     random = np.random.default_rng(0)
     variables = jax.tree.map(lambda leaf: random.uniform(0.1, 1, leaf.shape).astype(np.float32), shapes)
@@ -120,7 +120,7 @@ def test_a_deeper_network_begins_as_the_shallower_one_and_gives_its_logits(file)
     assert beginning.report.count("identity") == 16
     state = jax.device_get(initial_state(config, model, make_plan(config, model.task, len(SOURCE))))
     deep = beginning.put_into(state)
-    shallow = architectures.create("resnet18", 10, image_size=32)
+    shallow = models.create("resnet18", 10, image_size=32)
     images = np.random.default_rng(1).normal(size=(2, 32, 32, 1)).astype(np.float32)
     names = set(jax.eval_shape(shallow.init, jax.random.key(0), images)["params"])
     variables = {

@@ -6,9 +6,9 @@ normalized by 0.5 and 0.5, to which its `transform_input` brings images of Image
 
 from functools import partial
 
-from convnets.architectures.googlenet import INCEPTIONS
-from convnets.architectures.resnet import BASIC, BOTTLENECK
-from convnets.architectures.vgg import SIZES
+from convnets.models.googlenet import INCEPTIONS
+from convnets.models.resnet import BASIC, BOTTLENECK
+from convnets.models.vgg import SIZES
 from convnets.pretrained.naming.rules import IMAGENET, Naming, Rule
 
 PYTORCH = partial(

@@ -14,17 +14,17 @@ import numpy as np
 import optax
 from jax import Array
 
-from convnets import architectures
+from convnets import models
 from convnets.data.source import Source, SourceInfo
 from convnets.errors import InvalidValue
 from convnets.evaluation.boxes import iou
+from convnets.models.localizer import BOXES, Attach, LocalizationNetwork, head_place
+from convnets.plots.localization import Shown, plot_accuracy_by_iou, plot_localizations
 from convnets.tasks.classification import one_window
 from convnets.tasks.localization import measures
 from convnets.tasks.localization.coordinates import Coordinates, decode, encode
 from convnets.tasks.localization.losses import BoxLoss, box_loss
 from convnets.tasks.localization.matching import cheapest
-from convnets.tasks.localization.network import BOXES, Attach, LocalizationNetwork, head_place
-from convnets.tasks.localization.pictures import Shown, plot_accuracy_by_iou, plot_localizations
 from convnets.tasks.localization.truth import Truth, likeliest, of_classes, truth_of
 from convnets.tasks.task import Outputs, Tables, tasks
 
@@ -88,7 +88,7 @@ class Localization:
 
     def network(self, name: str, options: Mapping[str, Any]) -> nn.Module:
         """The architecture with the head of boxes beside its classifier; of K objects that has K times the logits."""
-        backbone = architectures.create(name, self.objects * len(self.classes), **options)
+        backbone = models.create(name, self.objects * len(self.classes), **options)
         place, window = head_place(backbone, self.channels, self.attach)
         boxes = len(self.classes) if self.regression == "per_class" else 1
         return LocalizationNetwork(backbone, place, window, self.objects, boxes, self.hidden, self.coordinates)

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from convnets.augmentation.boxes import is_empty
+from convnets.augment.boxes import is_empty
 
 
 class Truth(NamedTuple):

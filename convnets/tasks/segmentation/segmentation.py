@@ -14,11 +14,11 @@ from convnets.data.source import Source, SourceInfo
 from convnets.errors import InvalidValue
 from convnets.evaluation.boundaries import WIDTHS, boundary_bands
 from convnets.evaluation.confusion import confusion_matrices, measures
-from convnets.tasks.segmentation.backbone import create_backbone, grids_of
+from convnets.models.backbone import create_backbone, grids_of
+from convnets.models.encoder_decoder import EncoderDecoder
+from convnets.models.fcn import FCN, HowUpsampled, check_stride
+from convnets.plots.segmentation import plot_boundary_iu, plot_class_iu, plot_segmentations
 from convnets.tasks.segmentation.cross_entropy import cross_entropy
-from convnets.tasks.segmentation.encoder_decoder import EncoderDecoder
-from convnets.tasks.segmentation.fcn import FCN, HowUpsampled, check_stride
-from convnets.tasks.segmentation.pictures import plot_boundary_iu, plot_class_iu, plot_segmentations
 from convnets.tasks.task import Outputs, Tables, tasks
 from convnets.unlabelled import IGNORED
 

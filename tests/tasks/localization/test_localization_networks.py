@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from convnets import architectures
+from convnets import models
 from convnets.data.source import SourceInfo
 from convnets.errors import InvalidValue
 from convnets.pretrained.depth import below, needs
@@ -49,7 +49,7 @@ def test_the_head_stands_after_the_last_convolution_or_the_fully_connected_layer
 
 @pytest.mark.parametrize("name", list(BACKBONES))
 def test_a_classifiers_parameters_keep_their_names_and_shapes(name):
-    classifier = architectures.create(name, 3, **BACKBONES[name][0])
+    classifier = models.create(name, 3, **BACKBONES[name][0])
     images = jnp.zeros((1, classifier.image_size, classifier.image_size, 3))
     there = flat(jax.eval_shape(lambda: classifier.init(jax.random.key(0), images)))
     here = flat(shapes(network(name), classifier.image_size)[1])

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from convnets import architectures
+from convnets import models
 from convnets.analysis.feature_grids import LOGITS, feature_grids
 from convnets.data.source import SourceInfo
 from convnets.errors import InvalidValue
@@ -54,7 +54,7 @@ def test_the_scores_have_exactly_the_images_size_and_the_parameters_one_shape(na
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_a_classifiers_parameters_keep_their_names_and_shapes(name):
-    classifier = architectures.create(name, 3, **BACKBONES[name])
+    classifier = models.create(name, 3, **BACKBONES[name])
     side = classifier.image_size
     images = jnp.zeros((1, side, side, 3))
     there = flat(jax.eval_shape(lambda: classifier.init(jax.random.key(0), images)))
@@ -65,7 +65,7 @@ def test_a_classifiers_parameters_keep_their_names_and_shapes(name):
 
 @pytest.mark.parametrize("head", ["fcn", "encoder_decoder"])
 def test_its_feature_maps_need_what_the_classifiers_do(head):
-    classifier = architectures.create("resnet18", 3, **BACKBONES["resnet18"])
+    classifier = models.create("resnet18", 3, **BACKBONES["resnet18"])
     module = network("resnet18", head=head)
     found, expected = needs(module, (64, 64, 3)), needs(classifier, (224, 224, 3))
     # A decoder has no use for the last map, pooled.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convnets.analysis.feature_grids import Grid
-from convnets.tasks.segmentation.upsampling import Step, Upsampling, between, interpolate, to_pixels
+from convnets.models.upsampling import Step, Upsampling, between, interpolate, to_pixels
 
 STEPS = [
     Step(2, (0.0, 0.0)),

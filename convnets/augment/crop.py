@@ -1,0 +1,88 @@
+"""Crops at a place, and at a random one."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from convnets.augment.boxes import clipped
+from convnets.augment.registry import Example, augmentations
+from convnets.errors import InvalidValue
+from convnets.unlabelled import IGNORED
+
+
+def crop_at(example: Example, top: Array, left: Array, height: int, width: int) -> Example:
+    """The `height` x `width` part of the example whose upper left pixel is (top, left), int32 scalars.
+
+    `image [H, W, C]` and `mask [H, W]` are cut; `boxes [K, 4]` are moved and clipped to the part, and a box of which
+    nothing is left becomes (0, 0, 0, 0).
+    """
+    channels = example["image"].shape[-1]
+    part = example | {"image": lax.dynamic_slice(example["image"], (top, left, 0), (height, width, channels))}
+    if "mask" in example:
+        part["mask"] = lax.dynamic_slice(example["mask"], (top, left), (height, width))
+    if "boxes" in example:
+        moved = example["boxes"] - jnp.stack([top, left, top, left])
+        part["boxes"] = clipped(moved.astype(example["boxes"].dtype), height, width)
+    return part
+
+
+def check_size(size: int | Sequence[int]) -> tuple[int, int]:
+    """The `size` option of a crop as (rows, columns): a whole number stands for a square.
+
+    Raises:
+      InvalidValue: anything else than one or two whole numbers, or a negative one.
+    """
+    pair = tuple(size) if isinstance(size, list | tuple) else (size, size)
+    whole = all(isinstance(side, int) and not isinstance(side, bool) for side in pair)
+    if not (len(pair) == 2 and whole and min(pair) >= 0):
+        raise InvalidValue(
+            f"the size of a crop is (rows, columns) or one number for a square, with 0 for the default, and is {size!r}"
+        )
+    return pair
+
+
+@augmentations.register
+def random_crop(key: Array, example: Example, *, size: int | Sequence[int] = (0, 0), share: float = 7 / 8) -> Example:
+    """A part of the image at a random place, each place as likely (Krizhevsky et al. 2012, section 4.1).
+
+    Args:
+      size: (rows, columns) of the part, or one number for a square; 0 stands for `share` of that side.
+      share: how much of a side the part has where `size` is 0, rounded to whole pixels; as in AlexNet's 224 of 256.
+
+    Raises:
+      InvalidValue: a part that is larger than the image, or a share outside (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise InvalidValue(f"the share of a crop must lie in (0, 1], and is {share}")
+    sides = example["image"].shape[:2]
+    rows, columns = (given or max(1, round(share * own)) for given, own in zip(check_size(size), sides, strict=True))
+    if rows > sides[0] or columns > sides[1]:
+        raise InvalidValue(f"a crop of {rows} x {columns} pixels does not fit into an image of {sides[0]} x {sides[1]}")
+    places = jnp.array([sides[0] - rows + 1, sides[1] - columns + 1])
+    top, left = jax.random.randint(key, (2,), 0, places)
+    return crop_at(example, top, left, rows, columns)
+
+
+@augmentations.register
+def pad_and_crop(key: Array, example: Example, *, padding: int = 4) -> Example:
+    """Zeros around the image, then a random part of the image's own size (He et al. 2016, section 4.2, on CIFAR-10).
+
+    Args:
+      padding: pixels added on each side; padded pixels of a mask are ignored.
+
+    Raises:
+      InvalidValue: a negative padding.
+    """
+    if padding < 0:
+        raise InvalidValue(f"the padding before a crop must not be negative, and is {padding}")
+    height, width, _ = example["image"].shape
+    both = (padding, padding)
+    padded = example | {"image": jnp.pad(example["image"], (both, both, (0, 0)))}
+    if "mask" in example:
+        padded["mask"] = jnp.pad(example["mask"], (both, both), constant_values=IGNORED)
+    if "boxes" in example:
+        padded["boxes"] = example["boxes"] + padding
+    top, left = jax.random.randint(key, (2,), 0, 2 * padding + 1)
+    return crop_at(padded, top, left, height, width)

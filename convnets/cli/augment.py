@@ -1,0 +1,79 @@
+"""`launch.py augment`: a contact sheet of what training will see."""
+
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+
+from convnets.augment import compose, example_keys
+from convnets.cli.command_line import Arguments
+from convnets.cli.experiments import load_experiment, override, refuse_rest, with_data_dir
+from convnets.cli.pictures import picture_path
+from convnets.data.pipeline import EpochOrder
+from convnets.data.source import load_batch, load_training_batch
+from convnets.errors import InvalidValue
+from convnets.plots.contact_sheet import plot_contact_sheet
+from convnets.training.pixel_statistics import chain_of
+from convnets.training.progress import Screen
+from convnets.training.setup import augmented_shape, load_splits
+from convnets.training.step import unit_range
+
+MOST = 32
+
+
+def run(arguments: Arguments) -> int:
+    """Draws the first training images, a row each, and what the first epochs make of them, a column each.
+
+    The first column shows an image as it is evaluated; the others, the part that training sees, augmented.
+    """
+    refuse_rest(arguments)
+    out = picture_path(arguments.required("out"))
+    assert out is not None
+    rows, columns = arguments["rows"], arguments["columns"]
+    for flag, value in {"rows": rows, "columns": columns}.items():
+        if not 1 <= value <= MOST:
+            raise InvalidValue(f"--{flag} is {value}, and must lie in [1, {MOST}]")
+    config = override(load_experiment(arguments.required("config")), with_data_dir(arguments))
+    source = load_splits(config).train
+    augmented_shape(config, source.info)
+    console = Console(file=sys.stderr)
+    with Screen(console) as screen:
+        chain = chain_of(config, source, None, screen)
+    order = EpochOrder(len(source), config.seed)
+    _, places = order(0, rows)
+    originals = unit_range({name: jnp.asarray(value) for name, value in load_batch(source, places).items()})
+
+    @jax.jit
+    def draw(epochs: jax.Array, pairs: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        return compose(chain)(example_keys(config.seed, epochs, pairs["index"]), unit_range(pairs))
+
+    draws = []
+    for epoch in range(columns):
+        positions = _positions(order, len(source), epoch, places)
+        epochs, neighbours = _at(order, np.stack([positions & ~1, positions | 1], axis=1).ravel())
+        pairs = load_training_batch(source, neighbours, epochs, config.seed)
+        drawn = jax.device_get(draw(epochs.astype(np.int32), pairs))
+        draws.append({name: value[2 * np.arange(rows) + (positions & 1)] for name, value in drawn.items()})
+    names = ", ".join(name for name, _ in chain) or "no augmentation"
+    title = f"{source.info.name}: {names}"
+    plot_contact_sheet(jax.device_get(originals), draws, source.info.classes, title, out)
+    console.print(f"drawn: {out}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _positions(order: EpochOrder, length: int, epoch: int, places: np.ndarray) -> np.ndarray:
+    """Where in the endless training stream the examples at `places` stand in an epoch.
+
+    There each has a neighbour, the other of two, which a mixture mixes it with.
+    """
+    _, whole = order(epoch * length, (epoch + 1) * length)
+    return epoch * length + np.argsort(whole)[places]
+
+
+def _at(order: EpochOrder, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The epochs of positions in the stream, and the places in the source."""
+    parts = [order(int(position), int(position) + 1) for position in positions]
+    epochs, places = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return epochs, places

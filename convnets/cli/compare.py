@@ -1,0 +1,155 @@
+"""`launch.py compare`: several experiments side by side, each over its seeds."""
+
+import json
+import re
+import statistics
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from convnets.cli.command_line import Arguments
+from convnets.cli.compared_examples import draw_examples
+from convnets.cli.experiments import override
+from convnets.cli.pictures import picture_path
+from convnets.cli.runs import ACCURACY, find_workdirs
+from convnets.errors import InvalidValue
+from convnets.plots.compared_runs import MOST, Compared, plot_compared_runs
+from convnets.plots.learning_curves import curve_of, lines_of
+from convnets.tasks import Task, create
+from convnets.training.config import PLACES, flatten, options_of
+from convnets.training.metrics_log import Record, read_records
+from convnets.training.workdir import Workdir
+
+LAST = 1.0
+"""Training figures are the mean over so many of the last epochs."""
+
+NO_MEASURES = ("epoch", "seconds", "examples")
+"""Numbers in a record of an evaluation that say nothing of how good it is."""
+
+Row = dict[str, Any]
+
+_SEED = re.compile(r"[-_. ]?(seed)?[-_. ]?\d+$")
+"""What the folder of one of several seeds ends in, and the experiment's name does not."""
+
+
+def run(arguments: Arguments) -> int:
+    """Prints a table of the experiments, and draws their curves; where pixels are told apart, examples beside it."""
+    if not arguments.rest:
+        raise InvalidValue("name workdirs, or folders of them: launch.py compare runs/augmentation --out=compared.png")
+    out = picture_path(arguments["out"])
+    workdirs = [workdir for folder in arguments.rest for workdir in find_workdirs(Path(folder), "the folder of runs")]
+    groups = _groups(workdirs)
+    if not groups:
+        raise InvalidValue(f"there are no runs in {' '.join(arguments.rest)}")
+    if out is not None and len(groups) > MOST:
+        raise InvalidValue(f"a plot has room for {MOST} experiments, and there are {len(groups)}: name fewer folders")
+    records = {name: [read_records(Workdir(place).metrics_file) for place in places] for name, places in groups.items()}
+    task = _task_of(workdirs)
+    is_classification = ACCURACY in task.metrics and not task.of_pixels
+    figures = _errors if is_classification else _measures
+    rows = [{"experiment": name, "seeds": len(seeds)} | figures(seeds) for name, seeds in records.items()]
+    if arguments["json"]:
+        print(json.dumps(rows, indent=2))
+    elif is_classification:
+        _print_errors(rows)
+    else:
+        _print_measures(rows)
+    if out is not None:
+        plot_compared_runs([Compared(name, seeds) for name, seeds in records.items()], task.progress, out)
+        drawn = [out]
+        if task.of_pixels:
+            drawn.append(out.with_stem(f"{out.stem}_examples"))
+            draw_examples({name: places[0] for name, places in groups.items()}, task.classes, drawn[-1])
+        for path in drawn:
+            Console(stderr=True).print(f"drawn: {path}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _task_of(workdirs: list[Path]) -> Task:
+    """The task that all the runs have.
+
+    Raises:
+      InvalidValue: runs of several tasks.
+    """
+    configs = [override(Workdir(place).config(), []) for place in workdirs]
+    names = sorted({config.task.name for config in configs})
+    if len(names) > 1:
+        raise InvalidValue(f"the runs are of the tasks {', '.join(names)}, which can't be compared: name runs of one")
+    return create(names[0], Workdir(workdirs[0]).info(), **options_of(configs[0], "task"))
+
+
+def _groups(workdirs: list[Path]) -> dict[str, list[Path]]:
+    """Runs that differ in the seed alone are one experiment, named as their folders but for the seed."""
+    groups: dict[str, list[Path]] = {}
+    for place in dict.fromkeys(place.resolve() for place in workdirs):
+        fields = dict(flatten(override(Workdir(place).config(), []).to_dict()))
+        key = {field: value for field, value in fields.items() if field != "seed" and field not in PLACES}
+        groups.setdefault(json.dumps(key, sort_keys=True), []).append(place)
+    named: dict[str, list[Path]] = {}
+    for places in groups.values():
+        name = places[0].name if len(places) == 1 else _SEED.sub("", places[0].name) or places[0].parent.name
+        if name in named:
+            name = str(places[0])
+        named[name] = places
+    return named
+
+
+def _errors(seeds: list[list[Record]]) -> Row:
+    """Errors of each part of the data, in [0, 1]: the mean over the seeds, and the deviation of several."""
+    row: Row = {}
+    for split in ("train", "validation", "test"):
+        values = [value for records in seeds if (value := _last(records, split)) is not None]
+        if values:
+            row[f"{split}_error"] = statistics.mean(values)
+        if len(values) > 1:
+            row[f"{split}_deviation"] = statistics.stdev(values)
+    return row
+
+
+def _last(records: list[Record], split: str) -> float | None:
+    curve = curve_of(lines_of(records, split), ACCURACY).finite()
+    if not len(curve.values):
+        return None
+    recent = curve.epochs > curve.epochs[-1] - LAST if split == "train" else slice(-1, None)
+    return 1 - float(curve.values[recent].mean())
+
+
+def _measures(seeds: list[list[Record]]) -> Row:
+    """What the test split was found to be by each measure: the mean over the seeds, and the deviation of several."""
+    tests = [found[-1] for records in seeds if (found := lines_of(records, "test"))]
+    row: Row = {}
+    for name in tests[0] if tests else ():
+        values = [test[name] for test in tests]
+        if name not in NO_MEASURES and all(isinstance(value, float) for value in values):
+            row[name] = statistics.mean(values)
+            if len(values) > 1:
+                row[f"{name}_deviation"] = statistics.stdev(values)
+    return row
+
+
+def _print_measures(rows: list[Row]) -> None:
+    """A column for each experiment: measures are more."""
+    names = [name for name in max(rows, key=len) if name not in ("experiment", "seeds") and "_deviation" not in name]
+    table = Table("measure", *(row["experiment"] for row in rows))
+    for name in names:
+        cells = []
+        for row in rows:
+            text = f"{row[name]:.4f}" if name in row else ""
+            cells.append(f"{text} ± {row[f'{name}_deviation']:.4f}" if f"{name}_deviation" in row else text)
+        table.add_row(name, *cells)
+    table.add_row("seeds", *(str(row["seeds"]) for row in rows))
+    Console().print(table)
+
+
+def _print_errors(rows: list[Row]) -> None:
+    table = Table("experiment", "seeds", "training error", "validation error", "test error")
+    for row in rows:
+        cells = []
+        for split in ("train", "validation", "test"):
+            error, deviation = row.get(f"{split}_error"), row.get(f"{split}_deviation")
+            text = "" if error is None else f"{error:.2%}"
+            cells.append(text if deviation is None else f"{text} ± {deviation:.2%}")
+        table.add_row(row["experiment"], str(row["seeds"]), *cells)
+    Console().print(table)

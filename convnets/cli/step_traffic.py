@@ -1,0 +1,88 @@
+"""What the training step of a network sums over the devices, counted from the step that `train` maps."""
+
+from collections import Counter
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from convnets import kernels, models
+from convnets.analysis.all_reduces import AllReduce, all_reduces
+from convnets.analysis.layer_row import total
+from convnets.analysis.network_costs import CLASSES, CLASSES_OF_SMALL, SMALL_IMAGES, native_shape
+from convnets.analysis.scaling import StepTraffic, Work
+from convnets.analysis.summary import summarize
+from convnets.data.source import SourceInfo
+from convnets.parallel import AXIS
+from convnets.pretrained.freezing import divided
+from convnets.training.config import complete, default_config
+from convnets.training.plan import make_plan
+from convnets.training.setup import build_model, initial_shapes, phase_of, train_step
+
+EXAMPLES = 50_000
+"""Of an epoch, for the schedule; what is summed does not depend on it."""
+
+DEVICES = 2
+"""Sums over two devices are those over any number of them."""
+
+IMAGES = 2
+"""Of a device; what is summed does not depend on their number."""
+
+
+def named_work(name: str, scope: str = "synchronized") -> Work:
+    """A network in training for classification, by its name in `create`, on images of its native size.
+
+    Args:
+      scope: of its batch norms, as `batch_norm.scope` says it.
+
+    Raises:
+      InvalidValue: an unknown network.
+    """
+    network = models.create(name, CLASSES)
+    shape = native_shape(network)
+    classes = CLASSES_OF_SMALL if shape[0] <= SMALL_IMAGES else CLASSES
+    config = default_config()
+    config.network.name = name
+    config.batch_norm.scope = scope
+    config.validation.examples = 0
+    config.normalization.mean = config.normalization.deviation = (0.5,) * shape[2]
+    splits = {"train": EXAMPLES, "test": EXAMPLES}
+    info = SourceInfo("images", tuple(map(str, range(classes))), shape, splits)
+    summary = summarize(network, shape)
+    multiply_adds = total(summary).multiply_adds + total(summary, training_only=True).multiply_adds
+    return Work(name, multiply_adds, step_traffic(complete(config), info), norms_apart=scope == "device")
+
+
+def step_traffic(config: ConfigDict, info: SourceInfo, implementation: str = "plain") -> StepTraffic:
+    """What the first step of classification sums over the devices.
+
+    Args:
+      config: a whole config of the task classification.
+      info: of the data.
+      implementation: the kernels, as `kernels.use` takes them; accelerators compute by the plain ones.
+
+    Raises:
+      InvalidValue: what the network or the config can't be.
+    """
+    model = build_model(config, info)
+    plan = make_plan(config, model.task, info.splits["train"])
+    phase = phase_of(config, model, plan, 0)
+    state = initial_shapes(config, model, plan)
+    numbers, weights = jax.ShapeDtypeStruct((IMAGES,), jnp.int32), jax.ShapeDtypeStruct((IMAGES,), jnp.float32)
+    batch = {
+        "image": jax.ShapeDtypeStruct((IMAGES, *info.shape_in_training), jnp.uint8),
+        **dict.fromkeys(("label", "index", "epoch"), numbers),
+        "weight": weights,
+    }
+    with kernels.use(implementation):
+        trace = jax.make_jaxpr(train_step(config, model, plan, phase), axis_env=[(AXIS, DEVICES)])(state, batch)
+    trained, _ = divided(state.params, phase.frozen)
+    gradients = Counter(AllReduce(leaf.shape, leaf.dtype.name) for leaf in jax.tree.leaves(trained))
+    found = Counter(all_reduces(trace.jaxpr, AXIS))
+    assert gradients <= found, "every gradient is summed over the devices"
+    others = list((found - gradients).elements())
+    return StepTraffic(
+        sum(one.bytes for one in gradients.elements()),
+        statistics=tuple(one.bytes for one in others if one.shape),
+        figures=tuple(one.bytes for one in others if not one.shape),
+    )

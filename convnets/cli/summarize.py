@@ -1,0 +1,108 @@
+"""`launch.py summarize`: a network's layers, counted from the network itself."""
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from rich.console import Console
+
+from convnets import data
+from convnets.analysis.network_costs import native_shape
+from convnets.analysis.summary import summarize
+from convnets.analysis.summary_export import as_csv, as_dict
+from convnets.analysis.summary_table import print_summary
+from convnets.cli import summarize_all
+from convnets.cli.command_line import Arguments
+from convnets.cli.experiments import load_experiment, override
+from convnets.cli.named_network import image_shape, named_network
+from convnets.errors import InvalidValue
+from convnets.training.config import options_of
+from convnets.training.setup import build_model
+from convnets.training.workdir import Workdir
+
+FILE_WIDTH = 140
+"""Columns of a table that no terminal limits."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is summarized.
+
+    Attributes:
+      network: the module.
+      name: of the network.
+      image_shape: `(H, W, C)`.
+      of: where the images come from, for the title.
+    """
+
+    network: nn.Module
+    name: str
+    image_shape: tuple[int, ...]
+    of: str = ""
+
+    @property
+    def dtype(self) -> str:
+        """Of the computation."""
+        network: Any = self.network
+        return jnp.dtype(getattr(network, "dtype", jnp.float32)).name
+
+
+def run(arguments: Arguments) -> int:
+    """Of a network by its name, of an experiment's, of a run's, or of all networks; needs no data."""
+    if arguments["all"]:
+        return summarize_all.run(arguments)
+    for flag in ("runs", "out"):
+        if arguments[flag]:
+            raise InvalidValue(f"--{flag} belongs to --all")
+    if [bool(arguments.rest), bool(arguments["config"]), bool(arguments["workdir"])].count(True) != 1:
+        raise InvalidValue(
+            "summarize takes one of three: the name of a network, --config (an experiment) or --workdir (a run)"
+        )
+    if arguments["json"] and arguments["csv"]:
+        raise InvalidValue("give either --json or --csv")
+    subject = _named(arguments) if arguments.rest else _configured(arguments)
+    batch, depth = arguments["batch"], arguments["depth"]
+    if depth < 0:
+        raise InvalidValue(f"--depth is {depth}: give 1 for a line per top-level module, 0 for a line per layer")
+    summary = summarize(subject.network, subject.image_shape, batch)
+    if arguments["json"]:
+        facts = {"network": subject.name, "image_shape": subject.image_shape, "batch": batch, "dtype": subject.dtype}
+        print(json.dumps(as_dict(summary, **facts, depth=depth), indent=2))
+    elif arguments["csv"]:
+        print(as_csv(summary, depth), end="")
+    else:
+        shape = " × ".join(map(str, subject.image_shape))
+        images = f"{shape} images{subject.of}" if batch == 1 else f"{batch} images of {shape}{subject.of}"
+        console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
+        print_summary(summary, console, f"{subject.name} on {images}, {subject.dtype}", depth)
+    return 0
+
+
+def _named(arguments: Arguments) -> Subject:
+    if arguments.overrides:
+        raise InvalidValue("a network by its name has no --config fields: give its options as option=value")
+    if arguments["classes"] < 0:
+        raise InvalidValue(f"--classes is {arguments['classes']}, and a network needs at least 1")
+    network = named_network(arguments.rest, arguments["classes"])
+    shape = image_shape(arguments["image"]) if arguments["image"] else native_shape(network)
+    return Subject(network, " ".join(arguments.rest), shape)
+
+
+def _configured(arguments: Arguments) -> Subject:
+    for flag in ("image", "classes"):
+        if arguments[flag]:
+            raise InvalidValue(f"--{flag} is for a network by its name: an experiment's data say what its images are")
+    if arguments["config"]:
+        config = override(load_experiment(arguments["config"]), arguments.overrides)
+        info = data.describe(config.data.name, **options_of(config, "data"))
+        info = replace(info, classes=tuple(config.subset.classes) or info.classes)
+    else:
+        workdir = Workdir(arguments["workdir"])
+        if arguments.overrides:
+            raise InvalidValue("with --workdir the run's own network is shown: leave the --config fields out")
+        config, info = override(workdir.config(), []), workdir.info()
+    model = build_model(config, info)
+    return Subject(model.network, config.network.name, model.image_shape, f" of {info.name}")

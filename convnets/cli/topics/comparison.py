@@ -1,0 +1,106 @@
+"""Stacks of convolutions compared: counted, measured on this device, printed and drawn."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+from rich import box
+from rich.table import Table
+
+from convnets.analysis.human_units import short_bytes
+from convnets.analysis.small_filters import Cost, Option, compare
+from convnets.analysis.timing import Timing
+from convnets.cli.pictures import picture_path
+from convnets.cli.topics.registry import Explanation
+from convnets.plots.cost_bars import plot_cost_bars
+
+
+def explain_comparisons(
+    comparisons: Mapping[str, Sequence[Option]], *, depth: int, size: int, batch: int, seconds: int, out: str
+) -> Explanation:
+    """The comparisons at one depth, on maps of one size, and their picture if it is asked for."""
+    path = picture_path(out)
+    costs = {
+        title: compare(options, depth, size, batch, seconds / len(comparisons))
+        for title, options in comparisons.items()
+    }
+    device = jax.devices()[0].device_kind
+    setting = f"D = {depth}, maps of {size} × {size}"
+    times = f"times of {batch} map{'s' if batch > 1 else ''} in float32 on one {device}"
+    lines = [
+        f"{setting}; stride 1, zero padding, no biases; multiply-adds and activations (float32) of one map",
+        "by hand: size² × channels × filters, summed over layers, as in the lecture; training: forward and gradient",
+    ]
+    if seconds > 0:
+        lines.append(f"{times}: medians, and how many times the first option's median and minimum")
+    if path:
+        plot_cost_bars(costs, path, note=f"{setting}; {times}" if seconds > 0 else setting)
+        lines.append(f"picture: {path}")
+    return Explanation(
+        [_table(title, compared) for title, compared in costs.items()],
+        lines,
+        {
+            "depth": depth,
+            "size": size,
+            "batch": batch,
+            "device": device,
+            "comparisons": [
+                {"title": title, "options": [_record(cost, compared[0]) for cost in compared]}
+                for title, compared in costs.items()
+            ],
+        },
+    )
+
+
+def _table(title: str, costs: Sequence[Cost]) -> Table:
+    """One column an option: so it stays narrow however many quantities there are."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    for cost in costs:
+        table.add_column(cost.option.name, justify="right")
+    first = costs[0]
+    table.add_row("layers", *(str(cost.layers) for cost in costs))
+    table.add_row("sees", *(f"{cost.receptive_field} × {cost.receptive_field}" for cost in costs))
+    table.add_row("non-linearities", *(str(cost.nonlinearities) for cost in costs))
+    table.add_row("parameters", *(f"{cost.parameters:,}" for cost in costs))
+    table.add_row("  by hand", *(f"{_number(cost)} D² = {cost.formula_parameters:,}" for cost in costs))
+    table.add_row("multiply-adds", *(f"{cost.multiply_adds:,}" for cost in costs))
+    table.add_row("  by hand", *(f"{_number(cost)} W H D² = {cost.formula_multiply_adds:,}" for cost in costs))
+    table.add_row("activations", *(short_bytes(cost.activation_bytes) for cost in costs))
+    if first.forward and first.training:
+        _add_times(table, "forward", [cost.forward for cost in costs if cost.forward])
+        _add_times(table, "training", [cost.training for cost in costs if cost.training])
+    return table
+
+
+def _add_times(table: Table, name: str, timings: Sequence[Timing]) -> None:
+    ratios = [timing.over(timings[0]) for timing in timings]
+    table.add_row(name, *(f"{1000 * timing.median:,.2f} ms" for timing in timings))
+    table.add_row("  medians", *(f"× {ratio['ratio_of_medians']:.2f}" for ratio in ratios))
+    table.add_row("  minima", *(f"× {ratio['ratio_of_minima']:.2f}" for ratio in ratios))
+
+
+def _number(cost: Cost) -> str:
+    return f"{float(cost.option.formula):.6g}"
+
+
+def _record(cost: Cost, first: Cost) -> dict[str, Any]:
+    return {
+        "name": cost.option.name,
+        "layers": cost.layers,
+        "receptive_field": cost.receptive_field,
+        "nonlinearities": cost.nonlinearities,
+        "parameters": cost.parameters,
+        "parameters_by_hand": cost.formula_parameters,
+        "multiply_adds": cost.multiply_adds,
+        "multiply_adds_by_hand": cost.formula_multiply_adds,
+        "activation_bytes": cost.activation_bytes,
+        "forward": _seconds(cost.forward, first.forward),
+        "training": _seconds(cost.training, first.training),
+    }
+
+
+def _seconds(timing: Timing | None, first: Timing | None) -> dict[str, float] | None:
+    if timing is None or first is None:
+        return None
+    return {"median_seconds": timing.median, "minimum_seconds": timing.minimum, **timing.over(first)}

@@ -1,0 +1,93 @@
+"""`launch.py explain transposed-convolution`."""
+
+from dataclasses import asdict
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from convnets.analysis.transposed_convolution import Agreement, Example, agreement, example
+from convnets.cli.pictures import picture_path
+from convnets.cli.topics.registry import Explanation, topics
+from convnets.plots.transposed_convolution_picture import plot_transposed_convolution
+
+WIDEST_MATRIX = 25
+"""Columns of a matrix that a terminal has room for."""
+
+
+def transposed_convolution(
+    *, kernel: int = 3, stride: int = 2, padding: int = 1, output_padding: int = -1, size: int = 5, out: str = ""
+) -> Explanation:
+    """The transpose of a convolution of --size pixels a side, by its matrix, with inserted zeros, and fast."""
+    path = picture_path(out)
+    shown = example(kernel, stride, padding, size, None if output_padding == -1 else output_padding)
+    found = agreement(shown)
+    tables = [_sizes(shown)]
+    if shown.matrix.shape[1] <= WIDEST_MATRIX:
+        tables.append(_matrix(shown))
+    lines = [
+        "w: of the convolution's input and the transpose's result; w': of the convolution's result and the transpose's "
+        "input",
+        f"the matrix, the inserted zeros and the layer's kernel agree: they differ by {found.largest_difference:.1e} "
+        f"at most, of numbers up to {found.largest_entry:.1f} (float32)",
+    ]
+    if shown.terms.min() == 0:
+        lines.append(
+            f"{np.count_nonzero(shown.terms == 0)} pixels of the result are holes, out of the filter's reach: a layer "
+            "refuses a stride larger than its filters"
+        )
+    if path:
+        plot_transposed_convolution(shown, path)
+        lines.append(f"picture: {path}")
+    return Explanation(tables, lines, _record(shown, found))
+
+
+topics.variant("transposed-convolution", transposed_convolution)
+
+
+def _sizes(shown: Example) -> Table:
+    title = f"Filter {shown.kernel} × {shown.kernel}, stride {shown.stride}, padding {shown.padding}, transposed"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    table.add_column("")
+    table.add_column("by the lecture")
+    rows, columns = shown.matrix.shape
+    stretched, terms = len(shown.stretched), shown.terms
+    extra = " + output padding" if shown.output_padding else ""
+    table.add_row(
+        "map that it takes", f"{shown.map_side} × {shown.map_side}", "w' = (w - f + 2p) / s + 1, rounded down"
+    )
+    table.add_row("matrix M_F", f"{rows} × {columns}", "w'² × w², transposed: w² × w'²")
+    table.add_row("zeros between", str(shown.stride - 1), "s - 1")
+    table.add_row("zeros around", str(shown.zeros_around), "f - p - 1")
+    if shown.output_padding:
+        table.add_row("more below, right", str(shown.output_padding), "output padding")
+    table.add_row("stretched map", f"{stretched} × {stretched}", "w + f - 1")
+    table.add_row("result", f"{shown.side} × {shown.side}", f"w = (w' - 1) s - 2p + f{extra}")
+    table.add_row("products in a pixel", f"{terms.min()} to {terms.max()}", "where they differ, a chessboard may show")
+    return table
+
+
+def _matrix(shown: Example) -> Table:
+    """M_F with the filter's entries by row and column: 21 is F_21."""
+    table = Table(
+        title="M_F", title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 1, 0, 0)
+    )
+    for row in shown.matrix:
+        places = (divmod(int(number) - 1, shown.kernel) for number in row)
+        names = (f"{place[0] + 1}{place[1] + 1}" for place in places)
+        table.add_row(*(name if number else "·" for name, number in zip(names, row, strict=True)))
+    return table
+
+
+def _record(shown: Example, found: Agreement) -> dict[str, object]:
+    return {
+        **asdict(shown),
+        "side": shown.side,
+        "zeros_between": shown.stride - 1,
+        "zeros_around": shown.zeros_around,
+        "stretched_side": len(shown.stretched),
+        "matrix": shown.matrix.tolist(),
+        "terms": shown.terms.tolist(),
+        **asdict(found),
+    }

@@ -1,0 +1,210 @@
+"""`launch.py train`: from a config to a trained network and its report."""
+
+import hashlib
+import json
+import os
+import signal
+from dataclasses import asdict
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from convnets import kernels
+from convnets.cli.beginning_table import tell
+from convnets.cli.claimed_number import claim_number
+from convnets.cli.command_line import Arguments
+from convnets.cli.experiments import load_experiment, override, refuse_rest, with_data_dir
+from convnets.cli.local_processes import LocalProcesses, shares_of
+from convnets.cli.processes import NOT_GIVEN, cluster_of, join, meeting_of, together
+from convnets.cli.report import build_report
+from convnets.cli.results import print_result, result_of
+from convnets.cli.runtime import prepare
+from convnets.errors import InvalidValue
+from convnets.files import write_atomically
+from convnets.parallel import Devices
+from convnets.training.distant_checkpoints import DistantCheckpoints
+from convnets.training.evaluation import check_smallest, views_of_run
+from convnets.training.initialization import beginning_of, source_of, take_normalization, take_normalization_of_run
+from convnets.training.interruption import end_with_parent
+from convnets.training.loop import Loop, Outcome
+from convnets.training.plan import make_plan
+from convnets.training.rehearsal import rehearse
+from convnets.training.setup import (
+    Model,
+    Splits,
+    build_model,
+    check_batch_size,
+    check_masks,
+    check_splits,
+    load_splits,
+)
+from convnets.training.workdir import Workdir
+
+
+def run(arguments: Arguments) -> int:
+    """From the experiment that the command line names, alone or as one of several processes, or by starting those."""
+    end_with_parent()
+    names = "coordinator", "num_processes", "process_id"
+    coordinator, count, number = (arguments[name] for name in names)
+    cluster = cluster_of(os.environ)
+    if arguments["local_processes"] != NOT_GIVEN:
+        if coordinator or count != NOT_GIVEN or number != NOT_GIVEN:
+            raise InvalidValue(f"--local_processes starts all processes itself: leave out --{', --'.join(names)}")
+        if cluster is not None and (cluster.count or 1) > 1:
+            raise InvalidValue(
+                f"--local_processes starts all processes itself, and {cluster.name} has started {cluster.count}: leave "
+                "it out to join those"
+            )
+        return start_processes(arguments)
+    meeting = meeting_of(coordinator, count, number, cluster)
+    if meeting is not None and meeting.coordinator and arguments["workdir"]:
+        claim_number(Path(arguments["workdir"]), count, number)
+    if meeting is None or not join(meeting, cluster):
+        return train(*experiment_of(arguments))
+    return together(lambda: train(*experiment_of(arguments)))
+
+
+def experiment_of(arguments: Arguments) -> tuple[ConfigDict, Workdir]:
+    """The config and the workdir that the command line names.
+
+    Raises:
+      InvalidValue: one that is missing or mistaken, or a workdir of another config.
+    """
+    experiment = load_experiment(arguments.required("config"))
+    workdir = Workdir(arguments.required("workdir"))
+    refuse_rest(arguments)
+    config = override(experiment, with_data_dir(arguments))
+    take_normalization_of_run(config, workdir)
+    workdir.check(config)
+    return config, workdir
+
+
+def start_processes(arguments: Arguments) -> int:
+    """Trains by several processes on this machine.
+
+    Raises:
+      InvalidValue: a number of them that does not fit, or what each of them would refuse at once.
+    """
+    config, _ = experiment_of(arguments)
+    count, batch_size = arguments["local_processes"], config.train.batch_size
+    if not 1 <= count <= batch_size:
+        raise InvalidValue(
+            f"--local_processes is {count}, and must lie in [1, {batch_size}]: each takes its part of the "
+            f"{batch_size} examples of train.batch_size"
+        )
+    shares = shares_of(count)
+    print(f"{count} processes on this machine, {shares[0]}", flush=True)
+    flags = [f"--{name}={arguments[name]}" for name in ("config", "workdir", "data_dir") if arguments[name]]
+    return LocalProcesses(["train", *flags, *arguments.overrides], shares).run()
+
+
+def train(config: ConfigDict, workdir: Workdir) -> int:
+    """Trains to the end, or goes on; everything that can be refused is refused before anything is compiled or written.
+
+    Returns:
+      0, or 128 and the number of the signal that interrupted the run.
+    """
+    workdir.check(config)
+    prepare(config, training=True)
+    devices = Devices(config.train.wrapper)
+    check_batch_size(config, devices)
+    console = Console() if jax.process_index() == 0 else None
+    splits = load_splits(config, console)
+    check_masks(splits, console)
+    check_processes_agree(splits)
+    workdir.check_data(splits.train.info)
+    source = source_of(config, workdir)
+    take_normalization(config, source, splits.train.info.image_shape[-1])
+    model = build_model(config, splits.train.info)
+    check_splits(config, splits)
+    views_of_run(config, model)
+    for split in (splits.validation, splits.test):
+        check_smallest(config, model, split)
+    plan = make_plan(config, model.task, len(splits.train))
+    rehearse(config, model, splits.train, plan)
+    beginning = beginning_of(config, model, source)
+    distant = None
+    if console is not None:
+        if config.checkpoint.folder:
+            distant = distant_checkpoints(config, workdir)
+        derived = {"steps": plan.steps, "learning_rate": plan.learning_rate, "training_examples": len(splits.train)}
+        workdir.claim(config, splits.train.info, derived)
+        where = f"{devices.count} x {jax.devices()[0].device_kind}"
+        if kernels.implementation() == "onednn":
+            where += " with compiled kernels"
+        what = f"{config.network.name} on {splits.train.info.name}, {len(splits.train):,} training examples"
+        length = f"{plan.steps:,} steps of {config.train.batch_size}"
+        console.print(f"{what}, {length}, {where}, workdir {workdir.folder}", highlight=False, soft_wrap=True)
+        if beginning is not None:
+            tell(beginning, workdir, console)
+    # What the first one brought and wrote is there for the others.
+    multihost_utils.sync_global_devices("the beginning of the run")
+    outcome = Loop(config, model, plan, splits, devices, workdir, console, beginning, distant).run()
+    if outcome.interrupted is not None:
+        name = signal.Signals(outcome.interrupted).name
+        if console is not None:
+            console.print(
+                f"stopped by {name} at step {outcome.step} of {plan.steps}, and saved: "
+                f"the same command again goes on from there",
+                soft_wrap=True,
+            )
+        return 128 + outcome.interrupted
+    if console is not None:
+        finish(config, workdir, model, outcome, console)
+    if distant is not None:
+        # The test came after the last checkpoint.
+        distant.update_metrics()
+    return 0
+
+
+def distant_checkpoints(config: ConfigDict, workdir: Workdir) -> DistantCheckpoints:
+    """Where checkpoints are copied to, claimed for this run; what is only there or only in the workdir then is in both.
+
+    Raises:
+      InvalidValue: a place that can't be reached or written, or is another run's.
+    """
+    distant = DistantCheckpoints(config.checkpoint.folder, workdir.checkpoints, workdir.metrics_file)
+    distant.check(config)
+    distant.claim(config)
+    distant.fetch()
+    distant.catch_up()
+    return distant
+
+
+def check_processes_agree(splits: Splits) -> None:
+    """Refuses processes that have different data: their batches would not be parts of one.
+
+    Raises:
+      InvalidValue: other classes, numbers of examples, files, order or labels here than there.
+    """
+    parts = [part for part in vars(splits).values() if part is not None]
+    facts = [(len(part), part.info.classes, part.info.splits, part.info.digest) for part in parts]
+    digest = int.from_bytes(hashlib.sha256(repr(facts).encode()).digest()[:4], "little", signed=True)
+    own = np.array([digest, len(splits.train), len(splits.test)], np.int32)
+    everywhere = multihost_utils.process_allgather(own).reshape(-1, len(own))
+    if len(np.unique(everywhere[:, 0])) > 1:
+        examples = "; ".join(
+            f"process {number} has {train:,} examples to train on and {test:,} to test"
+            for number, (_, train, test) in enumerate(everywhere)
+        )
+        raise InvalidValue(f"the processes have different data ({examples}): give all of them the same files")
+
+
+def finish(config: ConfigDict, workdir: Workdir, model: Model, outcome: Outcome, console: Console) -> None:
+    """Prints the table of results, and writes summary.json and the report."""
+    test, seconds, step = outcome.test, outcome.seconds, outcome.test_step
+    assert test is not None
+    assert step is not None
+    speed = outcome.step * config.train.batch_size / seconds.training if seconds.training else 0.0
+    tables = model.task.tables(test.tables)
+    summary = result_of(test, "test", step, tables) | {"images_per_second": speed, "seconds": asdict(seconds)}
+    write_atomically(workdir.summary_file, json.dumps(summary, indent=2))
+    times = {name.replace("_", " "): f"{value:.1f} s" for name, value in asdict(seconds).items()}
+    title = f"test, checkpoint of step {step}"
+    more = {"training images/s": f"{speed:,.0f}"} | times
+    print_result(console, test.metrics, test.examples, title, more, tables)
+    build_report(workdir, config, model, console, step, outcome.variables)

@@ -1,0 +1,296 @@
+"""What a classifier gets wrong, as pictures: the confusion matrix and its most confident mistakes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image
+
+from convnets.plots import style
+
+# Up to this many classes every cell has its count in it and every class its name on the axes.
+MOST_CLASSES_WITH_TEXT = 20
+MOST_TICKS = 40
+# Above this many a class is narrower than a few pixels, and cells are drawn together.
+MOST_CELLS = 250
+LONGEST_NAME = 22
+
+MOST_MISTAKES, COLUMNS = 40, 6
+# Pixels of the mistakes' sheet: an image's side (28 x 7, 64 x 3 + 4), the space between two, and the text
+# below one.
+SIDE, SPACE, CAPTION = 196, 22, 80
+MARGIN, HEADER = 24, 84
+PREDICTED, TRUE = style.VERMILION, style.BLUE
+
+
+def plot_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], path: Path) -> None:
+    """Draws `confusion_matrix_figure` and writes it to `path` (PNG, atomically)."""
+    style.save(confusion_matrix_figure(matrix, classes), path)
+
+
+def confusion_matrix_figure(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
+    """The confusion matrix, coloured by the part of each true class, and the accuracy of each class.
+
+    Up to 20 classes the counts stand in the cells (zeros are left out). The colour scale is a square root,
+    since a confusion of one in a hundred is what one looks for and would be white on a linear one. Above 250
+    classes neighbouring cells are drawn as one, in the colour of the largest.
+
+    Args:
+      matrix: counts `[C, C]`, integers >= 0; the row is the true class, the column the predicted one. A class
+        without examples has an empty row and no accuracy.
+      classes: the C names.
+
+    Raises:
+      ValueError: `matrix` isn't square, has negative entries or another number of classes than names.
+    """
+    matrix, count = np.asarray(matrix), len(classes)
+    if matrix.shape != (count, count) or count == 0:
+        raise ValueError(
+            f"A confusion matrix of {count} classes must be [{count}, {count}] and not empty, "
+            f"but its shape is {list(matrix.shape)}."
+        )
+    if (matrix < 0).any():
+        raise ValueError(f"A confusion matrix holds counts >= 0, but its smallest entry is {matrix.min()}.")
+    totals = matrix.sum(axis=1)
+    parts = matrix / np.maximum(totals, 1)[:, None]
+    accuracies = np.where(totals > 0, np.diagonal(parts), np.nan)
+    with_text = count <= MOST_CLASSES_WITH_TEXT
+    block = -(-count // MOST_CELLS)
+
+    side = min(max(3.6, 0.58 * count + 1.0), 9.0)
+    figure = style.new_figure(side + 3.1, side + 1.5)
+    axes, bars = figure.subplots(1, 2, sharey=True, width_ratios=(side, 1.35))
+    examples = int(totals.sum())
+    top1 = f", top-1 accuracy {100 * np.trace(matrix) / examples:.2f} %" if examples else ""
+    style.dress(
+        axes,
+        title="Confusion matrix",
+        note=f"{examples:,} examples{top1}\n{_colour_note(block)}",
+        x="predicted class",
+        y="true class",
+        grid=False,
+    )
+    cells = _largest_of_blocks(parts, block)
+    end = len(cells) * block - 0.5
+    axes.imshow(
+        cells,
+        extent=(-0.5, end, end, -0.5),
+        cmap="Blues",
+        norm=PowerNorm(0.5, vmin=0.0, vmax=1.0),
+        aspect="auto",
+        interpolation="nearest",
+    )
+    axes.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5))
+    axes.spines[:].set_visible(False)
+    _name_the_axes(axes, classes)
+    if with_text:
+        _write_counts(axes, matrix, parts)
+    _draw_accuracies(bars, accuracies, with_text=with_text)
+    return figure
+
+
+def _largest_of_blocks(parts: np.ndarray, block: int) -> np.ndarray:
+    """`parts [C, C]` as `[B, B]` with B = ceil(C / block): the largest cell of each `block` x `block`."""
+    padded = np.pad(parts, (0, -len(parts) % block))
+    cells = len(padded) // block
+    return padded.reshape(cells, block, cells, block).max(axis=(1, 3))
+
+
+def _colour_note(block: int) -> str:
+    together = f", the largest of {block} × {block} cells" if block > 1 else ""
+    return f"colour: part of the true class{together}"
+
+
+def _name_the_axes(axes: Axes, classes: Sequence[str]) -> None:
+    step = -(-len(classes) // MOST_TICKS)
+    ticks = range(0, len(classes), step)
+    names = [style.literal(style.shorten(classes[i], LONGEST_NAME)) for i in ticks]
+    slanted = len(ticks) <= MOST_CLASSES_WITH_TEXT
+    axes.set_xticks(ticks, names, rotation=45 if slanted else 90)
+    if slanted:
+        for label in axes.get_xticklabels():
+            label.set(ha="right", va="top", rotation_mode="anchor")
+    axes.set_yticks(ticks, names)
+    axes.tick_params(length=0 if len(classes) <= MOST_CLASSES_WITH_TEXT else 3)
+
+
+def _write_counts(axes: Axes, matrix: np.ndarray, parts: np.ndarray) -> None:
+    for row, column in np.argwhere(matrix > 0):
+        axes.text(
+            column,
+            row,
+            f"{matrix[row, column]:,}",
+            ha="center",
+            va="center",
+            fontsize=style.SMALL_SIZE,
+            color=style.PAPER if parts[row, column] > 0.3 else style.INK,
+            fontweight="bold" if row == column else "normal",
+        )
+
+
+def _draw_accuracies(bars: Axes, accuracies: np.ndarray, *, with_text: bool) -> None:
+    mean = float(np.nanmean(accuracies)) if np.isfinite(accuracies).any() else 0.0
+    style.dress(bars, title="Accuracy", note=f"mean {100 * mean:.2f} %\n", grid=False)
+    known = np.nan_to_num(accuracies)
+    if with_text:
+        bars.barh(np.arange(len(known)), known, height=0.72, color=style.BLUE)
+        for row, accuracy in enumerate(accuracies):
+            text = "no examples" if np.isnan(accuracy) else f"{100 * accuracy:.1f} %"
+            inside = known[row] > 0.6
+            bars.text(
+                known[row] - 0.04 if inside else known[row] + 0.04,
+                row,
+                text,
+                va="center",
+                fontsize=style.SMALL_SIZE,
+                ha="right" if inside else "left",
+                color=style.PAPER if inside else style.INK,
+            )
+        bars.set_xticks([])
+        bars.spines[:].set_visible(False)
+    else:
+        edges = np.arange(len(known) + 1) - 0.5
+        bars.stairs(known, edges, orientation="horizontal", fill=True, color=style.BLUE)
+        bars.axvline(mean, color=style.VERMILION, linewidth=1.2)
+        bars.set_xticks([0.0, 0.5, 1.0], ["0", "50", "100 %"])
+    bars.set_xlim(0.0, 1.0)
+    bars.tick_params(axis="y", length=0, labelleft=False)
+
+
+def plot_mistakes(
+    images: np.ndarray,
+    labels: np.ndarray,
+    predicted: np.ndarray,
+    probabilities: np.ndarray,
+    indices: np.ndarray,
+    classes: Sequence[str],
+    path: Path,
+) -> None:
+    """Draws `mistakes_figure` and writes it to `path` (PNG, atomically)."""
+    style.save(mistakes_figure(images, labels, predicted, probabilities, indices, classes), path)
+
+
+def mistakes_figure(
+    images: np.ndarray,
+    labels: np.ndarray,
+    predicted: np.ndarray,
+    probabilities: np.ndarray,
+    indices: np.ndarray,
+    classes: Sequence[str],
+) -> Figure:
+    """A sheet of the first 40 mistakes: each image with the predicted class, the true class and its index
+    below it.
+
+    Small images are enlarged by whole factors without smoothing, so that their pixels are seen as the network
+    sees them; large ones are shrunk to fit. The heading says how many mistakes were given: give all of them,
+    or no more than are shown. Without a mistake the figure says so.
+
+    Args:
+      images: `[N, H, W, C]` uint8 with C = 1 (grey) or 3 (RGB), in the order to be shown: most confident
+        first.
+      labels: `[N]` int, the true classes.
+      predicted: `[N]` int, the predicted classes, all different from `labels`.
+      probabilities: `[N]` float in [0, 1], of the predicted classes.
+      indices: `[N]` int, the examples' places in their source.
+      classes: the names that labels index.
+
+    Raises:
+      ValueError: the arrays differ in length, an entry is no mistake, or the images aren't uint8 of 1 or 3
+      channels.
+    """
+    count = len(labels)
+    lengths = [len(array) for array in (images, labels, predicted, probabilities, indices)]
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            "Images, labels, predicted, probabilities and indices must be as many, "
+            f"but there are {', '.join(map(str, lengths))}."
+        )
+    if count == 0:
+        return style.message_figure("No mistakes", "Every example was classified correctly.")
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise ValueError(f"Images must be uint8 [N, H, W, 1 or 3], but they are {images.dtype} {list(images.shape)}.")
+    if right := int(np.sum(np.asarray(labels) == np.asarray(predicted))):
+        raise ValueError(
+            f"Only mistakes are drawn, but {right} of {count} predictions equal their label; leave them out."
+        )
+
+    shown = min(count, MOST_MISTAKES)
+    columns = min(shown, COLUMNS)
+    rows = -(-shown // columns)
+    # A sheet of one or two images is still as wide as its heading.
+    width = max(2 * MARGIN + columns * (SIDE + SPACE) - SPACE, 2 * MARGIN + 3 * (SIDE + SPACE))
+    height = HEADER + rows * (SIDE + CAPTION) + MARGIN // 2
+    figure = style.new_figure(width / style.DPI, height / style.DPI, constrained=False)
+    _write_heading(figure, shown, count)
+    for i in range(shown):
+        left = MARGIN + i % columns * (SIDE + SPACE)
+        top = HEADER + i // columns * (SIDE + CAPTION)
+        picture = _fit_to_side(images[i])
+        room = SIDE - picture.shape[0]
+        figure.figimage(picture, xo=left, yo=height - top - SIDE + room // 2, origin="upper")
+        probability = f" ({100 * float(probabilities[i]):.1f} %)"
+        below = top + SIDE
+        _write(figure, left, below + 17, classes[int(predicted[i])], PREDICTED, suffix=probability)
+        _write(figure, left, below + 36, classes[int(labels[i])], TRUE)
+        _write(figure, left, below + 54, f"#{int(indices[i])}", style.MUTED, size=8)
+    return figure
+
+
+def _fit_to_side(image: np.ndarray) -> np.ndarray:
+    """`image [H, W, C]` uint8 as RGB `[h, w, 3]` uint8 whose longer side is at most SIDE pixels."""
+    picture = Image.fromarray(image if image.shape[-1] == 3 else image.repeat(3, axis=-1))
+    longer = max(picture.size)
+    if longer * 2 <= SIDE:
+        factor = SIDE // longer
+        return np.asarray(picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST))
+    fitted = (max(1, round(picture.width * SIDE / longer)), max(1, round(picture.height * SIDE / longer)))
+    return np.asarray(picture.resize(fitted, Image.Resampling.LANCZOS))
+
+
+def _write_heading(figure: Figure, shown: int, count: int) -> None:
+    some = f"The {shown} most confident mistakes" if shown > 1 else "The most confident mistake"
+    title = some + (f" (of {count:,})" if shown < count else "")
+    _write(figure, MARGIN, 26, title, style.INK, size=13, weight="bold", room=10_000)
+    right = MARGIN
+    for text, colour in (
+        ("predicted class (its probability)", PREDICTED),
+        ("true class", TRUE),
+        ("#index", style.MUTED),
+    ):
+        label = _write(figure, right, 56, text, colour, size=style.SMALL_SIZE, room=10_000)
+        right = round(label.get_window_extent().x1) + SPACE
+
+
+def _write(
+    figure: Figure,
+    left: int,
+    down: int,
+    text: str,
+    colour: str,
+    *,
+    suffix: str = "",
+    size: float = style.SMALL_SIZE,
+    weight: str = "normal",
+    room: int = SIDE + SPACE - 12,
+) -> Text:
+    """Writes `text` + `suffix` at `left`, `down` pixels from the top left; `text` is cut to `room` pixels."""
+    width, height = figure.get_size_inches() * figure.dpi
+    label = figure.text(
+        left / width,
+        1.0 - down / height,
+        style.literal(text + suffix),
+        fontsize=size,
+        fontweight=weight,
+        color=colour,
+        ha="left",
+        va="center_baseline",
+    )
+    for kept in range(len(text) - 1, 0, -1):
+        if label.get_window_extent().width <= room:
+            break
+        label.set_text(style.literal(style.shorten(text, kept) + suffix))
+    return label

@@ -1,0 +1,268 @@
+"""The learning curves of a run: loss, error and learning rate over epochs, drawn from its `metrics.jsonl`."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from convnets.plots import style
+
+COLOURS = {"train": style.BLUE, "validation": style.VERMILION, "test": style.GREEN}
+METRIC_STYLES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
+DECADE = 10.0
+# A loss or an error that falls by more than this is read better on a logarithmic axis.
+WIDE_RANGE = 30.0
+# Schedules that end at zero, and training errors that do, would else stretch a logarithmic axis without end.
+SMALLEST = 5e-4
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One quantity over a run: `epochs [T]` ascending and `values [T]`, float64, NaN where not finite."""
+
+    epochs: np.ndarray
+    values: np.ndarray
+
+    def finite(self) -> "Curve":
+        """The curve without its non-finite points."""
+        kept = np.isfinite(self.values)
+        return Curve(self.epochs[kept], self.values[kept])
+
+
+def plot_learning_curves(
+    records: Sequence[Mapping[str, Any]], path: Path, *, metrics: Sequence[str] = ("top1",)
+) -> None:
+    """Draws `learning_curves_figure` and writes it to `path` (PNG, atomically)."""
+    style.save(learning_curves_figure(records, metrics=metrics), path)
+
+
+def learning_curves_figure(records: Sequence[Mapping[str, Any]], *, metrics: Sequence[str] = ("top1",)) -> Figure:
+    """Three panels over epochs: loss, error (1 - metric, in %) and learning rate.
+
+    Training values are drawn raw (faint) and as a centred moving average, which doesn't lag behind the
+    evaluation the way an exponential one does. The best (ringed) and the last validation values stand above
+    each panel. Where steps were written twice, because a run was resumed from a checkpoint before them, the
+    later line counts.
+
+    Args:
+      records: the lines of `metrics.jsonl`: `{"kind": "train", "step", "epoch", "loss", "learning_rate",
+        metric...}` and `{"kind": "evaluation", "split": "validation" | "test", "step", "epoch", "loss",
+        metric...}`. Metrics are fractions in [0, 1], higher is better. Other kinds are passed over; missing,
+        null and non-finite values leave gaps. May be empty.
+      metrics: the metrics whose error is drawn, in the order of the legend; each is drawn for the splits that
+        have it.
+
+    Raises:
+      ValueError: `metrics` has more names than there are line styles.
+    """
+    if len(metrics) > len(METRIC_STYLES):
+        raise ValueError(f"At most {len(METRIC_STYLES)} metrics fit one panel, but {len(metrics)} were given.")
+    figure = style.new_figure(12.5, 4.4)
+    loss_axes, error_axes, rate_axes = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 0.8))
+    splits = {split: lines_of(records, split) for split in COLOURS}
+
+    losses = {split: curve_of(lines, "loss") for split, lines in splits.items()}
+    errors = {
+        (metric, split): Curve(curve.epochs, 100.0 * (1.0 - curve.values))
+        for metric in metrics
+        for split, lines in splits.items()
+        if len((curve := curve_of(lines, metric)).epochs)
+    }
+    loss_note = _best_and_last("", losses["validation"], "{:.4g}")
+    error_notes = [
+        _best_and_last(metric_name(metric) + " " if len(metrics) > 1 else "", errors[metric, "validation"], "{:.2f} %")
+        for metric in metrics
+        if (metric, "validation") in errors
+    ]
+    if lost := _not_finite(splits["train"]):
+        loss_note = lost + ("\n" + loss_note if loss_note else "")
+    notes = _same_height([loss_note, "\n".join(note for note in error_notes if note), ""])
+
+    error_title = f"{error_name(metrics[0])} (%)" if len(metrics) == 1 else "Error (%)"
+    style.dress(loss_axes, title="Loss", note=notes[0], x="epoch")
+    style.dress(error_axes, title=error_title[0].upper() + error_title[1:], note=notes[1], x="epoch")
+    style.dress(rate_axes, title="Learning rate", note=notes[2], x="epoch")
+
+    _draw_panel(loss_axes, {("loss", split): curve for split, curve in losses.items()}, ["loss"])
+    _draw_panel(error_axes, errors, metrics, ceiling=100.0)
+    _draw_learning_rate(rate_axes, curve_of(splits["train"], "learning_rate"))
+    last_epoch = max((float(line["epoch"]) for lines in splits.values() for line in lines), default=1.0)
+    for axes in (loss_axes, error_axes, rate_axes):
+        axes.set_xlim(0.0, (last_epoch if last_epoch > 0 else 1.0) * 1.02)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=last_epoch >= 6))
+    drawn = {metric_name(name): METRIC_STYLES[i] for i, name in enumerate(metrics) if any(name == m for m, _ in errors)}
+    _add_legend(figure, [split for split, lines in splits.items() if lines], drawn)
+    return figure
+
+
+def metric_name(metric: str) -> str:
+    """How a metric's key is printed: `top1` is top-1, `mean_iu` is mean IU, underscores are spaces."""
+    if _is_top(metric):
+        return "top-" + metric[3:]
+    return " ".join({"iu": "IU", "iou": "IoU"}.get(word, word) for word in metric.split("_"))
+
+
+def error_name(metric: str) -> str:
+    """How what is missing of a metric to 1 is printed: top-1 error, or 1 - mean IU."""
+    name = metric_name(metric)
+    return f"{name} error" if _is_top(metric) or metric.endswith("accuracy") else f"1 - {name}"
+
+
+def _is_top(metric: str) -> bool:
+    return metric.startswith("top") and metric[3:].isdigit()
+
+
+def moving_average(values: np.ndarray) -> np.ndarray:
+    """The centred moving average of `values [T]` over about a twentieth of them; NaN stays NaN and isn't
+    averaged.
+
+    At the start, where curves are steep, the window shrinks on both sides alike, so that the average begins
+    where the values do; at the end, where they are flat, only on the side that is missing, to stay smooth.
+    """
+    count = len(values)
+    known = np.isfinite(values)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(known)])
+    place = np.arange(count)
+    half = np.minimum(count // 40, place)
+    first, last = place - half, np.minimum(place + half + 1, count)
+    means = (sums[last] - sums[first]) / np.maximum(counts[last] - counts[first], 1)
+    return np.where(known, means, np.nan)
+
+
+def lines_of(records: Sequence[Mapping[str, Any]], split: str) -> list[Mapping[str, Any]]:
+    """The lines of "train", "validation" or "test" in the order of their steps; of two of one step the later."""
+    wanted = ("train", None) if split == "train" else ("evaluation", split)
+    by_step = {line["step"]: line for line in records if (line.get("kind"), line.get("split")) == wanted}
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def curve_of(lines: Sequence[Mapping[str, Any]], name: str) -> Curve:
+    """One figure of lines that have it."""
+    kept = [line for line in lines if name in line]
+    values = np.array([math.nan if line[name] is None else float(line[name]) for line in kept])
+    return Curve(np.array([float(line["epoch"]) for line in kept]), np.where(np.isfinite(values), values, np.nan))
+
+
+def _not_finite(lines: Sequence[Mapping[str, Any]]) -> str:
+    loss = curve_of(lines, "loss")
+    missing = np.isnan(loss.values)
+    if not missing.any():
+        return ""
+    first = loss.epochs[missing][0]
+    return f"{missing.sum():,} of {len(missing):,} training losses not finite, first at epoch {first:.4g}"
+
+
+def _best_and_last(name: str, curve: Curve, form: str) -> str:
+    known = curve.finite()
+    if not len(known.values):
+        return ""
+    best = int(np.argmin(known.values))
+    last = f"last {form.format(known.values[-1])}"
+    if best == len(known.values) - 1:
+        return f"{name}validation: {last} (the best)"
+    return f"{name}validation: best {form.format(known.values[best])} (epoch {known.epochs[best]:.4g}), {last}"
+
+
+def _same_height(notes: Sequence[str]) -> list[str]:
+    # Trailing empty lines lift a short note to its neighbours' height, so that the titles stand in one row.
+    lines = max(note.count("\n") + 1 if note else 0 for note in notes)
+    return [(note or " ") + "\n" * (lines - note.count("\n") - 1) if lines else "" for note in notes]
+
+
+def _draw_panel(
+    axes: Axes, curves: Mapping[tuple[str, str], Curve], metrics: Sequence[str], *, ceiling: float = math.inf
+) -> None:
+    shown: list[np.ndarray] = []
+    for (metric, split), curve in curves.items():
+        colour, dashes = COLOURS[split], METRIC_STYLES[list(metrics).index(metric)]
+        label, count = f"{split} {metric}", len(curve.epochs)
+        if count == 0:
+            continue
+        values = curve.values
+        if split == "train" and count >= 40:
+            axes.plot(curve.epochs, values, color=colour, alpha=0.22, linewidth=0.7, label=f"{label} raw")
+            values = moving_average(values)
+        elif count < 40 or split == "test":
+            axes.plot(curve.epochs, values, "D" if split == "test" else "o", color=colour, markersize=3.5, zorder=3)
+        axes.plot(curve.epochs, values, color=colour, linestyle=dashes, linewidth=1.7, label=label)
+        if split == "validation":
+            _ring_the_best(axes, curve)
+        shown.append(values)
+    values = np.concatenate([*shown, np.zeros(0)])
+    # A curve that reaches zero, as the errors of an easy data set do, would leave a logarithmic axis.
+    _choose_axis(axes, values, ceiling=ceiling, wide=math.inf if np.any(values == 0) else WIDE_RANGE)
+
+
+def _ring_the_best(axes: Axes, curve: Curve) -> None:
+    known = curve.finite()
+    if len(known.values) > 1:
+        best = int(np.argmin(known.values))
+        axes.plot(
+            known.epochs[best],
+            known.values[best],
+            "o",
+            color=COLOURS["validation"],
+            markersize=9,
+            markerfacecolor="none",
+            markeredgewidth=1.5,
+            zorder=4,
+            clip_on=False,
+        )
+
+
+def _draw_learning_rate(axes: Axes, curve: Curve) -> None:
+    if len(curve.epochs):
+        marker = "o" if len(curve.epochs) == 1 else ""
+        axes.plot(curve.epochs, curve.values, color=style.INK, linewidth=1.7, marker=marker, label="learning rate")
+    _choose_axis(axes, curve.values, ceiling=math.inf, wide=DECADE)
+
+
+def _choose_axis(axes: Axes, values: np.ndarray, *, ceiling: float, wide: float) -> None:
+    """Sets the scale and range from `values`: logarithmic over a wide range, else linear from zero.
+
+    The faint raw training values aren't among them: one spike would squeeze everything else to the bottom.
+    """
+    values = values[np.isfinite(values)]
+    if not len(values):
+        axes.text(
+            0.5,
+            0.5,
+            "nothing recorded yet",
+            transform=axes.transAxes,
+            ha="center",
+            va="center",
+            color=style.MUTED,
+            fontsize=style.TEXT_SIZE,
+        )
+        axes.set_yticks([])
+        return
+    high = float(values.max())
+    positive = values[values > high * SMALLEST] if high > 0 else values[:0]
+    low = float(positive.min()) if len(positive) else 0.0
+    if low > 0 and high / low > wide:
+        axes.set_yscale("log", nonpositive="clip")
+        axes.set_ylim(low / 1.4, min(high * 1.4, ceiling * 1.1))
+        axes.yaxis.set_major_locator(LogLocator(10.0, subs=(1.0, 2.0, 5.0) if high / low < 1000 else (1.0,)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        bottom = min(0.0, float(values.min()) * 1.08)
+        axes.set_ylim(bottom, min(high * 1.08, ceiling) if high > 0 else max(-0.08 * bottom, 1e-3))
+
+
+def _add_legend(figure: Figure, splits: Sequence[str], metrics: Mapping[str, Any]) -> None:
+    handles = [Line2D([], [], color=COLOURS[split], linewidth=2.2, label=split) for split in splits]
+    if len(metrics) > 1:
+        handles += [
+            Line2D([], [], color=style.MUTED, linestyle=dashes, linewidth=1.7, label=f"{name} error")
+            for name, dashes in metrics.items()
+        ]
+    style.legend_below(figure, handles)

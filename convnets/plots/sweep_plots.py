@@ -1,0 +1,186 @@
+"""Pictures of a sweep: the best figure so far, what decides it, and every trial as a line through its fields."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator
+
+from convnets.plots import style
+
+WORST_TO_BEST = LinearSegmentedColormap.from_list("worst_to_best", ["#C3CCD5", style.BLUE])
+
+
+def plot_best_so_far(finished: Sequence[tuple[int, float, bool]], metric: str, higher: bool, path: Path) -> None:
+    """Draws `best_so_far_figure` and writes it to `path` (PNG, atomically)."""
+    style.save(best_so_far_figure(finished, metric, higher), path)
+
+
+def best_so_far_figure(finished: Sequence[tuple[int, float, bool]], metric: str, higher: bool) -> Figure:
+    """The metric of each trial, and the best complete one up to it.
+
+    Args:
+      finished: number, metric and whether it was pruned, of each trial, in the order of their numbers.
+    """
+    figure = style.new_figure(7.5, 4.2)
+    axes = figure.subplots()
+    note = f"validation {metric} of each trial; pruned ones that were worse stand on the edge"
+    style.dress(axes, title="Best so far", note=note, x="trial", y=metric)
+    complete = [(number, value) for number, value, pruned in finished if not pruned]
+    if complete:
+        numbers, values = map(np.asarray, zip(*complete, strict=True))
+        best = np.maximum.accumulate(values) if higher else np.minimum.accumulate(values)
+        axes.step(numbers, best, where="post", color=style.INK, linewidth=1.7)
+        axes.plot(numbers, values, "o", color=style.BLUE, markersize=5)
+        worst, span = (values.min(), np.ptp(values)) if higher else (values.max(), -np.ptp(values))
+        edge = worst - 0.25 * (span or 0.1 * abs(worst))
+        axes.set_ylim(**{"bottom" if higher else "top": edge})
+    pruned = [(number, value) for number, value, was_pruned in finished if was_pruned]
+    if complete:
+        # How bad the worst ones were would leave no room for the others.
+        pruned = [(number, max(value, edge) if higher else min(value, edge)) for number, value in pruned]
+    if pruned:
+        axes.plot(*zip(*pruned, strict=True), "x", color=style.VERMILION, markersize=5, clip_on=False)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    marks = [Line2D([], [], color=style.INK, linewidth=1.7, label="best so far")]
+    marks.append(Line2D([], [], color=style.BLUE, marker="o", linestyle="", markersize=5, label="complete"))
+    if pruned:
+        marks.append(Line2D([], [], color=style.VERMILION, marker="x", linestyle="", markersize=5, label="pruned"))
+    style.legend_below(figure, marks)
+    return figure
+
+
+def plot_importance(shares: Mapping[str, float], metric: str, path: Path) -> None:
+    """Draws `importance_figure` and writes it to `path` (PNG, atomically)."""
+    style.save(importance_figure(shares, metric), path)
+
+
+def importance_figure(shares: Mapping[str, float], metric: str) -> Figure:
+    """A bar for each field, the largest share on top.
+
+    Args:
+      shares: in [0, 1], the largest first.
+    """
+    figure = style.new_figure(7.5, 1.6 + 0.4 * len(shares))
+    axes = figure.subplots()
+    note = f"how the values of a field among the best tenth\nof the trials by {metric} differ from those among all"
+    style.dress(axes, title="Importance", note=note, x="share")
+    places = np.arange(len(shares))
+    axes.barh(places, list(shares.values()), color=style.BLUE, height=0.6)
+    axes.set_yticks(places, [style.literal(name) for name in shares])
+    axes.invert_yaxis()
+    for place, share in zip(places, shares.values(), strict=True):
+        axes.annotate(
+            f"{share:.2f}",
+            (share, place),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=style.SMALL_SIZE,
+            color=style.INK,
+        )
+    axes.set_xlim(0, 1.1 * max(shares.values()))
+    axes.grid(False, axis="y")
+    return figure
+
+
+@dataclass(frozen=True)
+class Column:
+    """A field of the trials, as an axis.
+
+    Attributes:
+      values: one for each trial.
+      scale: "linear" or "log", of numbers; "named" for values that stand evenly spaced, each with its name.
+    """
+
+    name: str
+    values: Sequence[Any]
+    scale: str
+
+    def places(self) -> np.ndarray:
+        """Heights in [0, 1], `[trials]`."""
+        if self.scale == "named":
+            names = self.names()
+            indices = np.array([names.index(str(value)) for value in self.values], float)
+            return indices / (len(names) - 1) if len(names) > 1 else indices + 0.5
+        numbers = np.asarray(self.values, float)
+        return self._height(np.log(numbers) if self.scale == "log" else numbers)
+
+    def names(self) -> list[str]:
+        """Of a "named" column, from the bottom to the top."""
+        numbers = all(isinstance(value, int | float) for value in self.values)
+        ordered = sorted(set(self.values)) if numbers else list(dict.fromkeys(map(str, self.values)))
+        return [str(value) for value in ordered]
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Heights in [0, 1] and what stands beside them."""
+        if self.scale == "named":
+            names = self.names()
+            return [(i / (len(names) - 1) if len(names) > 1 else 0.5, name) for i, name in enumerate(names)]
+        numbers = np.asarray(self.values, float)
+        low, high = float(numbers.min()), float(numbers.max())
+        locator = LogLocator(subs=(1.0, 2.0, 5.0)) if self.scale == "log" else MaxNLocator(5)
+        found = [tick for tick in locator.tick_values(low, high) if low <= tick <= high] if low < high else [low]
+        found = found if len(found) > 1 else sorted({low, high})
+        heights = self._height(np.log(found) if self.scale == "log" else np.asarray(found))
+        return [(float(height), f"{tick:.4g}") for height, tick in zip(heights, found, strict=True)]
+
+    def _height(self, numbers: np.ndarray) -> np.ndarray:
+        own = np.asarray(self.values, float)
+        own = np.log(own) if self.scale == "log" else own
+        low, high = own.min(), own.max()
+        return (numbers - low) / (high - low) if high > low else np.full(len(numbers), 0.5)
+
+
+def plot_parallel_coordinates(
+    columns: Sequence[Column], metric: str, values: Sequence[float], higher: bool, path: Path
+) -> None:
+    """Draws `parallel_coordinates_figure` and writes it to `path` (PNG, atomically)."""
+    style.save(parallel_coordinates_figure(columns, metric, values, higher), path)
+
+
+def parallel_coordinates_figure(
+    columns: Sequence[Column], metric: str, values: Sequence[float], higher: bool
+) -> Figure:
+    """Each trial as a line through its fields to its metric, the better the darker.
+
+    Args:
+      columns: an axis each, from the left.
+      values: the metric of each trial, the last axis.
+    """
+    axes_of = [*columns, Column(metric, values, "linear")]
+    figure = style.new_figure(max(2.0 * len(axes_of), 6.0), 4.6)
+    axes = figure.subplots()
+    style.dress(axes, title="Trials", note=f"validation {metric} by the colour, the better the darker", grid=False)
+    heights = np.stack([column.places() for column in axes_of], axis=1)
+    order = np.argsort(heights[:, -1] if higher else -heights[:, -1], kind="stable")
+    rank = np.linspace(0, 1, len(order))
+    lines = [np.column_stack([np.arange(len(axes_of)), heights[i]]) for i in order]
+    axes.add_collection(LineCollection(lines, colors=WORST_TO_BEST(rank), linewidths=0.9 + 0.8 * rank))
+    for place, column in enumerate(axes_of):
+        axes.axvline(place, color=style.MUTED, linewidth=0.8)
+        for height, text in column.ticks():
+            axes.annotate(
+                style.literal(style.shorten(text, 22)),
+                (place, height),
+                xytext=(5, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=style.SMALL_SIZE,
+                color=style.INK,
+                zorder=3,
+                bbox={"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 0.6},
+            )
+    axes.set_xticks(range(len(axes_of)), [style.literal(column.name) for column in axes_of])
+    axes.set_xlim(-0.1, len(axes_of) - 0.6)
+    axes.set_ylim(-0.05, 1.05)
+    axes.set_yticks([])
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.tick_params(axis="x", length=0)
+    return figure

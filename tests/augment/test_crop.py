@@ -1,0 +1,164 @@
+"""Crops, with their masks and boxes, against slices in NumPy."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from convnets.augment import augmentations
+from convnets.augment.crop import crop_at, pad_and_crop, random_crop
+from convnets.errors import InvalidValue
+from convnets.unlabelled import IGNORED
+
+HEIGHT, WIDTH = 6, 8
+
+
+def scene() -> dict[str, np.ndarray]:
+    """Every pixel has a value of its own, above 0, and the two boxes are painted into the mask."""
+    image = np.arange(1, 1 + HEIGHT * WIDTH * 2).reshape(HEIGHT, WIDTH, 2).astype(np.float32)
+    mask = np.zeros((HEIGHT, WIDTH), np.int32)
+    mask[1:4, 2:5], mask[4:6, 5:8] = 1, 2
+    boxes = np.array([[1, 2, 4, 5], [4, 5, 6, 8]], np.float32)
+    return {"image": image, "mask": mask, "boxes": boxes, "label": np.int32(4)}
+
+
+jitted_crop = jax.jit(crop_at, static_argnums=(3, 4))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, HEIGHT - 4), st.integers(0, WIDTH - 5))
+def test_image_mask_and_boxes_are_cut_at_the_same_place(top, left):
+    whole = scene()
+    part = jitted_crop(whole, top, left, 4, 5)
+    np.testing.assert_array_equal(part["image"], whole["image"][top : top + 4, left : left + 5])
+    np.testing.assert_array_equal(part["mask"], whole["mask"][top : top + 4, left : left + 5])
+    assert part["label"] == 4
+    for number, box in enumerate(np.asarray(part["boxes"]), 1):
+        rows, columns = np.nonzero(np.asarray(part["mask"]) == number)
+        y0, x0, y1, x1 = box
+        assert 0 <= y0 <= y1 <= 4 and 0 <= x0 <= x1 <= 5
+        if rows.size:
+            assert (y0, x0, y1, x1) == (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1)
+        else:
+            assert (y0, x0, y1, x1) == (0, 0, 0, 0), "a box that is cut off is marked"
+
+
+def test_boxes_may_lie_between_pixels():
+    whole = {"image": jnp.zeros((6, 8, 1)), "boxes": jnp.array([[0.5, 2.25, 5.75, 7.5]])}
+    part = crop_at(whole, jnp.int32(1), jnp.int32(2), 4, 5)
+    np.testing.assert_array_equal(part["boxes"], [[0, 0.25, 4, 5]])
+
+
+def crops(padding: int, count: int) -> dict[str, Any]:
+    """The scene under `count` keys."""
+    crop = jax.jit(jax.vmap(lambda seed: pad_and_crop(jax.random.key(seed), scene(), padding=padding)))
+    return jax.tree.map(np.asarray, crop(np.arange(count)))
+
+
+def test_a_crop_is_a_window_of_the_image_among_zeros_its_mask_ignored_there_and_its_boxes_moved():
+    whole, padding = scene(), 3
+    image = np.pad(whole["image"], ((padding, padding), (padding, padding), (0, 0)))
+    mask = np.pad(whole["mask"], padding, constant_values=255)
+    assert IGNORED == 255
+    windows = {
+        image[top : top + HEIGHT, left : left + WIDTH].tobytes(): (top, left)
+        for top in range(2 * padding + 1)
+        for left in range(2 * padding + 1)
+    }
+    assert len(windows) == 49
+    results = crops(padding, 200)
+    for number in range(200):
+        top, left = windows[results["image"][number].tobytes()]
+        np.testing.assert_array_equal(results["mask"][number], mask[top : top + HEIGHT, left : left + WIDTH])
+        down, right = padding - top, padding - left
+        moved = whole["boxes"] + [down, right, down, right]
+        left_of_them = np.minimum(np.maximum(moved, 0), [HEIGHT, WIDTH, HEIGHT, WIDTH])
+        left_of_them[(left_of_them[:, 2:] <= left_of_them[:, :2]).any(1)] = 0
+        np.testing.assert_array_equal(results["boxes"][number], left_of_them)
+
+
+def test_every_place_is_equally_likely():
+    """With 1 pixel of padding there are 9 places; the first pixel of the image or a zero tells which."""
+    images = crops(1, 3600)["image"]
+    _, times = np.unique(images.reshape(3600, -1), axis=0, return_counts=True)
+    assert len(times) == 9
+    assert chisquare(times).pvalue > 1e-3
+
+
+def test_without_padding_nothing_is_cropped():
+    cropped = pad_and_crop(jax.random.key(0), scene(), padding=0)
+    for field, value in scene().items():
+        np.testing.assert_array_equal(cropped[field], value)
+
+
+def test_by_default_it_pads_four_pixels_as_on_cifar_10():
+    assert augmentations.options("pad_and_crop") == {"padding": 4}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_the_type_of_the_image_stays(dtype):
+    assert pad_and_crop(jax.random.key(0), {"image": jnp.ones((4, 4, 3), dtype)}, padding=1)["image"].dtype == dtype
+
+
+def random_crops(count: int, **options: Any) -> dict[str, Any]:
+    """Of the scene, under `count` keys."""
+    crop = jax.jit(jax.vmap(lambda seed: random_crop(jax.random.key(seed), scene(), **options)))
+    return jax.tree.map(np.asarray, crop(np.arange(count)))
+
+
+def test_a_random_crop_is_one_of_the_windows_each_as_likely():
+    results = random_crops(3000, size=(4, 6))
+    firsts, times = np.unique(results["image"][:, 0, 0, 0], return_counts=True)
+    assert len(firsts) == 3 * 3
+    assert chisquare(times).pvalue > 1e-3
+    whole = scene()
+    for number in range(50):
+        top, left = (int(place[0]) for place in np.nonzero(whole["image"][..., 0] == results["image"][number, 0, 0, 0]))
+        part = jitted_crop(whole, top, left, 4, 6)
+        for field in ("image", "mask", "boxes"):
+            np.testing.assert_array_equal(results[field][number], part[field])
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        # Seven eighths of 6 are 5.25, of 8 are 7.
+        ({}, (5, 7)),
+        ({"size": 3}, (3, 3)),
+        ({"size": (0, 2)}, (5, 2)),
+        ({"size": [6, 8]}, (6, 8)),
+        ({"share": 0.5}, (3, 4)),
+        ({"share": 0.01}, (1, 1)),
+    ],
+)
+def test_a_random_crop_has_the_size_that_is_asked_for(options, shape):
+    result = jax.eval_shape(lambda: random_crop(jax.random.key(0), scene(), **options))
+    assert result["image"].shape == (*shape, 2) and result["mask"].shape == shape
+
+
+def test_a_crop_of_all_is_all():
+    whole = scene()
+    for field, value in random_crop(jax.random.key(0), whole, share=1.0).items():
+        np.testing.assert_array_equal(value, whole[field])
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"size": (7, 8)}, "a crop of 7 x 8 pixels does not fit into an image of 6 x 8"),
+        ({"size": 7}, "a crop of 7 x 7 pixels does not fit"),
+        ({"size": -1}, "the size of a crop is .* and is -1"),
+        ({"size": "8"}, "the size of a crop is"),
+        ({"size": True}, "the size of a crop is"),
+        ({"share": 0.0}, r"the share of a crop must lie in \(0, 1\], and is 0.0"),
+        ({"share": 1.5}, "the share of a crop must lie in"),
+    ],
+)
+def test_a_crop_that_is_none_is_refused(options, sentence):
+    with pytest.raises(InvalidValue, match=sentence):
+        random_crop(jax.random.key(0), scene(), **options)
