@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a wish that the loop grants at its next step, all processes of a run at the same one."""
+"""SIGTERM and Ctrl-C as a request to stop, which the loop acknowledges between steps, all processes at the same one."""
 
 import os
 import signal
@@ -20,15 +20,15 @@ class Interruption:
 
     Attributes:
       signal: that this process got, but for those that JAX takes.
-      granted: the signal that the run stops for; SIGTERM in processes that got none themselves.
+      acknowledged: the signal that the run stops for; SIGTERM in processes that got none themselves.
     """
 
     def __init__(self) -> None:
-        self.granted: signal.Signals | None = None
+        self.acknowledged: signal.Signals | None = None
         # Asking for the number of processes would begin to use the devices.
         self._several = jax.distributed.is_initialized()
         self.signal: signal.Signals | None = None
-        self._asked = 0
+        self._times_asked = 0
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> "Interruption":
@@ -39,18 +39,18 @@ class Interruption:
     def __exit__(self, *error: object) -> None:
         self._restore()
 
-    def wished(self) -> bool:
+    def requested(self) -> bool:
         """Whether to stop here, which stays so once it is.
 
         All processes must ask equally often: they are answered alike.
         """
-        if self.granted is None and self._several:
-            self._asked += 1
-            if multihost_utils.reached_preemption_sync_point(self._asked):
-                self.granted = self.signal or signal.SIGTERM
-        elif self.granted is None:
-            self.granted = self.signal
-        return self.granted is not None
+        if self.acknowledged is None and self._several:
+            self._times_asked += 1
+            if multihost_utils.reached_preemption_sync_point(self._times_asked):
+                self.acknowledged = self.signal or signal.SIGTERM
+        elif self.acknowledged is None:
+            self.acknowledged = self.signal
+        return self.acknowledged is not None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal = signal.Signals(number)

@@ -117,7 +117,7 @@ class Loop:
             ):
                 with Bar(self.screen, "training", self.plan.steps, self.step) as self.bar, self._feed() as self.feed:
                     self._train()
-                return self._test() if self.interruption.granted is None else self._interrupted()
+                return self._test() if self.interruption.acknowledged is None else self._interrupted()
 
     def _start_or_resume(self) -> None:
         self.step = _of_first(max(self.checkpoints.steps, default=0))
@@ -144,7 +144,7 @@ class Loop:
                 train_step, compiled = self._begin(phase, chain), set[tuple[int, ...]]()
             finished = self.step == plan.steps
             evaluation_due = finished or plan.evaluate_every.ends_at(self.step)
-            stop = self.interruption.wished()
+            stop = self.interruption.requested()
             if evaluation_due or stop or plan.checkpoint_every.ends_at(self.step):
                 self._record_training()
                 self._save()
@@ -283,11 +283,11 @@ class Loop:
         return Outcome(self.step, self.seconds, test=test, test_step=step, variables=variables)
 
     def _interrupted(self) -> Outcome:
-        return Outcome(self.step, self.seconds, interrupted=self.interruption.granted)
+        return Outcome(self.step, self.seconds, interrupted=self.interruption.acknowledged)
 
     def _evaluate(self, state: TrainState, source: Source, split: str, step: int) -> Evaluation | None:
         """Evaluates and records; None if interrupted."""
-        evaluation = self.evaluator(state.variables(), source, split, self.screen, self.interruption.wished)
+        evaluation = self.evaluator(state.variables(), source, split, self.screen, self.interruption.requested)
         if evaluation is None:
             return None
         if not all(math.isfinite(value) for value in evaluation.metrics.values()):
