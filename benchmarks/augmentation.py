@@ -33,7 +33,7 @@ def load() -> Experiment:
     source = InMemorySource({"image": images, "label": random.integers(0, 10, 1024).astype(np.int32)}, info)
     config = default_config()
     config.network.name = "resnet20"
-    config.normalization.mean, config.normalization.deviation = (0.5,) * 3, (0.25,) * 3
+    config.normalization.mean, config.normalization.std = (0.5,) * 3, (0.25,) * 3
     config.validation.examples = 0
     config = complete(config)
     model = build_model(config, info)

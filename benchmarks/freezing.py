@@ -37,7 +37,7 @@ def contestant(below: str, batch_size: int) -> tuple[Callable[[], Any], int, flo
     config = default_config()
     config.network.name = "resnet18"
     config.network.image_size = SIDE
-    config.normalization.mean = config.normalization.deviation = (0.5, 0.5, 0.5)
+    config.normalization.mean = config.normalization.std = (0.5, 0.5, 0.5)
     config.train.batch_size = batch_size
     # What is mapped so is compiled by hand below.
     config.train.wrapper = "shard_map"

@@ -29,7 +29,7 @@ def make_plain_step(config: ConfigDict, num_classes: int, plan: Plan) -> Any:
         options["norm"] = partial(BatchNorm, momentum=config.batch_norm.momentum, per=config.batch_norm.per)
     network = models.create(config.network.name, num_classes, **options)
     augment = compose(config.augmentation)
-    mean, deviation = jnp.array(config.normalization.mean), jnp.array(config.normalization.deviation)
+    mean, deviation = jnp.array(config.normalization.mean), jnp.array(config.normalization.std)
 
     def loss_of(params: Any, batch_stats: Any, batch: Any) -> Any:
         example = {"image": batch["image"].astype(jnp.float32) / 255}

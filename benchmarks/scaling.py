@@ -58,7 +58,7 @@ def measure(network: str, seconds: float) -> Measured:
     options, shape, batch_size = NETWORKS[network]
     config = default_config()
     config.network = {"name": network} | options
-    config.normalization.mean = config.normalization.deviation = (0.5,) * shape[2]
+    config.normalization.mean = config.normalization.std = (0.5,) * shape[2]
     config.train.batch_size = batch_size
     config = complete(config)
     info = SourceInfo("random images", tuple("abcdefghij"), shape, {"train": batch_size, "test": batch_size})

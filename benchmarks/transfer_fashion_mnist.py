@@ -87,7 +87,7 @@ def _learn_known(train: Source, test: Source, steps: int) -> tuple[Any, float]:
 def _experiment(steps: int, batch_size: int, fields: dict[str, Any]) -> ConfigDict:
     config = default_config()
     config.network.update({"name": "resnet20", "width": 0.5})
-    config.normalization.update({"mean": (0.2190,), "deviation": (0.3318,)})
+    config.normalization.update({"mean": (0.2190,), "std": (0.3318,)})
     config.augmentation = (("flip", {}), ("pad_and_crop", {"padding": 2}))
     config.optimizer.update({"learning_rate": 0.05, "weight_decay": 5e-4})
     config.schedule.warmup = f"{steps // 20} steps"

@@ -87,7 +87,7 @@ def _vgg(imported: Imported, info: SourceInfo) -> RepeatedTraining:
     assert imported.normalization is not None
     config = default_config()
     config.network.update({"name": "vgg16", "image_size": PATCH})
-    config.normalization.mean, config.normalization.deviation = imported.normalization
+    config.normalization.mean, config.normalization.std = imported.normalization
     config.evaluation.batch_size = 64
     return RepeatedTraining(complete(config), info)
 
@@ -116,7 +116,7 @@ def _train_from_scratch(
 def _resnet(steps: int) -> ConfigDict:
     config = default_config()
     config.network.update({"name": "resnet18", "width": 0.25, "image_size": PATCH})
-    config.normalization.mean = config.normalization.deviation = (0.5, 0.5, 0.5)
+    config.normalization.mean = config.normalization.std = (0.5, 0.5, 0.5)
     config.augmentation = (("flip", {}), ("pad_and_crop", {"padding": 8}))
     config.optimizer.update({"learning_rate": 0.05, "weight_decay": 5e-4})
     config.schedule.warmup = f"{steps // 20} steps"

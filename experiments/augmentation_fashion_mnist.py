@@ -37,7 +37,7 @@ def get_config(mix: str = "full") -> ConfigDict:
     config = default_config()
     config.data.name = "fashion_mnist"
     config.normalization.mean = (0.2190,)
-    config.normalization.deviation = (0.3318,)
+    config.normalization.std = (0.3318,)
     config.augmentation = MIXES[mix]
 
     config.network.name = "lenet5"

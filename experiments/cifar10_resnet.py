@@ -45,7 +45,7 @@ def get_config(network: str = "20") -> ConfigDict:
     config.data.dataset = "cifar10"
     config.validation.examples = 0
     config.normalization.mean = (0.4914, 0.4822, 0.4465)
-    config.normalization.deviation = (0.2470, 0.2435, 0.2616)
+    config.normalization.std = (0.2470, 0.2435, 0.2616)
     config.augmentation = (("pad_and_crop", {"padding": 4}), ("flip", {}))
 
     config.network.name = NETWORKS[network]

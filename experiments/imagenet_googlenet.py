@@ -43,7 +43,7 @@ def get_config() -> ConfigDict:
     config.data.evaluation_size = 256
     config.validation.examples = 10_000
     config.normalization.mean = (0.485, 0.456, 0.406)
-    config.normalization.deviation = (0.229, 0.224, 0.225)
+    config.normalization.std = (0.229, 0.224, 0.225)
     config.augmentation = (("flip", {}), ("colour_jitter", {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4}))
 
     config.task.auxiliary_weight = 0.3

@@ -61,7 +61,7 @@ def get_config(network: str = "50") -> ConfigDict:
     config.data.evaluation_size = 256
     config.validation.examples = 10_000
     config.normalization.mean = (0.485, 0.456, 0.406)
-    config.normalization.deviation = (0.229, 0.224, 0.225)
+    config.normalization.std = (0.229, 0.224, 0.225)
     config.augmentation = (("flip", {}), ("pca_colour", {"deviation": 0.1, "components": IMAGENET}))
 
     config.network.name = NETWORKS[network]

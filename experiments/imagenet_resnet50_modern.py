@@ -54,7 +54,7 @@ def get_config(epochs: str = "600") -> ConfigDict:
     config.data.evaluation_size = 256
     config.validation.examples = 10_000
     config.normalization.mean = (0.485, 0.456, 0.406)
-    config.normalization.deviation = (0.229, 0.224, 0.225)
+    config.normalization.std = (0.229, 0.224, 0.225)
     config.augmentation = (("flip", {}), ("mixup", {"alpha": 0.2}))
 
     config.task.label_smoothing = 0.1

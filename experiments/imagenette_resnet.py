@@ -35,7 +35,7 @@ def get_config() -> ConfigDict:
     config.data.evaluation_size = 146
     config.validation.examples = 500
     config.normalization.mean = (0.485, 0.456, 0.406)
-    config.normalization.deviation = (0.229, 0.224, 0.225)
+    config.normalization.std = (0.229, 0.224, 0.225)
     config.augmentation = (("flip", {}),)
 
     config.task.label_smoothing = 0.1

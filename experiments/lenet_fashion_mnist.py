@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     config = default_config()
     config.data.name = "fashion_mnist"
     config.normalization.mean = (0.2190,)
-    config.normalization.deviation = (0.3318,)
+    config.normalization.std = (0.3318,)
     config.augmentation = (("flip", {}),)
 
     config.network.name = "lenet5"

@@ -53,7 +53,7 @@ def get_config(head: str = "agnostic") -> ConfigDict:
         "dtype": "bfloat16",
     }
     config.normalization.mean = (0.3, 0.3, 0.3)
-    config.normalization.deviation = (0.2, 0.2, 0.2)
+    config.normalization.std = (0.2, 0.2, 0.2)
     config.augmentation = (("flip", {}),)
     config.optimizer = {"name": "adamw", "learning_rate": 2e-3, "weight_decay": 1e-2}
     config.schedule = {"name": "cosine", "warmup": "100 steps"}

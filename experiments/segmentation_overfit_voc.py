@@ -26,7 +26,7 @@ def get_config() -> ConfigDict:
     config.validation.examples = 0
     config.network = {"name": "resnet18", "width": 0.5}
     config.normalization.mean = (0.485, 0.456, 0.406)
-    config.normalization.deviation = (0.229, 0.224, 0.225)
+    config.normalization.std = (0.229, 0.224, 0.225)
     # Each batch has all of the data, whose statistics evaluation is to find.
     config.batch_norm.momentum = 0.8
     config.optimizer = {"name": "adamw", "learning_rate": 3e-3, "weight_decay": 0.0}

@@ -77,7 +77,7 @@ def configure(case: Case) -> ConfigDict:
     """The config of a training run that does what the PyTorch side does."""
     config = default_config()
     channels = case.sizes.image[-1]
-    config.normalization = {"mean": (MEAN,) * channels, "deviation": (DEVIATION,) * channels}
+    config.normalization = {"mean": (MEAN,) * channels, "std": (DEVIATION,) * channels}
     config.task.auxiliary_weight = AUXILIARY_WEIGHT
     config.network.name = case.network
     config.network.dtype = case.dtype

@@ -45,7 +45,7 @@ def named_work(name: str, scope: str = "synchronized") -> Work:
     config.network.name = name
     config.batch_norm.scope = scope
     config.validation.examples = 0
-    config.normalization.mean = config.normalization.deviation = (0.5,) * shape[2]
+    config.normalization.mean = config.normalization.std = (0.5,) * shape[2]
     splits = {"train": EXAMPLES, "test": EXAMPLES}
     info = SourceInfo("images", tuple(map(str, range(classes))), shape, splits)
     summary = summarize(network, shape)

@@ -5,13 +5,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
 from convnets.sweeps.storage import without_password
 from convnets.sweeps.sweep import Sweep
-from convnets.training.config import complete, differences
+from convnets.training.config import complete, differences, from_fields
 
 FILE = "study.json"
 
@@ -31,7 +29,7 @@ def claim(sweep: Sweep) -> str:
         try:
             there = json.loads(path.read_text())
             # Fields that are newer than the sweep have the values that it had without them.
-            different = differences(complete(ConfigDict(there["config"])), sweep.config)
+            different = differences(complete(from_fields(there["config"])), sweep.config)
             different += _other_spaces(there["space"], space)
             different += _other_storages(there.get("storage", sweep.storage), sweep.storage)
             name = str(there["name"])

@@ -64,7 +64,7 @@ def default_config() -> ConfigDict:
             # in place of one `below`.
             "freeze": {"below": "", "layers": (), "schedule": ()},
             # Of each channel of all training pixels, on the scale where white is 1; mean (): what initialize expects.
-            "normalization": {"mean": (0.5,), "deviation": (0.25,)},
+            "normalization": {"mean": (0.5,), "std": (0.25,)},
             # Pairs of a name and its options, applied in this order.
             "augmentation": (),
             # epsilon: 0 stands for the architecture's own (1e-5, but 1e-3 in googlenet_bn). per: "filter" or
@@ -207,8 +207,12 @@ def to_json(config: ConfigDict) -> str:
     return json.dumps(config.to_dict(), indent=2)
 
 
+RENAMED = {"normalization.deviation": "normalization.std"}
+"""Fields of configs written earlier, and their names now."""
+
+
 def from_json(path: Path) -> ConfigDict:
-    """The config of a file that `to_json` made, locked; JSON's lists are tuples again.
+    """The config of a file that `to_json` made, locked.
 
     Raises:
       InvalidValue: a file that is damaged.
@@ -224,7 +228,18 @@ def from_text(text: str, where: str) -> ConfigDict:
         raise InvalidValue(f"{where} is not readable as JSON: {error}") from None
     if not isinstance(fields, dict):
         raise InvalidValue(f"{where} holds no config, but {str(fields)[:40]!r}")
-    return ConfigDict(_tuples(fields)).lock()
+    return from_fields(fields)
+
+
+def from_fields(fields: dict[str, Any]) -> ConfigDict:
+    """The config of the sections read from JSON, locked: lists are tuples again, and renamed fields have their names
+    of today."""
+    fields = _tuples(fields)
+    for old, new in RENAMED.items():
+        section, _, field = old.partition(".")
+        if isinstance(fields.get(section), dict) and field in fields[section]:
+            fields[section][new.partition(".")[2]] = fields[section].pop(field)
+    return ConfigDict(fields).lock()
 
 
 PLACES = (

@@ -71,11 +71,11 @@ def check(config: ConfigDict) -> None:
     for field, (value, values) in allowed.items():
         if value not in values:
             raise InvalidValue(f"{field} is {value!r}, and must be one of {', '.join(values)}")
-    mean, deviation = config.normalization.mean, config.normalization.deviation
+    mean, deviation = config.normalization.mean, config.normalization.std
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in (*mean, *deviation)):
         raise InvalidValue(f"normalization takes finite numbers, and was given {tuple(mean)} and {tuple(deviation)}")
     if mean and (len(mean) != len(deviation) or min(deviation, default=1) <= 0):
-        raise InvalidValue("normalization needs a mean and a positive deviation for each channel")
+        raise InvalidValue("normalization needs a mean and a positive std for each channel")
     compose(config.augmentation)
     named = {"initialize.layers": config.initialize.layers, "initialize.allow": config.initialize.allow}
     for field, patterns in (named | {"freeze.layers": config.freeze.layers}).items():

@@ -124,7 +124,7 @@ def facts_of(config: ConfigDict, model: Model, variables: Any, source: Source) -
         config.network.to_dict(),
         config.batch_norm.to_dict(),
         config.data.to_dict(),
-        [list(config.normalization.mean), list(config.normalization.deviation)],
+        [list(config.normalization.mean), list(config.normalization.std)],
         [model.info.name, model.info.image_shape, model.image_shape, source.info.digest, len(source)],
     ]
     digest.update(json.dumps(facts, default=str).encode())

@@ -135,7 +135,7 @@ def take_normalization(config: ConfigDict, source: Source | None, channels: int)
             "the deviation of each channel"
         )
     mean, deviation = for_channels(source.normalization, channels)
-    config.normalization.update({"mean": mean, "deviation": deviation})
+    config.normalization.update({"mean": mean, "std": deviation})
 
 
 def beginning_of(config: ConfigDict, model: Model, source: Source | None) -> Beginning | None:
@@ -194,7 +194,7 @@ def _of_run(workdir: Workdir, checkpoint: str) -> Source:
         _, variables = restore_variables(workdir, config, model, str(step))
     except ConvnetsError as error:
         raise InvalidValue(f"initialize.workdir: {error}") from None
-    normalization = tuple(config.normalization.mean), tuple(config.normalization.deviation)
+    normalization = tuple(config.normalization.mean), tuple(config.normalization.std)
     return Source(variables, f"{workdir.folder} at step {step:,}", normalization, classes=model.task.classes)
 
 
@@ -244,7 +244,7 @@ def _refuse_normalization(config: ConfigDict, source: Source, report: Report) ->
     sees = any(entry.what in TAKEN and is_stem_kernel(_path(entry.name)) for entry in report.entries)
     if not sees or source.normalization is None:
         return
-    mean, deviation = tuple(config.normalization.mean), tuple(config.normalization.deviation)
+    mean, deviation = tuple(config.normalization.mean), tuple(config.normalization.std)
     expected = for_channels(source.normalization, len(mean))
     if not np.allclose((mean, deviation), expected, rtol=0, atol=CLOSE):
         raise InvalidValue(

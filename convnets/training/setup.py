@@ -61,7 +61,7 @@ def build_model(config: ConfigDict, info: SourceInfo) -> Model:
     norm = models.architectures.options(config.network.name).get("norm")
     if norm is not None:
         options["norm"] = partial(norm, **batch_norm_options(config))
-    mean, deviation = tuple(config.normalization.mean), tuple(config.normalization.deviation)
+    mean, deviation = tuple(config.normalization.mean), tuple(config.normalization.std)
     if len(mean) != info.image_shape[-1]:
         raise InvalidValue(
             f"normalization.mean has {len(mean)} numbers, but the images of {info.name!r} have "

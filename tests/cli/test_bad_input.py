@@ -84,7 +84,7 @@ def refused(capsys, *arguments: str) -> str:
         ("--config.network.dtype=int8", "the compute dtype 'int8' is not one of"),
         (
             "--config.normalization.mean=(0.1,0.2)",
-            "normalization needs a mean and a positive deviation for each channel",
+            "normalization needs a mean and a positive std for each channel",
         ),
         ("--config.batch_norm.scope=all", "batch_norm.scope is 'all', and must be one of synchronized, device"),
         ("--config.train.wrapper=xmap", "train.wrapper is 'xmap', and must be one of pmap, shard_map"),
@@ -101,7 +101,7 @@ def refused(capsys, *arguments: str) -> str:
         ("--config.optimizer.reference_batch_size=-128", "optimizer.reference_batch_size is -128, and must not be"),
         ("--config.optimizer.learning_rate=nan", "optimizer.learning_rate is nan, and must be positive"),
         ("--config.batch_norm.momentum=2", "batch_norm.momentum is 2.0, and must lie in [0, 1)"),
-        ("--config.normalization.deviation=(0.0,)", "normalization needs a mean and a positive deviation"),
+        ("--config.normalization.std=(0.0,)", "normalization needs a mean and a positive std"),
         ("--config.normalization.mean=('a',)", "normalization takes finite numbers"),
         ("--noconfig.optimizer.learning_rate", "Did you mean: config.optimizer.learning_rate"),
         ("--workdir=/dev/null/run", "the workdir /dev/null/run can't be written: Not a directory"),

@@ -31,7 +31,7 @@ def finished_run(folder: Path, network: str, top1: Any) -> Workdir:
     """A workdir as training leaves it, as far as it is read here."""
     config = default_config()
     config.network.name = network
-    config.normalization.mean, config.normalization.deviation = (0.2190,), (0.3318,)
+    config.normalization.mean, config.normalization.std = (0.2190,), (0.3318,)
     workdir = Workdir(folder)
     write_atomically(workdir.config_file, to_json(complete(config)))
     write_atomically(workdir.data_file, json.dumps(asdict(data.describe("fashion_mnist", padding=2))))

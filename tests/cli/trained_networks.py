@@ -18,7 +18,7 @@ def trained(
     """A network for images of `side`, which are the centres of images of `served` pixels where that is given."""
     config = default_config()
     config.network = {"name": name, **options}
-    config.normalization = {"mean": (0.4, 0.5, 0.6)[:channels], "deviation": (0.2, 0.25, 0.3)[:channels]}
+    config.normalization = {"mean": (0.4, 0.5, 0.6)[:channels], "std": (0.2, 0.25, 0.3)[:channels]}
     if served:
         config.augmentation = (("random_crop", {"size": side}),)
     shape = (served or side, served or side, channels)

@@ -43,6 +43,12 @@ def test_a_config_survives_its_file(tmp_path):
     assert from_json(tmp_path / "config.json").augmentation[0] == ("flip", {"probability": 0.25})
 
 
+def test_a_file_with_the_earlier_name_of_a_field_is_read(tmp_path):
+    config = config_of({"normalization.std": (0.3,)})
+    (tmp_path / "config.json").write_text(to_json(config).replace('"std"', '"deviation"'))
+    assert differences(from_json(tmp_path / "config.json"), config) == []
+
+
 def test_differences_name_the_fields_but_not_where_the_data_is():
     one = config_of({"data.data_dir": "/here", "loader.threads": 1})
     other = config_of({"data.data_dir": "/there", "seed": 3, "schedule.warmup": "1 epochs"})
@@ -68,7 +74,7 @@ def test_the_plateau_needs_a_validation_split():
 
 
 def test_a_network_of_another_number_of_channels_is_refused():
-    config = config_of({"normalization.mean": (0.1, 0.2, 0.3), "normalization.deviation": (1.0, 1.0, 1.0)})
+    config = config_of({"normalization.mean": (0.1, 0.2, 0.3), "normalization.std": (1.0, 1.0, 1.0)})
     with pytest.raises(InvalidValue, match="has 3 numbers, but the images of 'stripes' have 1 channels"):
         build_model(config, striped(64).info)
 

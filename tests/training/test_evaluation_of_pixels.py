@@ -21,7 +21,7 @@ def model_of(served, own_sizes=False, **evaluation):
     config.data.name = "segmentation_folder"
     config.task.name = "segmentation"
     config.network.name = "resnet18"
-    config.normalization.mean = config.normalization.deviation = (0.5, 0.5, 0.5)
+    config.normalization.mean = config.normalization.std = (0.5, 0.5, 0.5)
     config = complete(config)
     config.network.width = 1 / 16
     config.evaluation.update(evaluation)

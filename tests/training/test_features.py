@@ -38,7 +38,7 @@ def test_each_feature_is_a_filters_mean_over_its_map_for_every_example_once(netw
     with Screen(Console(quiet=True)) as screen:
         found = features_of(config, model, variables, SOURCE, devices, "features", screen)
     raw = SOURCE.batch(np.arange(21))
-    mean, deviation = config.normalization.mean, config.normalization.deviation
+    mean, deviation = config.normalization.mean, config.normalization.std
     images = (raw["image"] / np.float32(255) - np.float32(mean)) / np.float32(deviation)
     _, maps = model.network.apply(variables, images, train=False)
     assert found.keys() == {*maps, "label"}

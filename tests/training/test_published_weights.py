@@ -42,7 +42,7 @@ def begun(path, fields, network="resnet18", workdir="nowhere"):
 
 def test_stages_are_taken_the_stem_sums_its_channels_and_the_head_is_new(file):
     path, there = file
-    config, model, beginning = begun(path, NEW | {"normalization.mean": (), "normalization.deviation": ()})
+    config, model, beginning = begun(path, NEW | {"normalization.mean": (), "normalization.std": ()})
     state = jax.device_get(initial_state(config, model, make_plan(config, model.task, len(SOURCE))))
     after = beginning.put_into(state)
     jax.tree.map(np.testing.assert_array_equal, after.params["stage3_block2"], there["params"]["stage3_block2"])
@@ -57,9 +57,9 @@ def test_stages_are_taken_the_stem_sums_its_channels_and_the_head_is_new(file):
 
 
 def test_the_normalization_travels_with_the_weights_as_a_mean_for_gray_images(file):
-    config, *_ = begun(file[0], NEW | {"normalization.mean": (), "normalization.deviation": ()})
+    config, *_ = begun(file[0], NEW | {"normalization.mean": (), "normalization.std": ()})
     assert config.normalization.mean == pytest.approx([(0.485 + 0.456 + 0.406) / 3])
-    assert config.normalization.deviation == pytest.approx([(0.229 + 0.224 + 0.225) / 3])
+    assert config.normalization.std == pytest.approx([(0.229 + 0.224 + 0.225) / 3])
 
 
 def test_another_normalization_is_refused_with_the_one_that_the_weights_expect_unless_allowed(file):
@@ -69,10 +69,10 @@ def test_another_normalization_is_refused_with_the_one_that_the_weights_expect_u
 
 
 def test_a_resumed_run_has_the_normalization_it_began_with_though_the_file_is_gone(file, tmp_path):
-    config, *_ = begun(file[0], NEW | {"normalization.mean": (), "normalization.deviation": ()})
+    config, *_ = begun(file[0], NEW | {"normalization.mean": (), "normalization.std": ()})
     workdir = Workdir(tmp_path / "run")
     workdir.claim(config, SOURCE.info, {})
-    again = config_of({"normalization.mean": (), "normalization.deviation": ()}, network="resnet18")
+    again = config_of({"normalization.mean": (), "normalization.std": ()}, network="resnet18")
     take_normalization_of_run(again, workdir)
     assert again.normalization.mean == config.normalization.mean
 
@@ -81,7 +81,7 @@ def test_an_empty_normalization_without_weights_is_refused():
     with pytest.raises(
         InvalidValue, match=r"normalization.mean is \(\), which stands for what initialize.weights expect"
     ):
-        take_normalization(config_of({"normalization.mean": (), "normalization.deviation": ()}), None, 1)
+        take_normalization(config_of({"normalization.mean": (), "normalization.std": ()}), None, 1)
 
 
 @pytest.mark.parametrize(
@@ -108,14 +108,14 @@ def test_an_empty_normalization_without_weights_is_refused():
 )
 def test_what_does_not_fit_is_said_in_one_sentence(file, fields, sentence):
     with pytest.raises(InvalidValue, match=sentence) as refused:
-        begun(file[0], {"normalization.mean": (), "normalization.deviation": ()} | fields)
+        begun(file[0], {"normalization.mean": (), "normalization.std": ()} | fields)
     assert "\n" not in str(refused.value)
 
 
 def test_a_deeper_network_begins_as_the_shallower_one_and_gives_its_logits(file):
     path, _ = file
     fields = {"initialize.architecture": "resnet18", "initialize.deepen": True, "initialize.stem": "adapt"}
-    fields |= {"initialize.head": "new", "normalization.mean": (), "normalization.deviation": ()}
+    fields |= {"initialize.head": "new", "normalization.mean": (), "normalization.std": ()}
     config, model, beginning = begun(path, fields, "resnet34")
     assert beginning.report.count("identity") == 16
     state = jax.device_get(initial_state(config, model, make_plan(config, model.task, len(SOURCE))))
@@ -137,4 +137,4 @@ def test_plain_networks_have_no_identity_to_begin_with(file):
     with pytest.raises(
         InvalidValue, match="is for residual networks with shortcuts A or B, and 'plain34' has none such"
     ):
-        begun(file[0], fields | {"normalization.mean": (), "normalization.deviation": ()}, "plain34")
+        begun(file[0], fields | {"normalization.mean": (), "normalization.std": ()}, "plain34")

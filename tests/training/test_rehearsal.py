@@ -17,7 +17,7 @@ from tests.data.photograph import noise
 def rehearsed(fields, source=None, **serving):
     config = default_config()
     config.data.name = "image_folder"
-    config.normalization.mean = config.normalization.deviation = (0.5, 0.5, 0.5)
+    config.normalization.mean = config.normalization.std = (0.5, 0.5, 0.5)
     config.validation.examples = 0
     config.train.duration = "5 steps"
     config.update_from_flattened_dict(fields)

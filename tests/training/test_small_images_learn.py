@@ -29,7 +29,7 @@ def test_the_training_loss_falls(name, rate):
     source = Subset(data.create("fashion_mnist", "train"), np.arange(32))
     config = config_of({"train.batch_size": 16}, network=name, optimizer="adamw")
     config.optimizer.learning_rate, config.optimizer.weight_decay = rate, 0.0
-    config.normalization.mean, config.normalization.deviation = (0.2190,), (0.3318,)
+    config.normalization.mean, config.normalization.std = (0.2190,), (0.3318,)
     if "stem" in config.network:
         config.network.stem = "small"
     for dropout in {"dropout", "auxiliary_dropout"} & set(config.network):
