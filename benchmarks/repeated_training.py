@@ -11,11 +11,11 @@ from ml_collections import ConfigDict
 
 from convnets.data.source import Source, SourceInfo
 from convnets.parallel import Devices
+from convnets.progress import Screen
 from convnets.training.evaluation import Evaluator
 from convnets.training.features import Features, features_of
 from convnets.training.feed import Feed
 from convnets.training.plan import make_plan
-from convnets.training.progress import Screen
 from convnets.training.setup import build_model, initial_state, mapped_train_step
 from convnets.training.state import TrainState
 

@@ -15,8 +15,8 @@ from convnets.data.pipeline import EpochOrder
 from convnets.data.source import load_batch, load_training_batch
 from convnets.errors import InvalidValue
 from convnets.plots.contact_sheet import plot_contact_sheet
+from convnets.progress import Screen
 from convnets.training.pixel_statistics import chain_of
-from convnets.training.progress import Screen
 from convnets.training.setup import augmented_shape, load_splits
 from convnets.training.step import unit_range
 

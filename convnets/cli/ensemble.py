@@ -18,7 +18,7 @@ from convnets.cli.scored_run import ScoredRun
 from convnets.errors import InvalidValue
 from convnets.evaluation.scores import mean
 from convnets.files import write_atomically
-from convnets.training.progress import Screen
+from convnets.progress import Screen
 from convnets.training.workdir import Workdir
 
 

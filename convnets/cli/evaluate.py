@@ -10,7 +10,7 @@ from convnets.cli.results import print_result, result_of
 from convnets.cli.runtime import prepare
 from convnets.cli.scored_run import ScoredRun
 from convnets.files import write_atomically
-from convnets.training.progress import Screen
+from convnets.progress import Screen
 from convnets.training.workdir import Workdir
 
 

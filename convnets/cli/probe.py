@@ -18,10 +18,10 @@ from convnets.errors import InvalidValue
 from convnets.files import write_atomically
 from convnets.parallel import Devices
 from convnets.plots.accuracy_by_depth import plot_accuracy_by_depth
+from convnets.progress import Screen
 from convnets.training.features import FeatureCache
 from convnets.training.initialization import beginning_of, source_of, take_normalization
 from convnets.training.plan import make_plan
-from convnets.training.progress import Screen
 from convnets.training.restore import find_step, restore_variables
 from convnets.training.setup import Model, Splits, build_model, initial_state, load_splits
 from convnets.training.stage_probes import StageProbe, probe_stages, save_probes

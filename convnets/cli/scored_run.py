@@ -14,8 +14,8 @@ from convnets.errors import InvalidValue, nearest
 from convnets.evaluation.evaluate import Evaluation
 from convnets.files import write_atomically
 from convnets.parallel import Devices
+from convnets.progress import Screen
 from convnets.training.evaluation import Evaluator, check_smallest, views_of_run
-from convnets.training.progress import Screen
 from convnets.training.restore import find_step, restore_variables
 from convnets.training.setup import build_model, load_splits
 from convnets.training.workdir import Workdir

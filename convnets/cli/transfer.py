@@ -22,12 +22,12 @@ from convnets.files import write_atomically
 from convnets.parallel import Devices
 from convnets.plots.accuracy_by_depth import plot_accuracy_by_depth
 from convnets.pretrained.depth import LOGITS, groups
+from convnets.progress import Screen
 from convnets.training.config import default_config, to_json
 from convnets.training.evaluation import views_of_run
 from convnets.training.features import FeatureCache
 from convnets.training.metrics_log import read_records
 from convnets.training.plan import make_plan
-from convnets.training.progress import Screen
 from convnets.training.rehearsal import rehearse
 from convnets.training.setup import check_batch_size
 from convnets.training.stage_probes import StageProbe, probe_stages

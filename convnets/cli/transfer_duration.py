@@ -12,9 +12,9 @@ from convnets.data.source import load_training_batch
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
 from convnets.parallel import Devices
+from convnets.progress import Screen
 from convnets.training.pixel_statistics import chain_of
 from convnets.training.plan import make_plan
-from convnets.training.progress import Screen
 from convnets.training.setup import initial_state, mapped_train_step
 from convnets.training.workdir import Workdir
 

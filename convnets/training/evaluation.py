@@ -19,8 +19,8 @@ from convnets.evaluation.evaluate import Evaluation, evaluate
 from convnets.evaluation.protocols import OF_WHOLE_IMAGES, views_of
 from convnets.evaluation.views import Size, Views
 from convnets.parallel import Devices
+from convnets.progress import Bar, Screen
 from convnets.training.overlapping_windows import OverlappingWindows
-from convnets.training.progress import Bar, Screen
 from convnets.training.setup import Model, mapped_evaluation_step
 from convnets.training.views_step import ViewsStep, only_image
 from convnets.training.whole_images_step import WholeImagesStep

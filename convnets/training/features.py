@@ -23,7 +23,7 @@ from convnets.evaluation.protocols import views_of
 from convnets.evaluation.scores import take_crop
 from convnets.parallel import REPLICATED, SPLIT, Devices, sum_over_devices
 from convnets.pretrained.patterns import flat
-from convnets.training.progress import Bar, Screen
+from convnets.progress import Bar, Screen
 from convnets.training.setup import Model
 from convnets.training.step import unit_range
 

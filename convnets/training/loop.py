@@ -21,6 +21,7 @@ from convnets.augment import Link
 from convnets.data.source import Source
 from convnets.evaluation.evaluate import Evaluation
 from convnets.parallel import Devices
+from convnets.progress import Bar, Screen
 from convnets.training.checkpoints import Checkpoints
 from convnets.training.distant_checkpoints import DistantCheckpoints
 from convnets.training.evaluation import Evaluator
@@ -32,7 +33,6 @@ from convnets.training.metrics_log import MetricsLog, best_step
 from convnets.training.phases import Phase, phase_at, phases_of
 from convnets.training.pixel_statistics import chain_of
 from convnets.training.plan import Plan
-from convnets.training.progress import Bar, Screen
 from convnets.training.savings import savings
 from convnets.training.setup import Model, Splits, initial_state, mapped_train_step
 from convnets.training.state import TrainState

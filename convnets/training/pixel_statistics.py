@@ -11,7 +11,7 @@ from convnets.data.source import Source
 from convnets.data.statistics import PixelStatistics, pixel_statistics
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
-from convnets.training.progress import Bar, Screen
+from convnets.progress import Bar, Screen
 
 BATCH = 1000
 

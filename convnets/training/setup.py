@@ -19,12 +19,12 @@ from convnets.data.reporting import drawn_by
 from convnets.data.source import Source, SourceInfo, carve
 from convnets.errors import InvalidValue
 from convnets.parallel import AXIS, REPLICATED, SPLIT, Devices
+from convnets.progress import Bar, Screen
 from convnets.tasks import Task
 from convnets.training import step
 from convnets.training.config import options_of
 from convnets.training.phases import Phase, phase_at, phases_of
 from convnets.training.plan import Plan
-from convnets.training.progress import Bar, Screen
 from convnets.training.state import TrainState, create_state, first_state
 
 

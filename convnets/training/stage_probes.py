@@ -11,8 +11,8 @@ from convnets.errors import InvalidValue
 from convnets.evaluation.linear_probe import Labelled, Probe, accuracy, probe
 from convnets.parallel import Devices
 from convnets.pretrained.depth import needs
+from convnets.progress import Bar, Screen
 from convnets.training.features import FeatureCache, Features, facts_of, features_of
-from convnets.training.progress import Bar, Screen
 from convnets.training.setup import Model, Splits
 
 HELD_OUT = 5

@@ -13,9 +13,9 @@ from convnets import data
 from convnets.data.few import few
 from convnets.data.source import Subset
 from convnets.parallel import Devices
+from convnets.progress import Screen
 from convnets.training.features import FeatureCache, facts_of, features_of
 from convnets.training.plan import make_plan
-from convnets.training.progress import Screen
 from convnets.training.setup import build_model, initial_state
 
 SOURCE = striped(21)

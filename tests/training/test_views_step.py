@@ -16,8 +16,8 @@ from convnets.data.source import InMemorySource
 from convnets.errors import InvalidValue
 from convnets.evaluation.views import Crop, Map, Views
 from convnets.parallel import Devices
+from convnets.progress import Screen
 from convnets.training.evaluation import Evaluator
-from convnets.training.progress import Screen
 from convnets.training.setup import Model, build_model
 from convnets.training.views_step import ViewsStep
 
