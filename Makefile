@@ -39,7 +39,7 @@ $(VENV)/.installed: requirements.txt requirements-cpu.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt requirements.txt requirements-cpu.txt | $(VENV)/bin/python
-	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-cpu.txt -r requirements-dev.txt
 	touch $@ $(VENV)/.installed
 
 clean:

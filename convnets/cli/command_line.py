@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from absl import flags
 
+import convnets
 from convnets.cli.command_table import COMMANDS, CONFIG, DATA_DIR
 from convnets.errors import ConvnetsError, InvalidValue, nearest
 
@@ -51,6 +53,14 @@ class Arguments:
 HELP = {flag.name: flag.help for command in COMMANDS.values() for flag in command.flags}
 
 
+def program() -> str:
+    """How this program was started, for hints that say what to type next."""
+    started = Path(sys.argv[0])
+    if started.name == "convnets":
+        return "convnets"
+    return "python -m convnets" if started.parts[-2:] == ("convnets", "__main__.py") else "python launch.py"
+
+
 def parse(command: str, arguments: Sequence[str]) -> Arguments:
     """Sorts the arguments of a command.
 
@@ -67,24 +77,31 @@ def parse(command: str, arguments: Sequence[str]) -> Arguments:
         DEFINE[type(flag.default)](flag.name, flag.default, flag.help, flag_values=values)
     overrides = [argument for argument in arguments if is_override(argument)]
     try:
-        rest = values(["launch.py", *(argument for argument in arguments if not is_override(argument))])[1:]
+        rest = values([command, *(argument for argument in arguments if not is_override(argument))])[1:]
     except flags.UnrecognizedFlagError as error:
         hint = nearest(error.flagname, [flag.name for flag in known])
-        raise InvalidValue(f"launch.py {command} has no flag --{error.flagname}: {hint}") from None
+        raise InvalidValue(f"the command {command} has no flag --{error.flagname}: {hint}") from None
     except flags.Error as error:
-        raise InvalidValue(f"launch.py {command}: {error}") from None
+        raise InvalidValue(f"{command}: {error}") from None
     return Arguments({flag.name: values[flag.name].value for flag in known}, overrides, rest)
 
 
-def main(line: Sequence[str]) -> int:
-    """Runs a command line; returns the exit status: 0, 1 for a mistake of the user's, or 128 + a signal's number."""
-    command, *arguments = line[1:] or ["--help"]
+def main(line: Sequence[str] = ()) -> int:
+    """Runs a command line; returns the exit status: 0, 1 for a mistake of the user's, or 128 + a signal's number.
+
+    Args:
+      line: the program's name, the command and its arguments; by default `sys.argv`.
+    """
+    command, *arguments = (line or sys.argv)[1:] or ["--help"]
     if command in ("help", "--help", "-h"):
         print(overview())
         return 0
+    if command == "--version":
+        print(f"convnets {convnets.__version__}")
+        return 0
     try:
         if command not in COMMANDS:
-            raise InvalidValue(f"launch.py has no command {command!r}: {nearest(command, COMMANDS)}")
+            raise InvalidValue(f"there is no command {command!r}: {nearest(command, COMMANDS)}")
         if {"--help", "-h"} & set(arguments):
             print(help_of(command, arguments))
             return 0
@@ -98,13 +115,13 @@ def main(line: Sequence[str]) -> int:
 
 
 def overview() -> str:
-    """What there is to launch."""
-    lines = ["Train, evaluate and use convolutional networks.", "", "usage: python launch.py COMMAND [flags]", ""]
+    """The commands, a line each."""
+    lines = [f"{convnets.__doc__}", "", f"usage: {program()} COMMAND [flags]", ""]
     lines += [f"  {name:<10} {command.summary}" for name, command in COMMANDS.items()]
     lines += [
         "",
-        "python launch.py COMMAND --help tells a command's flags;",
-        "python launch.py train --config=FILE --help lists the fields of an experiment.",
+        f"{program()} COMMAND --help lists a command's flags;",
+        f"{program()} train --config=FILE --help lists the fields of an experiment.",
     ]
     return "\n".join(lines)
 
@@ -112,13 +129,13 @@ def overview() -> str:
 def help_of(command: str, arguments: Sequence[str]) -> str:
     """A command's flags, an example, and the fields of the experiment if one is named."""
     about = COMMANDS[command]
-    lines = [f"launch.py {command}: {about.summary}", ""]
+    lines = [f"{program()} {command}: {about.summary}", ""]
     for flag in about.flags:
         default = f" (default {flag.default})" if flag.default not in ("", False) else ""
         lines.append(f"  --{flag.name:<14} {flag.help}{default}")
     if CONFIG in about.flags or DATA_DIR in about.flags:
         lines.append(f"  {'--config.a.b=value':<16} sets a field of the experiment")
-    lines += ["", f"example: python {about.example}"]
+    lines += ["", f"example: {program()} {command} {about.example}"]
     named = [argument.partition("=")[2] for argument in arguments if argument.startswith("--config=")]
     named += [value for flag, value in itertools.pairwise(arguments) if flag == "--config"]
     if named:

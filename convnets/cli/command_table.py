@@ -1,4 +1,4 @@
-"""The commands of `launch.py`, each with its flags: what there is to be asked for."""
+"""The commands of `launch.py`, each with its flags."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,11 @@ OUT = Flag("out", "", "where to draw a picture (PNG)")
 
 @dataclass(frozen=True)
 class Command:
-    """A command, carried out by `run(arguments)` of the module of its name."""
+    """A command, carried out by `run(arguments)` of the module of its name.
+
+    Attributes:
+      example: of its arguments.
+    """
 
     summary: str
     example: str
@@ -33,8 +37,7 @@ class Command:
 COMMANDS = {
     "train": Command(
         "train, evaluate and report; the same command again resumes",
-        "launch.py train --config=experiments/lenet_fashion_mnist.py --workdir=runs/lenet "
-        "--config.optimizer.learning_rate=0.02",
+        "--config=experiments/lenet_fashion_mnist.py --workdir=runs/lenet --config.optimizer.learning_rate=0.02",
         (
             CONFIG,
             WORKDIR,
@@ -47,7 +50,7 @@ COMMANDS = {
     ),
     "evaluate": Command(
         "evaluate a run's checkpoint on a split",
-        "launch.py evaluate --workdir=runs/lenet --split=test",
+        "--workdir=runs/lenet --split=test",
         (
             WORKDIR,
             DATA_DIR,
@@ -59,22 +62,22 @@ COMMANDS = {
     ),
     "ensemble": Command(
         "evaluate several runs as one, their scores averaged; DIR@CHECKPOINT names a checkpoint",
-        "launch.py ensemble runs/seed0 runs/seed1 runs/seed2@last --config.evaluation.protocol=ten_crop",
+        "runs/seed0 runs/seed1 runs/seed2@last --config.evaluation.protocol=ten_crop",
         (DATA_DIR, SPLIT, Flag("out", "", "where to keep the result (JSON)"), JSON),
     ),
     "compare": Command(
         "the curves of several runs in one plot, and their results in one table; runs of other seeds as one",
-        "launch.py compare runs/augmentation --out=compared.png",
+        "runs/augmentation --out=compared.png",
         (OUT, JSON),
     ),
     "prepare": Command(
         "download a data set of TFDS and write it as ArrayRecord files",
-        "launch.py prepare imagenette/320px-v2 --data_dir=data",
+        "imagenette/320px-v2 --data_dir=data",
         (DATA_DIR,),
     ),
     "augment": Command(
         "draw what augmentation makes of training images",
-        "launch.py augment --config=experiments/augmentation_fashion_mnist.py --out=sheet.png",
+        "--config=experiments/augmentation_fashion_mnist.py --out=sheet.png",
         (
             CONFIG,
             DATA_DIR,
@@ -85,12 +88,12 @@ COMMANDS = {
     ),
     "statistics": Command(
         "mean, deviation and principal components of the training pixels",
-        "launch.py statistics --config=experiments/lenet_fashion_mnist.py",
+        "--config=experiments/lenet_fashion_mnist.py",
         (CONFIG, DATA_DIR, JSON),
     ),
     "predict": Command(
         "say what is in image files, or in all images of a folder",
-        "launch.py predict --workdir=runs/lenet shoe.png photos/",
+        "--workdir=runs/lenet shoe.png photos/",
         (
             WORKDIR,
             CHECKPOINT,
@@ -104,7 +107,7 @@ COMMANDS = {
     ),
     "export": Command(
         "write a run's network for use elsewhere: its weights, or a program that predicts",
-        "launch.py export --workdir=runs/lenet --out=lenet.stablehlo",
+        "--workdir=runs/lenet --out=lenet.stablehlo",
         (
             WORKDIR,
             CHECKPOINT,
@@ -114,12 +117,12 @@ COMMANDS = {
     ),
     "probe": Command(
         "linear classifiers on every stage of a run's network, or with --config of what an experiment begins with",
-        "launch.py probe --workdir=runs/lenet",
+        "--workdir=runs/lenet",
         (WORKDIR, CONFIG, DATA_DIR, CHECKPOINT, JSON),
     ),
     "transfer": Command(
         "probe pretrained weights, fine-tune few and all of their stages, train from scratch, and say what to use",
-        "launch.py transfer --config=experiments/pets_fine_tuning.py --workdir=runs/transfer --budget=20",
+        "--config=experiments/pets_fine_tuning.py --workdir=runs/transfer --budget=20",
         (
             CONFIG,
             WORKDIR,
@@ -133,7 +136,7 @@ COMMANDS = {
     ),
     "sweep": Command(
         "many trials of one experiment, by its sweep(); the same command again goes on",
-        "launch.py sweep --config=experiments/sweep_fashion_mnist.py --workdir=runs/sweep --trials=20",
+        "--config=experiments/sweep_fashion_mnist.py --workdir=runs/sweep --trials=20",
         (
             CONFIG,
             Flag("workdir", "", "the folder of the sweep: its trials, each a workdir, tables, plots and best.json"),
@@ -153,7 +156,7 @@ COMMANDS = {
     ),
     "summarize": Command(
         "count a network's layers: shapes, parameters, multiply-adds, memory, receptive fields",
-        "launch.py summarize resnet50 stem=small --image=64x64x3 --depth=1",
+        "resnet50 stem=small --image=64x64x3 --depth=1",
         (
             CONFIG,
             WORKDIR,
@@ -172,7 +175,7 @@ COMMANDS = {
     ),
     "slide": Command(
         "a classifier slid over a larger image window by window, against one fully convolutional pass",
-        "launch.py slide --workdir=runs/lenet street.jpg --size=256 --out=slide.png",
+        "--workdir=runs/lenet street.jpg --size=256 --out=slide.png",
         (
             WORKDIR,
             DATA_DIR,
@@ -186,7 +189,7 @@ COMMANDS = {
     ),
     "explain": Command(
         "an idea of the lecture, counted and measured; alone, the list of topics",
-        "launch.py explain small-filters --depth=128 --out=small_filters.png",
+        "small-filters --depth=128 --out=small_filters.png",
         (
             Flag("depth", -1, "filters of a layer and channels of its input; -1: those of the topic, here and below"),
             Flag("size", -1, "side of the maps or of the image, in pixels"),
@@ -213,7 +216,7 @@ COMMANDS = {
     ),
     "report": Command(
         "draw the plots and write report.html of a run again",
-        "launch.py report --workdir=runs/lenet",
+        "--workdir=runs/lenet",
         (WORKDIR, DATA_DIR),
     ),
 }

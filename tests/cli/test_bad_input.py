@@ -106,7 +106,7 @@ def refused(capsys, *arguments: str) -> str:
         ("--noconfig.optimizer.learning_rate", "Did you mean: config.optimizer.learning_rate"),
         ("--workdir=/dev/null/run", "the workdir /dev/null/run can't be written: Not a directory"),
         ("--data_dir=/nowhere", "Fashion-MNIST's four idx files are not in /nowhere"),
-        ("--workdirr=x", "launch.py train has no flag --workdirr: did you mean 'workdir'"),
+        ("--workdirr=x", "the command train has no flag --workdirr: did you mean 'workdir'"),
         ("--num_processes=0", "--process_id must lie in [0, --num_processes)"),
         ("stray", "takes flags only, written as --flag=value, and was given 'stray'"),
     ],

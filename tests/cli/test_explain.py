@@ -80,7 +80,7 @@ def test_a_window_slides_over_one_network_and_one_size_or_over_several(capsys: p
         (["bottleneck", "--depth=6"], "the depth is 6, and a bottleneck of D/4 needs a multiple of 4"),
         (["small-filters", "--out=bars.jpg"], "--out is 'bars.jpg', and pictures are PNG files: let it end in .png"),
         (["small-filters", "--depth=deep"], "--depth=deep"),
-        (["small-filters", "--depht=8"], "launch.py explain has no flag --depht: did you mean 'depth'?"),
+        (["small-filters", "--depht=8"], "the command explain has no flag --depht: did you mean 'depth'?"),
         (["small-filters", "--seconds=-1"], "--seconds is -1"),
         (["sliding-window", "--size=100"], "the image is 100 pixels wide, and the window of alexnet is 227"),
         (["sliding-window", "--size=0"], "the image is 0 pixels wide"),
