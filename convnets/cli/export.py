@@ -72,8 +72,8 @@ def run(arguments: Arguments) -> int:
     console.print(
         f"{out}: {trained.architecture} at step {step:,}, {exported.inside}, {short_bytes(out.stat().st_size)}"
     )
-    mean, deviation = model.normalize.mean, model.normalize.deviation
-    console.print(f"trained on images normalized by the mean {mean} and the deviation {deviation} (white is 1)")
+    mean, std = model.normalize
+    console.print(f"trained on images normalized by the mean {mean} and the std {std} (white is 1)")
     return 0
 
 

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from convnets import models
+from convnets.data.normalization import Normalization
 from convnets.errors import InvalidValue
 from convnets.pretrained.files import Weights
-from convnets.pretrained.naming import NAMINGS, Naming, Normalization, namings_of
+from convnets.pretrained.naming import NAMINGS, Naming, namings_of
 from convnets.pretrained.parts import is_head, is_stem_kernel
 from convnets.pretrained.patterns import Path, flat, matches, nested
 

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from convnets.data.normalization import Normalization
 from convnets.errors import ConvnetsError, InvalidValue
 from convnets.pretrained.conversion import convert
 from convnets.pretrained.files import read_weights
-from convnets.pretrained.naming import Normalization
 from convnets.pretrained.parts import is_head, is_stem_kernel
 from convnets.pretrained.surgery import Report, Surgery, operate
 from convnets.training.config import complete, default_config
@@ -134,8 +134,8 @@ def take_normalization(config: ConfigDict, source: Source | None, channels: int)
             f"normalization.mean is (), which stands for what initialize.weights expect, and {of}: give the mean and "
             "the deviation of each channel"
         )
-    mean, deviation = for_channels(source.normalization, channels)
-    config.normalization.update({"mean": mean, "std": deviation})
+    mean, std = source.normalization.for_channels(channels)
+    config.normalization.update({"mean": mean, "std": std})
 
 
 def beginning_of(config: ConfigDict, model: Model, source: Source | None) -> Beginning | None:
@@ -177,15 +177,6 @@ def beginning_of(config: ConfigDict, model: Model, source: Source | None) -> Beg
     return Beginning(source, surgery, report)
 
 
-def for_channels(normalization: Normalization, channels: int) -> Normalization:
-    """For images of so many channels: their mean for one, and in turn the same again for more."""
-    mean, deviation = normalization
-    if channels == 1 and len(mean) > 1:
-        return (float(np.mean(mean)),), (float(np.mean(deviation)),)
-    turns = [number % len(mean) for number in range(channels)]
-    return tuple(mean[number] for number in turns), tuple(deviation[number] for number in turns)
-
-
 def _of_run(workdir: Workdir, checkpoint: str) -> Source:
     try:
         config = complete(workdir.config())
@@ -194,7 +185,7 @@ def _of_run(workdir: Workdir, checkpoint: str) -> Source:
         _, variables = restore_variables(workdir, config, model, str(step))
     except ConvnetsError as error:
         raise InvalidValue(f"initialize.workdir: {error}") from None
-    normalization = tuple(config.normalization.mean), tuple(config.normalization.std)
+    normalization = Normalization(tuple(config.normalization.mean), tuple(config.normalization.std))
     return Source(variables, f"{workdir.folder} at step {step:,}", normalization, classes=model.task.classes)
 
 
@@ -244,12 +235,12 @@ def _refuse_normalization(config: ConfigDict, source: Source, report: Report) ->
     sees = any(entry.what in TAKEN and is_stem_kernel(_path(entry.name)) for entry in report.entries)
     if not sees or source.normalization is None:
         return
-    mean, deviation = tuple(config.normalization.mean), tuple(config.normalization.std)
-    expected = for_channels(source.normalization, len(mean))
-    if not np.allclose((mean, deviation), expected, rtol=0, atol=CLOSE):
+    mean, std = tuple(config.normalization.mean), tuple(config.normalization.std)
+    expected = source.normalization.for_channels(len(mean))
+    if not np.allclose((mean, std), expected, rtol=0, atol=CLOSE):
         raise InvalidValue(
-            f"{source.origin} expects images normalized by the mean {_short(expected[0])} and the deviation "
-            f"{_short(expected[1])}, and normalization says {_short(mean)} and {_short(deviation)}: set "
+            f"{source.origin} expects images normalized by the mean {_short(expected.mean)} and the std "
+            f"{_short(expected.std)}, and normalization says {_short(mean)} and {_short(std)}: set "
             "normalization.mean to () for what the weights expect, or add 'normalization' to initialize.allow"
         )
 

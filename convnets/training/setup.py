@@ -15,6 +15,7 @@ from convnets import data, models, tasks
 from convnets.augment import Link, compose, with_components
 from convnets.data.few import few
 from convnets.data.mask_sizes import check_mask_sizes
+from convnets.data.normalization import Normalization
 from convnets.data.reporting import drawn_by
 from convnets.data.source import Source, SourceInfo, carve
 from convnets.errors import InvalidValue
@@ -40,7 +41,7 @@ class Model:
 
     task: Task
     network: nn.Module
-    normalize: step.Normalization
+    normalize: Normalization
     info: SourceInfo
     image_shape: tuple[int, int, int]
 
@@ -61,7 +62,7 @@ def build_model(config: ConfigDict, info: SourceInfo) -> Model:
     norm = models.architectures.options(config.network.name).get("norm")
     if norm is not None:
         options["norm"] = partial(norm, **batch_norm_options(config))
-    mean, deviation = tuple(config.normalization.mean), tuple(config.normalization.std)
+    mean, std = tuple(config.normalization.mean), tuple(config.normalization.std)
     if len(mean) != info.image_shape[-1]:
         raise InvalidValue(
             f"normalization.mean has {len(mean)} numbers, but the images of {info.name!r} have "
@@ -79,7 +80,7 @@ def build_model(config: ConfigDict, info: SourceInfo) -> Model:
     # Traced, not computed: images that don't fit the network or the task are refused here and not after minutes.
     params, _ = jax.eval_shape(once)
     _refuse_idle_weight(config, params)
-    return Model(task, network, step.Normalization(mean, deviation), info, shape)
+    return Model(task, network, Normalization(mean, std), info, shape)
 
 
 def _refuse_idle_weight(config: ConfigDict, params: Any) -> None:

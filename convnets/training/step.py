@@ -1,7 +1,7 @@
 """One step on one device: pure functions of (state, batch) with collectives over the devices' axis."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import flax.linen as nn
@@ -11,6 +11,7 @@ import optax
 from jax import Array, lax
 
 from convnets.augment import example_keys
+from convnets.data.normalization import Normalization
 from convnets.parallel import AXIS, sum_over_devices
 from convnets.pretrained.freezing import divided, joined, still_norms
 from convnets.pretrained.patterns import Path, flat, nested
@@ -23,22 +24,6 @@ Figures = dict[str, Array]
 
 DROPOUT_STREAM = 2
 """What sets the draws of dropout apart from all others of the same seed."""
-
-
-@dataclass(frozen=True)
-class Normalization:
-    """uint8 images to what the network takes.
-
-    Attributes:
-      mean, deviation: of each channel, on the scale where white is 1.
-    """
-
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-
-    def __call__(self, images: Array) -> Array:
-        """`[N, H, W, C]` float in [0, 1] -> float32 of about zero mean and unit deviation."""
-        return (images - jnp.array(self.mean)) / jnp.array(self.deviation)
 
 
 def unit_range(batch: Batch) -> dict[str, Array]:

@@ -7,8 +7,8 @@ import numpy as np
 from torch_arrays import channels_last, relative_difference, torch
 
 from convnets import kernels, models
+from convnets.data.normalization import Normalization
 from convnets.pretrained.conversion import Imported
-from convnets.pretrained.naming import Normalization
 
 CLOSE = 1e-4
 """How far two arrays may lie apart, relative to the largest entry."""

@@ -13,10 +13,10 @@ from torch_arrays import relative_difference, torch
 from torchvision_networks import RESNETS, VGG, AlexNet, BasicBlock, GoogLeNet, ResNet
 
 from convnets import models
+from convnets.data.normalization import IMAGENET
 from convnets.errors import InvalidValue
 from convnets.pretrained.conversion import convert, naming_for, to_names, to_own_names
 from convnets.pretrained.files import Weights, read_weights
-from convnets.pretrained.naming.rules import IMAGENET
 from convnets.pretrained.surgery import Surgery, operate
 
 

@@ -12,10 +12,10 @@ from torch_arrays import relative_difference, torch
 from torchvision_networks import RESNETS, VGG, AlexNet, GoogLeNet
 
 from convnets import kernels, models
+from convnets.data.normalization import IMAGENET
 from convnets.models.googlenet import PUBLISHED_NORM, AuxiliaryClassifier
 from convnets.pretrained.conversion import Imported, convert, naming_for, to_names
 from convnets.pretrained.files import Weights, read_weights
-from convnets.pretrained.naming.rules import IMAGENET
 from convnets.pretrained.surgery import Surgery, operate
 
 # By our names: the network, and the side of the images.

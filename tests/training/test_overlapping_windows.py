@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from convnets.data.normalization import Normalization
 from convnets.data.source import SourceInfo
 from convnets.evaluation.large_images import pixel_classes, windows_of
 from convnets.evaluation.protocols import views_of
@@ -17,7 +18,6 @@ from convnets.parallel import Devices
 from convnets.tasks.segmentation.segmentation import Segmentation
 from convnets.training.overlapping_windows import OverlappingWindows
 from convnets.training.setup import Model
-from convnets.training.step import Normalization
 from convnets.training.whole_images_step import WholeImagesStep
 
 INFO = SourceInfo("dots", ("a", "b"), (50, 70, 3), {"test": 4}, mask_classes=("ground", "left", "right"))

@@ -63,7 +63,7 @@ def test_the_normalization_travels_with_the_weights_as_a_mean_for_gray_images(fi
 
 
 def test_another_normalization_is_refused_with_the_one_that_the_weights_expect_unless_allowed(file):
-    with pytest.raises(InvalidValue, match=r"expects images normalized by the mean \(0.449\) and the deviation"):
+    with pytest.raises(InvalidValue, match=r"expects images normalized by the mean \(0.449\) and the std"):
         begun(file[0], NEW)
     begun(file[0], NEW | {"initialize.allow": ("normalization",)})
 

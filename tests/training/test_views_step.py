@@ -12,6 +12,7 @@ from rich.console import Console
 from scipy.special import softmax
 from training.stripes import config_of, striped
 
+from convnets.data.normalization import Normalization
 from convnets.data.source import InMemorySource
 from convnets.errors import InvalidValue
 from convnets.evaluation.views import Crop, Map, Views
@@ -44,7 +45,7 @@ class Linear(nn.Module):
 
 def model_of(network: nn.Module) -> Model:
     model = build_model(config_of(), striped(8).info)
-    normalize = replace(model.normalize, mean=(0.0,), deviation=(1.0,))
+    normalize = Normalization((0.0,), (1.0,))
     return replace(model, network=network, normalize=normalize)
 
 
@@ -130,7 +131,7 @@ def test_images_larger_than_the_crops_are_cropped_without_resampling():
     config.augmentation = (("random_crop", {"size": 32}),)
     model = build_model(config, info)
     assert model.image_shape == (32, 32, 1)
-    model = replace(model, network=Linear(), normalize=replace(model.normalize, mean=(0.0,), deviation=(1.0,)))
+    model = replace(model, network=Linear(), normalize=Normalization((0.0,), (1.0,)))
 
     def scores(protocol: str) -> Any:
         config.evaluation.protocol = protocol

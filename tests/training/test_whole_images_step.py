@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 from scipy.special import softmax
 
+from convnets.data.normalization import Normalization
 from convnets.data.source import SourceInfo
 from convnets.evaluation.protocols import views_of
 from convnets.parallel import Devices
 from convnets.tasks.segmentation.segmentation import Segmentation
 from convnets.training.overlapping_windows import OverlappingWindows
 from convnets.training.setup import Model
-from convnets.training.step import Normalization
 from convnets.training.whole_images_step import WholeImagesStep
 from convnets.unlabelled import IGNORED
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from convnets import tasks
+from convnets.data.normalization import Normalization
 from convnets.data.source import SourceInfo
 from convnets.evaluation.views import Crop, Map, Views
 from convnets.parallel import Devices
 from convnets.training.setup import Model
-from convnets.training.step import Normalization
 from convnets.training.windows_step import WindowsStep, look, windows_of
 
 SIDE = 40

@@ -40,7 +40,7 @@ class Trained:
             "architecture": self.architecture,
             "options": options_of(self.config, "network"),
             "classes": list(info.classes),
-            "normalization": {"mean": list(normalize.mean), "deviation": list(normalize.deviation)},
+            "normalization": {"mean": list(normalize.mean), "deviation": list(normalize.std)},
             "image_size": list(self.model.image_shape[:2]),
             "image_shape": list(info.image_shape),
             "padding": info.padding,

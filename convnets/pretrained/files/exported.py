@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from convnets.pretrained.files.normalization import Normalization, as_normalization
+from convnets.data.normalization import Normalization
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,6 @@ def described(said: Any) -> Description:
     facts = said if isinstance(said, Mapping) else {}
     pair, names = facts.get("normalization"), facts.get("classes")
     return Description(
-        as_normalization(pair.get("mean"), pair.get("deviation")) if isinstance(pair, Mapping) else None,
+        Normalization.parse(pair.get("mean"), pair.get("deviation")) if isinstance(pair, Mapping) else None,
         tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else (),
     )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convnets.data.normalization import Normalization
 from convnets.errors import InvalidValue
 from convnets.pretrained.files.hub_normalization import normalization_of
-from convnets.pretrained.files.normalization import Normalization
 from convnets.pretrained.files.unreadable import reason_of
 
 BEGINS = "hf://"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from convnets.pretrained.files.normalization import Normalization, as_normalization
+from convnets.data.normalization import Normalization
 
 WHITE = 255
 
@@ -20,14 +20,14 @@ def normalization_of(file: Callable[[str], Path | None]) -> Normalization | None
       None if neither says one that can be understood.
     """
     timm = _read(file("config.json")).get("pretrained_cfg")
-    if isinstance(timm, Mapping) and (found := as_normalization(timm.get("mean"), timm.get("std"), 1)):
+    if isinstance(timm, Mapping) and (found := Normalization.parse(timm.get("mean"), timm.get("std"), 1)):
         return found
     preprocessor = _read(file("preprocessor_config.json"))
     if preprocessor.get("do_normalize") is False:
         return None
     # There the pixels are multiplied by a factor before the mean is taken off.
     factor = preprocessor.get("rescale_factor", 1 / WHITE) if preprocessor.get("do_rescale", True) else 1
-    return as_normalization(preprocessor.get("image_mean"), preprocessor.get("image_std"), factor, WHITE)
+    return Normalization.parse(preprocessor.get("image_mean"), preprocessor.get("image_std"), factor, WHITE)
 
 
 def _read(path: Path | None) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import ml_dtypes
 import numpy as np
 
-from convnets.pretrained.files.normalization import Normalization
+from convnets.data.normalization import Normalization
 from convnets.pretrained.files.unreadable import Unreadable
 
 Contents = tuple[dict[str, np.ndarray], tuple[str, ...]]

@@ -1,7 +1,7 @@
 """Whose names the arrays of a weight file bear."""
 
 from convnets.pretrained.naming.caffe import CAFFE, KERAS
-from convnets.pretrained.naming.rules import Naming, Normalization
+from convnets.pretrained.naming.rules import Naming
 from convnets.pretrained.naming.torchvision import TORCHVISION
 
 NAMINGS: tuple[Naming, ...] = (*TORCHVISION, *CAFFE, *KERAS)
@@ -20,4 +20,4 @@ def namings_of(architecture: str) -> list[Naming]:
     return [naming for naming in NAMINGS if naming.architecture == SAME.get(architecture, architecture)]
 
 
-__all__ = ["NAMINGS", "Naming", "Normalization", "namings_of"]
+__all__ = ["NAMINGS", "Naming", "namings_of"]

@@ -4,9 +4,10 @@ All see the channels blue, green, red on the scale to 255, less ImageNet's mean.
 give them; those of ResNet published a mean image.
 """
 
-from convnets.pretrained.naming.rules import Naming, Normalization, Rule
+from convnets.data.normalization import Normalization
+from convnets.pretrained.naming.rules import Naming, Rule
 
-LESS_MEANS: Normalization = ((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255, 1 / 255, 1 / 255))
+LESS_MEANS = Normalization((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255, 1 / 255, 1 / 255))
 """Red, green, blue."""
 
 VGG = (

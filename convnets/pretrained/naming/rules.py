@@ -5,13 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from convnets.data.normalization import Normalization
 from convnets.pretrained.patterns import Path
-
-Normalization = tuple[tuple[float, ...], tuple[float, ...]]
-"""Mean and deviation of each channel, on the scale where white is 1."""
-
-IMAGENET: Normalization = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Of ImageNet's training pixels."""
 
 
 class Rule(NamedTuple):

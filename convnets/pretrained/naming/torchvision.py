@@ -6,10 +6,11 @@ normalized by 0.5 and 0.5, to which its `transform_input` brings images of Image
 
 from functools import partial
 
+from convnets.data.normalization import IMAGENET, Normalization
 from convnets.models.googlenet import INCEPTIONS
 from convnets.models.resnet import BASIC, BOTTLENECK
 from convnets.models.vgg import SIZES
-from convnets.pretrained.naming.rules import IMAGENET, Naming, Rule
+from convnets.pretrained.naming.rules import Naming, Rule
 
 PYTORCH = partial(
     Naming,
@@ -94,7 +95,7 @@ TORCHVISION = (
     PYTORCH(
         "googlenet_bn",
         _googlenet(),
-        ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
         matrices=("auxiliary*/fc", "auxiliary*/logits", "logits"),
         optional=("auxiliary*",),
     ),
