@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from benchmarks.side_by_side.cases import Case
 from benchmarks.side_by_side.contestant import Contestant
-from convnets.cli.allocator import keep_memory
+from convnets.cli.runtime import keep_memory
 
 
 def main(arguments: list[str]) -> None:

@@ -1,6 +1,9 @@
-"""Results of an evaluation as the commands print and keep them."""
+"""Results as the commands print and keep them: of an evaluation, and of what a run begins with."""
 
+import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from rich.console import Console
@@ -8,7 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from convnets.evaluation.evaluate import Evaluation
+from convnets.files import write_atomically
+from convnets.pretrained.surgery import Entry, Report
 from convnets.tasks.task import Tables
+from convnets.training.initialization import Beginning
+from convnets.training.workdir import Workdir
 
 
 def result_of(evaluation: Evaluation, split: str, step: int, tables: Tables) -> dict[str, Any]:
@@ -48,7 +55,7 @@ def print_result(
     more: Mapping[str, str],
     tables: Tables | None = None,
 ) -> None:
-    """A table of the metrics, the number of examples, and what else there is to say; then the task's own tables."""
+    """Prints a table of the metrics, the number of examples and `more`, then the task's own tables."""
     table = Table(title=title, show_header=False)
     for name, value in metrics.items():
         table.add_row(name, f"{value:.4f}")
@@ -59,7 +66,42 @@ def print_result(
         table.add_row(name, text)
     console.print(table)
     for heading, header, rows in in_words(tables or {}):
-        of_task = Table(*header, title=heading)
-        for row in rows:
-            of_task.add_row(*map(escape, row))
-        console.print(of_task)
+        console.print(text_table(heading, header, rows))
+
+
+def text_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table of text that is shown as it is, the first column to the left."""
+    table = Table(*header, title=title)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def show_initialization(beginning: Beginning, workdir: Workdir, console: Console) -> None:
+    """Prints what becomes of each layer of a run that begins with other weights, and keeps it in the workdir."""
+    table = Table(title=f"begins with {beginning.source.origin}", title_justify="left")
+    for name in ("layers", "what became of them"):
+        table.add_column(name, overflow="fold")
+    for name in ("arrays", "numbers"):
+        table.add_column(name, justify="right")
+    for row in initialization_rows(beginning.report):
+        table.add_row(*row)
+    console.print(table)
+    facts = {"of": beginning.source.origin, "arrays": beginning.report.to_json()}
+    write_atomically(workdir.initialization_file, json.dumps(facts, indent=1))
+
+
+def initialization_rows(report: Report) -> list[tuple[str, str, str, str]]:
+    """A row for all layers that follow each other and of which the same became: names, what, arrays, numbers."""
+
+    def what_of(entry: Entry) -> str:
+        return f"{entry.what}: {entry.detail}" if entry.detail else entry.what
+
+    rows = []
+    for what, group in groupby(report.entries, what_of):
+        entries = list(group)
+        layers = list(dict.fromkeys(entry.name.partition("/")[0] for entry in entries))
+        names = layers[0] if len(layers) == 1 else f"{layers[0]} to {layers[-1]}"
+        numbers = sum(math.prod(entry.shape) for entry in entries)
+        rows.append((names, what, f"{len(entries):,}", f"{numbers:,}"))
+    return rows

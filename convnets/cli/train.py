@@ -1,4 +1,4 @@
-"""`launch.py train`: from a config to a trained network and its report."""
+"""`train`: from a config to a trained network and its report."""
 
 import hashlib
 import json
@@ -14,14 +14,13 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from convnets import kernels
-from convnets.cli.beginning_table import tell
 from convnets.cli.claimed_number import claim_number
 from convnets.cli.command_line import Arguments
 from convnets.cli.experiments import load_experiment, override, refuse_rest, with_data_dir
 from convnets.cli.local_processes import LocalProcesses, shares_of
 from convnets.cli.processes import NOT_GIVEN, cluster_of, join, meeting_of, together
 from convnets.cli.report import build_report
-from convnets.cli.results import print_result, result_of
+from convnets.cli.results import print_result, result_of, show_initialization
 from convnets.cli.runtime import prepare
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
@@ -140,7 +139,7 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
         length = f"{plan.steps:,} steps of {config.train.batch_size}"
         console.print(f"{what}, {length}, {where}, workdir {workdir.folder}", highlight=False, soft_wrap=True)
         if beginning is not None:
-            tell(beginning, workdir, console)
+            show_initialization(beginning, workdir, console)
     # What the first one brought and wrote is there for the others.
     multihost_utils.sync_global_devices("the beginning of the run")
     outcome = Loop(config, model, plan, splits, devices, workdir, console, beginning, distant).run()

@@ -1,4 +1,4 @@
-"""How long `launch.py transfer` trains each way: as the experiment says, or what fits into a budget of minutes."""
+"""How long `transfer` trains each way: as the experiment says, or what fits into a budget of minutes."""
 
 import json
 import time
@@ -8,7 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from convnets.cli.probe import Probed
-from convnets.data.source import load_training_batch
+from convnets.data.pipeline import TrainingBatches
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
 from convnets.parallel import Devices
@@ -25,16 +25,16 @@ TIMED_STEPS = 5
 
 
 def kept_duration(config: ConfigDict, workdir: Workdir, budget: int) -> str:
-    """Of each training, as the call that began in this folder found it; empty if none did.
+    """The duration of each training that an earlier call in this folder decided on; empty if there was none.
 
     Raises:
-      InvalidValue: that one had another budget or duration.
+      InvalidValue: that call had another budget or duration.
     """
     file = workdir.folder / FILE
     if not file.exists():
         return ""
-    kept, asked = json.loads(file.read_text()), {"budget": budget, "experiment": str(config.train.duration)}
-    if {name: kept[name] for name in asked} != asked:
+    kept = json.loads(file.read_text())
+    if (kept["budget"], kept["experiment"]) != (budget, str(config.train.duration)):
         raise InvalidValue(
             f"{workdir.folder} holds a transfer with --budget={kept['budget']} and train.duration="
             f"{kept['experiment']!r}: give the same ones, or name another --workdir"
@@ -43,9 +43,7 @@ def kept_duration(config: ConfigDict, workdir: Workdir, budget: int) -> str:
 
 
 def decide_duration(probed: Probed, devices: Devices, workdir: Workdir, budget: int, probing: float) -> str:
-    """Of each training: the experiment's, or what fits into a third of the time that the probes left.
-
-    It is kept in the workdir, for `kept_duration`.
+    """The experiment's duration, or what fits into a third of the time that the probes left; kept in the workdir.
 
     Args:
       budget: minutes for probes and trainings together; 0: as long as the experiment says.
@@ -56,6 +54,7 @@ def decide_duration(probed: Probed, devices: Devices, workdir: Workdir, budget: 
     """
     config = probed.config
     duration = str(config.train.duration)
+    facts = {"budget": budget, "experiment": duration}
     if budget:
         seconds = 60 * budget - probing
         plan = make_plan(config, probed.model.task, len(probed.splits.train))
@@ -65,26 +64,22 @@ def decide_duration(probed: Probed, devices: Devices, workdir: Workdir, budget: 
                 f"--budget leaves {max(seconds, 0):.0f} s for three trainings, which is under a step each: give it more"
             )
         duration = f"{min(steps, plan.steps)} steps"
-    facts = {"budget": budget, "experiment": str(config.train.duration), "duration": duration}
-    write_atomically(workdir.folder / FILE, json.dumps(facts))
+    write_atomically(workdir.folder / FILE, json.dumps(facts | {"duration": duration}))
     return duration
 
 
 def _seconds_a_step(probed: Probed, devices: Devices, workdir: Workdir) -> float:
-    """Of training everything, measured on the first examples."""
+    """Of training all layers, measured on the first batch: the step, or reading where that takes longer."""
     config, model, source = probed.config, probed.model, probed.splits.train
     plan = make_plan(config, model.task, len(source))
     with Screen(None) as screen:
         chain = chain_of(config, source, workdir.statistics_file, screen)
     step = mapped_train_step(config, model, plan, devices, chain)
     state = devices.replicate(initial_state(config, model, plan))
-    places = np.arange(config.train.batch_size // jax.process_count()) % len(source)
     began = time.monotonic()
-    batch = load_training_batch(source, places, np.zeros(len(places), np.int64), config.seed)
+    batch = TrainingBatches(source, batch_size=config.train.batch_size, seed=config.seed, steps=1)[0]
     reading = time.monotonic() - began
-    batch = {name: value for name, value in batch.items() if name != "unreadable"}
-    batch |= {"weight": np.ones(len(places), np.float32), "epoch": np.zeros(len(places), np.int32)}
-    batches = devices.split({name: value[None] for name, value in batch.items()}, batch_axis=1)
+    batches = devices.split({name: value[None] for name, value in batch.items() if name != "unreadable"}, batch_axis=1)
     times = []
     for _ in range(TIMED_STEPS + 1):
         began = time.monotonic()
