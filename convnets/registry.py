@@ -20,6 +20,15 @@ PLAIN: dict[type, Any] = {bool: bool, int: int, float: int | float, str: str}
 IN_WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
 
 
+def type_wanted(default: Any, value: Any) -> str:
+    """What an option of that default takes, such as `"a number, such as 0.1"`, if the value is none; else ""."""
+    kind = type(default)
+    # True is a number to Python, and a mistake here.
+    if kind not in PLAIN or (isinstance(value, PLAIN[kind]) and isinstance(value, bool) == (kind is bool)):
+        return ""
+    return f"{IN_WORDS[kind]}, such as {default!r}"
+
+
 class Registry(Generic[Choice]):
     """A table from names to functions.
 
@@ -91,10 +100,8 @@ class Registry(Generic[Choice]):
                 raise InvalidValue(
                     f"the option {option!r} of the {self.kind} {name!r} is {allowed}, and was given {value!r}"
                 )
-            kind = type(default)
-            # True is a number to Python, and a mistake here.
-            if kind in PLAIN and not (isinstance(value, PLAIN[kind]) and isinstance(value, bool) == (kind is bool)):
+            wanted = type_wanted(default, value)
+            if wanted:
                 raise InvalidValue(
-                    f"the option {option!r} of the {self.kind} {name!r} takes {IN_WORDS[kind]}, such as "
-                    f"{default!r}, and was given {value!r}"
+                    f"the option {option!r} of the {self.kind} {name!r} takes {wanted}, and was given {value!r}"
                 )

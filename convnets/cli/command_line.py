@@ -144,5 +144,5 @@ def help_of(command: str, arguments: Sequence[str]) -> str:
 
         config = override(load_experiment(named[0]), [argument for argument in arguments if is_override(argument)])
         lines += ["", f"fields of {named[0]}, with their values:"]
-        lines += [f"  --config.{field}={value!r}" for field, value in flatten(config.to_dict())]
+        lines += [f"  --config.{field}={value!r}" for field, value in flatten(config)]
     return "\n".join(lines)

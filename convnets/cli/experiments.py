@@ -13,9 +13,9 @@ from ml_collections import ConfigDict, config_flags
 
 from convnets.cli.command_line import Arguments
 from convnets.errors import InvalidValue, nearest
-from convnets.training.config import CHOICES, PLACES, complete, flatten, from_json
-from convnets.training.config_check import check
-from convnets.training.fields import nearest_field
+from convnets.training.config import CHOICES, complete, flatten, refuse_unknown
+from convnets.training.config_file import PLACES, from_json
+from convnets.training.config_rules import check
 from convnets.training.workdir import Workdir
 
 _OVERRIDE = re.compile(r"--?(?:no)?config\.([\w.]+)(?:=(.*))?", re.DOTALL)
@@ -92,10 +92,8 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
     given = {match[1]: match[2] for argument in arguments if (match := _OVERRIDE.fullmatch(argument))}
     names = {section: given[f"{section}.name"] for section in CHOICES if given.get(f"{section}.name")}
     config = complete(config, names)
-    fields = dict(flatten(config.to_dict()))
-    for field in given:
-        if field not in fields:
-            raise InvalidValue(f"unknown field --config.{field}: {nearest_field(field, list(fields))}")
+    fields = dict(flatten(config))
+    refuse_unknown(config, given, "--config.")
     values = flags.FlagValues()
     line = ["launch.py", *arguments]
     config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=line)

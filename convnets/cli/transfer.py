@@ -22,7 +22,8 @@ from convnets.parallel import Devices
 from convnets.plots.accuracy_by_depth import plot_accuracy_by_depth
 from convnets.pretrained.depth import LOGITS, groups
 from convnets.progress import Screen
-from convnets.training.config import default_config, to_json
+from convnets.training.config import default_config
+from convnets.training.config_file import to_json
 from convnets.training.evaluation import views_of_run
 from convnets.training.features import FeatureCache
 from convnets.training.metrics_log import read_records

@@ -16,7 +16,7 @@ from convnets.sweeps.space import Range
 from convnets.sweeps.sweep import Sweep
 from convnets.sweeps.table import Row, cell, differing, short_name
 from convnets.sweeps.trials import COMPLETE, PRUNED, Trial
-from convnets.training.config import to_json
+from convnets.training.config_file import to_json
 
 
 def best_of(trials: Sequence[Trial], rows: Sequence[Row], sweep: Sweep) -> Trial | None:

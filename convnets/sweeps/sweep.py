@@ -12,7 +12,7 @@ from convnets import data, tasks
 from convnets.errors import InvalidValue
 from convnets.sweeps.space import Choice, Distribution, Range, Space, Values
 from convnets.training.config import CHOICES, flatten, options_of
-from convnets.training.fields import with_fields
+from convnets.training.config_rules import with_fields
 
 DEFAULT_TRIALS = 20
 PRUNERS = ("median", "hyperband", "none")
@@ -101,7 +101,7 @@ def checked_space(space: Space, config: ConfigDict) -> Space:
                 with_fields(config, constants | first | {name: value})
                 for value in (_ends(distribution) if name not in named else [first[name]])
             ]
-            old = dict(flatten(found[0].to_dict()))[name]
+            old = dict(flatten(found[0]))[name]
             if isinstance(distribution, Range):
                 if isinstance(old, int) and not distribution.whole:
                     raise InvalidValue(f"{name} takes whole numbers, and was given {distribution}: use integers(...)")
@@ -119,7 +119,7 @@ def _ends(distribution: Distribution) -> list[Any]:
 
 def _as_in(config: ConfigDict, values: Values) -> Values:
     """The fields of `values` as the config has them."""
-    fields = dict(flatten(config.to_dict()))
+    fields = dict(flatten(config))
     return {name: fields[name] for name in values}
 
 

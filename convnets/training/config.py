@@ -4,9 +4,7 @@ A section such as `network` or `optimizer` names a choice from a registry; its o
 choice, taken from the choice's own signature. So every option has one home, and `lock` refuses what nobody reads.
 """
 
-import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -142,133 +140,74 @@ def complete(config: ConfigDict, choices: Mapping[str, str] | None = None) -> Co
         the new choice has too stay, the others go.
 
     Raises:
-      InvalidValue: an unknown choice or option.
+      InvalidValue: an unknown section, field, choice or option, or a value of another type.
     """
-    choices = choices or {}
-    _refuse_unknown_fields(config)
-    given_config, config = config, default_config()
-    for section, value in given_config.items():
-        if isinstance(value, ConfigDict) and section not in CHOICES:
-            config[section].update(value)
-        else:
-            config[section] = value
-    for section, registry in CHOICES.items():
-        given = config[section].to_dict()
-        common = default_config()[section].to_dict()
-        name = choices.get(section, given["name"])
-        options = {k: v for k, v in registry.options(name).items() if k not in GIVEN_BY_TRAINING}
-        fields = common | options
-        if name == given["name"]:
-            for field in given:
-                if field not in fields:
-                    hint = nearest(field, fields)
-                    raise InvalidValue(f"{registry.kind} {name!r} has no field {section}.{field}: {hint}")
-        completed = ConfigDict(fields)
-        for field, value in (given | {"name": name}).items():
-            if field in fields:
-                try:
-                    completed[field] = value
-                except TypeError as error:
-                    raise InvalidValue(f"{section}.{field} can't be {value!r}: {error}") from None
-        config[section] = completed
-    return config.lock()
-
-
-def _refuse_unknown_fields(config: ConfigDict) -> None:
-    """Outside the sections that name a choice, an experiment may only set what there is."""
-    known = default_config()
+    completed = default_config()
     for section in config:
-        if section not in known:
-            raise InvalidValue(f"unknown section config.{section}: {nearest(section, known)}")
-        if section not in CHOICES and isinstance(known[section], ConfigDict):
-            for field in config[section]:
-                if field not in known[section]:
-                    raise InvalidValue(f"unknown field {section}.{field}: {nearest(field, known[section])}")
+        if section not in completed:
+            raise InvalidValue(f"unknown section config.{section}: {nearest(section, completed)}")
+    for section, default in default_config().items():
+        given = config.get(section, default)
+        if not isinstance(default, ConfigDict):
+            completed[section] = given
+            continue
+        given, fields, owner = given.to_dict(), default.to_dict(), "unknown field"
+        if section in CHOICES:
+            registry, name = CHOICES[section], given["name"]
+            given["name"] = (choices or {}).get(section, name)
+            options = registry.options(given["name"])
+            fields |= {option: value for option, value in options.items() if option not in GIVEN_BY_TRAINING}
+            owner = f"the {registry.kind} {name!r} has no field"
+            if given["name"] != name:
+                given = {field: value for field, value in given.items() if field in fields}
+        completed[section] = _filled(section, ConfigDict(fields), given, owner)
+    return completed.lock()
+
+
+def _filled(section: str, fields: ConfigDict, given: Mapping[str, Any], unknown: str) -> ConfigDict:
+    for field, value in given.items():
+        if field not in fields:
+            raise InvalidValue(f"{unknown} {section}.{field}: {nearest(field, fields)}")
+        try:
+            fields[field] = value
+        except TypeError as error:
+            raise InvalidValue(f"{section}.{field} can't be {value!r}: {error}") from None
+    return fields
+
+
+def refuse_unknown(config: ConfigDict, given: Iterable[str], prefix: str = "") -> None:
+    """Refuses fields that the completed config does not have.
+
+    Args:
+      given: names of fields with dots.
+      prefix: of the names, as the user wrote them.
+
+    Raises:
+      InvalidValue: with the nearest whole names, or else what there is in the section.
+    """
+    known = dict(flatten(config))
+    for field in given:
+        if field in known:
+            continue
+        hint = nearest(field, known)
+        section = field.rpartition(".")[0]
+        siblings = [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == section]
+        if not hint.startswith("did you mean"):
+            has = f"{section} has {', '.join(siblings)}"
+            hint = has if section and siblings else f"the sections are {', '.join(sorted(config))}"
+        raise InvalidValue(f"unknown field {prefix}{field}: {hint}")
 
 
 def options_of(config: ConfigDict, section: str) -> dict[str, Any]:
     """The fields of a section that are options of its choice."""
-    registry = CHOICES[section]
-    known = registry.options(config[section].name)
-    return {field: config[section][field] for field in config[section] if field in known}
+    known = CHOICES[section].options(config[section].name)
+    return {field: value for field, value in config[section].items() if field in known}
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(config: ConfigDict | Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Every field as ("optimizer.learning_rate", 0.1)."""
     for field, value in config.items():
-        if isinstance(value, Mapping):
-            yield from flatten(value, f"{prefix}{field}.")
+        if isinstance(value, ConfigDict | Mapping):
+            yield from ((f"{field}.{name}", inner) for name, inner in flatten(value))
         else:
-            yield prefix + field, value
-
-
-def to_json(config: ConfigDict) -> str:
-    """The config as indented JSON."""
-    return json.dumps(config.to_dict(), indent=2)
-
-
-RENAMED = {"normalization.deviation": "normalization.std"}
-"""Fields of configs written earlier, and their names now."""
-
-
-def from_json(path: Path) -> ConfigDict:
-    """The config of a file that `to_json` made, locked.
-
-    Raises:
-      InvalidValue: a file that is damaged.
-    """
-    return from_text(path.read_text(), str(path))
-
-
-def from_text(text: str, where: str) -> ConfigDict:
-    """The same of the content of such a file, called `where` in what is said of it."""
-    try:
-        fields = json.loads(text)
-    except ValueError as error:
-        raise InvalidValue(f"{where} is not readable as JSON: {error}") from None
-    if not isinstance(fields, dict):
-        raise InvalidValue(f"{where} holds no config, but {str(fields)[:40]!r}")
-    return from_fields(fields)
-
-
-def from_fields(fields: dict[str, Any]) -> ConfigDict:
-    """The config of the sections read from JSON, locked: lists are tuples again, and renamed fields have their names
-    of today."""
-    fields = _tuples(fields)
-    for old, new in RENAMED.items():
-        section, _, field = old.partition(".")
-        if isinstance(fields.get(section), dict) and field in fields[section]:
-            fields[section][new.partition(".")[2]] = fields[section].pop(field)
-    return ConfigDict(fields).lock()
-
-
-PLACES = (
-    "data.data_dir",
-    "data.cache",
-    "data.keep",
-    "data.unreadable",
-    "loader.threads",
-    "loader.buffer",
-    "loader.workers",
-    "checkpoint.folder",
-)
-"""Fields that say where and how fast a run happens, not what it is: they may differ when it is resumed."""
-
-
-def differences(there: ConfigDict, here: ConfigDict) -> list[str]:
-    """`"optimizer.learning_rate is 0.1 there and 0.05 here"` for each field that differs, but `PLACES`."""
-    old, new = (dict(flatten(_tuples(json.loads(to_json(config))))) for config in (there, here))
-    absent = "absent"
-    return [
-        f"{field} is {old.get(field, absent)!r} there and {new.get(field, absent)!r} here"
-        for field in sorted(old.keys() | new.keys())
-        if old.get(field, absent) != new.get(field, absent) and field not in PLACES
-    ]
-
-
-def _tuples(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return tuple(_tuples(item) for item in value)
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    return value
+            yield field, value

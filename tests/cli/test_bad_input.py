@@ -102,7 +102,7 @@ def refused(capsys, *arguments: str) -> str:
         ("--config.optimizer.learning_rate=nan", "optimizer.learning_rate is nan, and must be positive"),
         ("--config.batch_norm.momentum=2", "batch_norm.momentum is 2.0, and must lie in [0, 1)"),
         ("--config.normalization.std=(0.0,)", "normalization needs a mean and a positive std"),
-        ("--config.normalization.mean=('a',)", "normalization takes finite numbers"),
+        ("--config.normalization.mean=('a',)", "normalization.mean is ('a',), and takes finite numbers"),
         ("--noconfig.optimizer.learning_rate", "Did you mean: config.optimizer.learning_rate"),
         ("--workdir=/dev/null/run", "the workdir /dev/null/run can't be written: Not a directory"),
         ("--data_dir=/nowhere", "Fashion-MNIST's four idx files are not in /nowhere"),

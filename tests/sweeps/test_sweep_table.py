@@ -11,7 +11,7 @@ from convnets.sweeps.display import Display
 from convnets.sweeps.results import keep
 from convnets.sweeps.table import cell, differing, duration, in_few_words, print_table, rows_of, short_name
 from convnets.sweeps.trials import FAILED, PRUNED, RUNNING, WAITING, Trial, value_of
-from convnets.training.config import from_json
+from convnets.training.config_file import from_json
 
 RATE = "optimizer.learning_rate"
 

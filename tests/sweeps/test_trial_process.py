@@ -12,7 +12,8 @@ from ml_collections import ConfigDict
 from convnets.errors import InvalidValue
 from convnets.sweeps import trial_process
 from convnets.sweeps.trial_process import StillTrains, TrialProcess
-from convnets.training.config import complete, default_config, from_json, to_json
+from convnets.training.config import complete, default_config
+from convnets.training.config_file import from_json, to_json
 
 PROGRAM = """
 import json, os, signal, sys, time

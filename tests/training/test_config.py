@@ -6,7 +6,8 @@ import pytest
 from stripes import config_of, striped
 
 from convnets.errors import InvalidValue
-from convnets.training.config import complete, default_config, differences, from_json, to_json
+from convnets.training.config import complete, default_config
+from convnets.training.config_file import differences, from_json, to_json
 from convnets.training.plan import make_plan
 from convnets.training.setup import build_model
 from convnets.training.workdir import Workdir

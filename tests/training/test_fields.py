@@ -4,7 +4,7 @@ import pytest
 
 from convnets.errors import InvalidValue
 from convnets.training.config import complete, default_config
-from convnets.training.fields import with_fields
+from convnets.training.config_rules import with_fields
 
 
 @pytest.fixture(scope="module")
