@@ -11,8 +11,7 @@ import numpy as np
 from benchmarks.experiment import Experiment, training
 from benchmarks.measuring import Result, Row
 from convnets.analysis.timing import alternate
-from convnets.augment import augmentations, compose, example_keys, mixtures
-from convnets.augment.composition import Link
+from convnets.augment import Transform, compose, example_keys, transforms
 from convnets.data.source import InMemorySource, SourceInfo
 from convnets.parallel import Devices
 from convnets.training.config import complete, default_config
@@ -21,7 +20,7 @@ from convnets.training.setup import Splits, build_model
 
 SHAPE = (32, 32, 3)
 STEP = "training step of ResNet-20"
-CHAIN: tuple[Link, ...] = (("flip", {}), ("pad_and_crop", {}), ("colour_jitter", {}))
+CHAIN: tuple[Transform, ...] = (("flip", {}), ("pad_and_crop", {}), ("colour_jitter", {}))
 
 
 @cache
@@ -42,7 +41,7 @@ def load() -> Experiment:
     return Experiment(config, Splits(source, None, source), model, plan, devices)
 
 
-def augmenting(experiment: Experiment, chain: tuple[Link, ...]) -> Callable[[], Any]:
+def augmenting(experiment: Experiment, chain: tuple[Transform, ...]) -> Callable[[], Any]:
     """A contestant: a chain of augmentations over one batch that is on the device already, keys included."""
     examples = jax.device_put(experiment.examples())
     batch = {"image": examples["image"].astype(jnp.float32) / 255, "label": examples["label"]}
@@ -58,7 +57,7 @@ def augmenting(experiment: Experiment, chain: tuple[Link, ...]) -> Callable[[], 
 def run(quick: bool) -> Result:
     """With default options, on batches of 128."""
     experiment = load()
-    chains: dict[str, tuple[Link, ...]] = {name: ((name, {}),) for name in (*augmentations, *mixtures)}
+    chains: dict[str, tuple[Transform, ...]] = {name: ((name, {}),) for name in transforms}
     chains[" + ".join(name for name, _ in CHAIN)] = CHAIN
     contestants = {STEP: training(experiment.step, experiment.state(), experiment.batches())}
     contestants |= {name: augmenting(experiment, chain) for name, chain in chains.items()}

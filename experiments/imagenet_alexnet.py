@@ -23,7 +23,7 @@ batch of 128.
 
 from ml_collections import ConfigDict
 
-from convnets.augment.pca_colour import IMAGENET
+from convnets.augment.colour import IMAGENET_COMPONENTS
 from convnets.training.config import default_config
 
 
@@ -41,7 +41,7 @@ def get_config() -> ConfigDict:
     config.augmentation = (
         ("random_crop", {"size": 227}),
         ("flip", {}),
-        ("pca_colour", {"deviation": 0.1, "components": IMAGENET}),
+        ("pca_colour", {"deviation": 0.1, "components": IMAGENET_COMPONENTS}),
     )
 
     config.network.name = "alexnet"

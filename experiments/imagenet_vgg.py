@@ -31,7 +31,7 @@ fewer.
 
 from ml_collections import ConfigDict
 
-from convnets.augment.pca_colour import IMAGENET
+from convnets.augment.colour import IMAGENET_COMPONENTS
 from convnets.errors import InvalidValue
 from convnets.training.config import default_config
 
@@ -67,7 +67,7 @@ def get_config(net: str = "D") -> ConfigDict:
     config.validation.examples = 10_000
     config.normalization.mean = (0.485, 0.456, 0.406)
     config.normalization.std = (0.229, 0.224, 0.225)
-    config.augmentation = (("flip", {}), ("pca_colour", {"deviation": 0.1, "components": IMAGENET}))
+    config.augmentation = (("flip", {}), ("pca_colour", {"deviation": 0.1, "components": IMAGENET_COMPONENTS}))
 
     config.network.name = f"vgg_{net.lower()}"
     config.network.dropout = 0.5

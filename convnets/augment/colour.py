@@ -1,8 +1,8 @@
-"""Brightness, contrast, saturation and hue (lecture: "Types of data augmentation: Color jitter").
+"""Brightness, contrast, saturation and hue, and offsets along the principal components of the training pixels.
 
-The first three are the blends of Pillow's `ImageEnhance`: `factor * image + (1 - factor) * other`, where the other is
-black, the mean grey of the image, or the grey image. A factor of 0 is the other, 1 the image itself. The blends take
-any floating type, clip to [0, 1] and compute in float32.
+(Lecture: "Types of data augmentation: Color jitter".) The first three are the blends of Pillow's `ImageEnhance`:
+`factor * image + (1 - factor) * other`, where the other is black, the mean grey of the image, or the grey image. A
+factor of 0 is the other, 1 the image itself. The blends take any floating type, clip to [0, 1] and compute in float32.
 """
 
 import math
@@ -11,8 +11,22 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from convnets.augment.registry import Example, augmentations
+from convnets.augment.transforms import Example, check_strength, transforms
 from convnets.errors import InvalidValue
+
+Components = tuple[tuple[float, ...], ...]
+
+IMAGENET_EIGENVALUES = (0.2175, 0.0188, 0.0045)
+"""Of the covariance of ImageNet's pixels, red, green and blue in [0, 1], as published with fb.resnet.torch."""
+
+IMAGENET_EIGENVECTORS = ((-0.5675, -0.5808, -0.5836), (0.7192, -0.0045, -0.6948), (0.4009, -0.8140, 0.4203))
+"""One a row, of length 1."""
+
+IMAGENET_COMPONENTS: Components = tuple(
+    tuple(math.sqrt(variance) * weight for weight in direction)
+    for variance, direction in zip(IMAGENET_EIGENVALUES, IMAGENET_EIGENVECTORS, strict=True)
+)
+"""ImageNet's principal components, each as long as the pixels' standard deviation along it."""
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in a grey (ITU-R BT.601), as in Pillow's conversion to "L"."""
@@ -87,7 +101,7 @@ def mean_colour(image: Array) -> Array:
     return jnp.sum(steps, axis=(0, 1)) / (pixels * scale)
 
 
-@augmentations.register
+@transforms.register
 def colour_jitter(
     key: Array,
     example: Example,
@@ -113,10 +127,8 @@ def colour_jitter(
     """
     strengths = (brightness, contrast, saturation)
     for name, strength in zip(("brightness", "contrast", "saturation"), strengths, strict=True):
-        if not 0 <= strength < math.inf:
-            raise InvalidValue(f"the {name} of colour_jitter must be a finite number of 0 or more, and is {strength}")
-    if not 0 <= hue <= 0.5:
-        raise InvalidValue(f"the hue of colour_jitter must lie in [0, 0.5], parts of a whole turn, and is {hue}")
+        check_strength(f"the {name} of colour_jitter", strength)
+    check_strength("the hue of colour_jitter, in whole turns,", hue, 0.5)
     draws = jax.random.uniform(key, (4,))
     image = example["image"]
     for change, strength, draw in zip(BLENDS, strengths, draws, strict=False):
@@ -126,6 +138,48 @@ def colour_jitter(
     if hue > 0:
         image = turn_hue(image, hue * (2 * draws[3] - 1))
     return example | {"image": image}
+
+
+@transforms.register
+def pca_colour(
+    key: Array, example: Example, *, deviation: float = 0.1, components: Components = IMAGENET_COMPONENTS
+) -> Example:
+    """Adds one random colour to the whole image (Krizhevsky et al. 2012, section 4.1):
+
+        image + sum_i alpha_i * components[i],   alpha_i ~ N(0, deviation^2), drawn once for each image,
+
+    and clips to [0, 1].
+
+    The paper scales each principal component by its "eigenvalue". On its pixels of 0 to 255 the first eigenvalue of the
+    covariance is about 14,000, and the offset would exceed the range; so, as in Krizhevsky's code, it is read as the
+    standard deviation along the component, the root of that eigenvalue, and the offset is a tenth of the spread of
+    colours whatever the scale. fb.resnet.torch, and what follows it, multiplies by the eigenvalues of pixels in [0, 1]
+    and not by their roots: 0.47 of this along the first component, 0.14 and 0.07 along the others.
+
+    Args:
+      deviation: of the alphas, 0 or more; at 0 nothing is changed.
+      components: `[C][C]`, a principal component of the training pixels in [0, 1] a row, as long as their standard
+        deviation along it: `components` of `convnets.data.statistics.pixel_statistics`.
+
+    Raises:
+      InvalidValue: a deviation out of range, components that are no `[C][C]` of finite numbers, or an image that has
+        another number of channels than they.
+    """
+    check_strength("the deviation of pca_colour", deviation)
+    _check_components(components)
+    image = example["image"]
+    if image.shape[-1] != len(components):
+        raise InvalidValue(
+            f"pca_colour was given principal components of {len(components)} channels for images of {image.shape[-1]}: "
+            "leave `components` out in training, which fills in the data's own, or take them from "
+            "`launch.py statistics`"
+        )
+    if deviation == 0:
+        return example
+    alphas = deviation * jax.random.normal(key, (len(components), 1))
+    # A sum and no matrix product, which would round differently for one image than for a batch.
+    offset = jnp.sum(alphas * jnp.array(components), axis=0)
+    return example | {"image": jnp.clip(image + offset, 0, 1).astype(image.dtype)}
 
 
 def _grey(image: Array) -> Array:
@@ -142,3 +196,13 @@ def _mean_grey(image: Array) -> Array:
 
 def _in_range(values: Array, like: Array) -> Array:
     return jnp.clip(values, 0, 1).astype(like.dtype)
+
+
+def _check_components(components: Components) -> None:
+    rows = components if isinstance(components, tuple | list) else ()
+    square = bool(rows) and all(isinstance(row, tuple | list) and len(row) == len(rows) for row in rows)
+    if not square or not all(isinstance(x, int | float) and math.isfinite(x) for row in rows for x in row):
+        raise InvalidValue(
+            "the components of pca_colour are as many tuples of finite numbers as an image has channels, "
+            f"each with a number for each channel, and were given as {components!r}"
+        )

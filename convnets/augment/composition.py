@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from convnets.augment.mixing import mixtures
-from convnets.augment.registry import Example, augmentations
-from convnets.errors import InvalidValue, nearest
+from convnets.augment.mixing import MIXTURES
+from convnets.augment.transforms import Example, check_strength, transforms
+from convnets.errors import InvalidValue
 
 STREAM = 1
 """What sets the draws of augmentation apart from all others of the same seed."""
@@ -17,77 +17,75 @@ STREAM = 1
 PROBABILITY = "probability"
 OF_THE_DATA = "pca_colour"
 TOSS = 2**32 - 1
-"""What sets the toss of a link apart from the draws of its augmentation, whose counters begin at 0."""
+"""What sets the toss of a transform apart from its own draws, whose counters begin at 0."""
 
-Link = tuple[str, Mapping[str, Any]]
-"""The name of an augmentation or of a mixture, and its options."""
+Transform = tuple[str, Mapping[str, Any]]
+"""The name of a transform, and its options."""
 
 
-def compose(chain: Sequence[Link]) -> Callable[[Array, Example], Example]:
+def compose(chain: Sequence[Transform]) -> Callable[[Array, Example], Example]:
     """One function of (keys, batch) that applies a chain such as `(("pad_and_crop", {"padding": 2}), ("flip", {}))`.
 
-    It takes keys `[N]` and a batch of N examples, each array with a leading axis. Every link draws for each example by
-    itself. Any link may have a `probability`: an example is changed by it, or left as it is. A mixture mixes each
-    example with its neighbour, the second of a pair for the first and the first for the second; as long as devices hold
-    an even number of examples, pairs are the same for any number of devices.
+    It takes keys `[N]` and a batch of N examples, each array with a leading axis. Every transform draws for each
+    example by itself. Any may have a `probability`: an example is changed by it, or left as it is. Mixup and CutMix
+    take an example's neighbour for its partner, the second of a pair for the first and the first for the second; as
+    long as devices hold an even number of examples, pairs are the same for any number of devices.
 
     Raises:
       InvalidValue: something else than pairs, an unknown augmentation, or an option that it does not have.
     """
-    links = [_link(link) for link in chain]
+    functions = [_function(transform) for transform in chain]
 
     def augment(keys: Array, batch: Example) -> Example:
-        for position, link in enumerate(links):
-            batch = link(jax.vmap(jax.random.fold_in, (0, None))(keys, position), batch)
+        for position, function in enumerate(functions):
+            batch = function(jax.vmap(jax.random.fold_in, (0, None))(keys, position), batch)
         return batch
 
     return augment
 
 
-def check_pair(link: Any) -> None:
+def check_pair(transform: Any) -> None:
     """Refuses what is not a name and options.
 
     Raises:
       InvalidValue: something else.
     """
-    if not (isinstance(link, tuple | list) and len(link) == 2 and isinstance(link[1], Mapping)):
-        raise InvalidValue(f"an augmentation is a pair such as ('flip', {{}}), and {link!r} is not")
+    pair = isinstance(transform, tuple | list) and len(transform) == 2
+    if not (pair and isinstance(transform[0], str) and isinstance(transform[1], Mapping)):
+        raise InvalidValue(f"an augmentation is a pair such as ('flip', {{}}), and {transform!r} is not")
 
 
-def needs_components(chain: Sequence[Link]) -> bool:
-    """Whether a link offsets colours along principal components that it does not name: those of the data are meant."""
+def needs_components(chain: Sequence[Transform]) -> bool:
+    """Whether a transform needs the principal components of the data, as its options name none."""
     return any(name == OF_THE_DATA and "components" not in options for name, options in chain)
 
 
-def with_components(chain: Sequence[Link], components: tuple[tuple[float, ...], ...]) -> tuple[Link, ...]:
+def with_components(chain: Sequence[Transform], components: tuple[tuple[float, ...], ...]) -> tuple[Transform, ...]:
     """The chain with the components where they are needed.
 
     Raises:
       InvalidValue: something else than pairs.
     """
-    for link in chain:
-        check_pair(link)
+    for transform in chain:
+        check_pair(transform)
     return tuple(
         (name, {"components": components} | dict(options) if name == OF_THE_DATA else options)
         for name, options in chain
     )
 
 
-def _link(link: Any) -> Callable[[Array, Example], Example]:
-    check_pair(link)
-    name, options = link[0], dict(link[1])
-    if name in mixtures:
-        mixtures.check_options(name, options)
-        return _mixed(mixtures[name], options)
-    if name not in augmentations:
-        raise InvalidValue(f"unknown augmentation {name!r}: {nearest(str(name), [*augmentations, *mixtures])}")
+def _function(transform: Any) -> Callable[[Array, Example], Example]:
+    """The transform with its options, of keys `[N]` and a batch."""
+    check_pair(transform)
+    name, options = transform[0], dict(transform[1])
     probability = 1.0
-    if PROBABILITY not in augmentations.options(name):
+    if PROBABILITY not in transforms.options(name):
         probability = options.pop(PROBABILITY, 1.0)
-        if isinstance(probability, bool) or not isinstance(probability, int | float) or not 0 <= probability <= 1:
-            raise InvalidValue(f"the probability of {name!r} must lie in [0, 1], and is {probability!r}")
-    augmentations.check_options(name, options)
-    function = augmentations[name]
+        check_strength(f"the probability of {name!r}", probability, 1)
+    transforms.check_options(name, options)
+    function = transforms[name]
+    if name in MIXTURES:
+        return _mixed(function, options)
 
     def change(key: Array, example: Example) -> Example:
         return function(key, example, **options)

@@ -1,4 +1,4 @@
-"""Crops at a place, and at a random one."""
+"""Crops and mirror images: pixels are moved, never mixed (lecture: "Types of data augmentation: Horizontal Flip")."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from convnets.augment.boxes import clipped
-from convnets.augment.registry import Example, augmentations
+from convnets.augment.transforms import Example, check_strength, transforms
 from convnets.errors import InvalidValue
 from convnets.unlabelled import IGNORED
 
@@ -43,7 +43,7 @@ def check_size(size: int | Sequence[int]) -> tuple[int, int]:
     return pair
 
 
-@augmentations.register
+@transforms.register
 def random_crop(key: Array, example: Example, *, size: int | Sequence[int] = (0, 0), share: float = 7 / 8) -> Example:
     """A part of the image at a random place, each place as likely (Krizhevsky et al. 2012, section 4.1).
 
@@ -65,7 +65,7 @@ def random_crop(key: Array, example: Example, *, size: int | Sequence[int] = (0,
     return crop_at(example, top, left, rows, columns)
 
 
-@augmentations.register
+@transforms.register
 def pad_and_crop(key: Array, example: Example, *, padding: int = 4) -> Example:
     """Zeros around the image, then a random part of the image's own size (He et al. 2016, section 4.2, on CIFAR-10).
 
@@ -86,3 +86,30 @@ def pad_and_crop(key: Array, example: Example, *, padding: int = 4) -> Example:
         padded["boxes"] = example["boxes"] + padding
     top, left = jax.random.randint(key, (2,), 0, 2 * padding + 1)
     return crop_at(padded, top, left, height, width)
+
+
+def mirror(example: Example) -> Example:
+    """The example as seen in a mirror: `image [H, W, C]`, and `mask [H, W]` and `boxes [K, 4]` where it has them.
+
+    An empty box stays (0, 0, 0, 0).
+    """
+    height, width, _ = example["image"].shape
+    mirrored = example | {"image": example["image"][:, ::-1]}
+    if "mask" in example:
+        mirrored["mask"] = example["mask"][:, ::-1]
+    if "boxes" in example:
+        y0, x0, y1, x1 = jnp.moveaxis(example["boxes"], -1, 0)
+        mirrored["boxes"] = clipped(jnp.stack([y0, width - x1, y1, width - x0], axis=-1), height, width)
+    return mirrored
+
+
+@transforms.register
+def flip(key: Array, example: Example, *, probability: float = 0.5) -> Example:
+    """Mirrors the example with the given probability.
+
+    Raises:
+      InvalidValue: a probability outside [0, 1].
+    """
+    check_strength("the probability of a flip", probability, 1)
+    toss = jax.random.bernoulli(key, probability)
+    return jax.tree.map(lambda yes, no: jnp.where(toss, yes, no), mirror(example), example)

@@ -1,20 +1,19 @@
 """Random erasing: a rectangle of the image is painted over, so that no single part of an object is relied on."""
 
 import math
-from typing import Literal, get_args
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 from convnets.augment.colour import mean_colour
-from convnets.augment.registry import Example, augmentations
-from convnets.errors import InvalidValue
+from convnets.augment.transforms import Example, check_choice, check_interval, check_strength, transforms
 
 Fill = Literal["mean", "noise", "zero"]
 
 
-@augmentations.register
+@transforms.register
 def random_erasing(
     key: Array,
     example: Example,
@@ -40,7 +39,10 @@ def random_erasing(
     Raises:
       InvalidValue: an option out of its range.
     """
-    _check(probability, area, aspect, fill)
+    check_strength("the probability of random_erasing", probability, 1)
+    check_interval("the area of random_erasing", area, least=0, most=1)
+    check_interval("the aspect of random_erasing", aspect)
+    check_choice("the fill of random_erasing", fill, Fill)
     image = example["image"]
     height, width, _ = image.shape
     size_key, place_key, noise_key = jax.random.split(key, 3)
@@ -72,22 +74,3 @@ def _noise(key: Array, shape: tuple[int, ...]) -> Array:
     size = math.prod(shape)
     words = jax.random.bits(key, (-(-size // 4),))
     return lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[:size].reshape(shape) / jnp.float32(255)
-
-
-def _check(probability: float, area: tuple[float, float], aspect: tuple[float, float], fill: Fill) -> None:
-    if not 0 <= probability <= 1:
-        raise InvalidValue(f"the probability of random_erasing must lie in [0, 1], and is {probability}")
-    if not (_is_range(area) and area[0] >= 0 and area[1] <= 1):
-        raise InvalidValue(f"the area of random_erasing is (least, largest) in [0, 1], and was given as {area!r}")
-    if not (_is_range(aspect) and aspect[0] > 0 and aspect[1] < math.inf):
-        raise InvalidValue(f"the aspect of random_erasing is (least, largest) above 0, and was given as {aspect!r}")
-    if fill not in get_args(Fill):
-        allowed = " or ".join(repr(one) for one in get_args(Fill))
-        raise InvalidValue(f"the fill of random_erasing is {allowed}, and was given as {fill!r}")
-
-
-def _is_range(pair: tuple[float, float]) -> bool:
-    """Whether it is two numbers in order."""
-    if not (isinstance(pair, tuple | list) and len(pair) == 2):
-        return False
-    return all(isinstance(end, int | float) for end in pair) and pair[0] <= pair[1]

@@ -12,9 +12,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from convnets.augment.draws import check_strength
-from convnets.augment.registry import Example, augmentations
-from convnets.augment.warp import Border, check_border, warp
+from convnets.augment.transforms import Example, check_choice, check_strength, transforms
+from convnets.augment.warp import Border, warp
 from convnets.errors import InvalidValue
 
 NEWTON_STEPS = 12
@@ -90,7 +89,7 @@ def check_coefficients(k1: float, k2: float) -> None:
         )
 
 
-@augmentations.register
+@transforms.register
 def lens_distortion(
     key: Array, example: Example, *, k1: float = 0.2, k2: float = 0.0, border: Border = "zero"
 ) -> Example:
@@ -105,7 +104,7 @@ def lens_distortion(
       InvalidValue: strengths that `check_coefficients` refuses, or an unknown border.
     """
     check_coefficients(k1, k2)
-    check_border(border)
+    check_choice("the border of a warp", border, Border)
     limits = jnp.array([k1, k2])
     drawn = jax.random.uniform(key, (2,), minval=-limits, maxval=limits)
     return distort(example, (drawn[0], drawn[1]), border=border)

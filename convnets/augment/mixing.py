@@ -10,22 +10,20 @@ lost: its labels are those of all the examples in it. `label` and the other fiel
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from convnets.augment.registry import Example
+from convnets.augment.transforms import Example, check_strength, transforms
 from convnets.errors import InvalidValue
-from convnets.registry import Registry
 
-mixtures: Registry[Callable[..., Example]] = Registry("mixture")
-"""Each is `f(key, example, *, options) -> example`, jittable, and may be vmapped with a key an example."""
+MIXTURES = ("mixup", "cutmix")
+"""The transforms that take a partner."""
 
 
-@mixtures.register
+@transforms.register
 def mixup(key: Array, example: Example, *, alpha: float = 0.2, probability: float = 1.0) -> Example:
     """`lambda * example + (1 - lambda) * partner`, of images and of labels (Zhang et al., ICLR 2018, equation 2).
 
@@ -46,7 +44,7 @@ def mixup(key: Array, example: Example, *, alpha: float = 0.2, probability: floa
     return _mixed(example, partner, jnp.clip(mixed, 0, 1).astype(image.dtype), (share, 1 - share))
 
 
-@mixtures.register
+@transforms.register
 def cutmix(key: Array, example: Example, *, alpha: float = 1.0, probability: float = 1.0) -> Example:
     """The example with a rectangle of the partner's in the same place (Yun et al., ICCV 2019, section 3.1).
 
@@ -95,8 +93,7 @@ def _partner(example: Example, name: str, alpha: float, probability: float) -> A
     """The example's partner, once everything that the mixture `name` was given is in order."""
     if not 0 < alpha < math.inf:
         raise InvalidValue(f"alpha of {name} must be a finite number above 0, and is {alpha}")
-    if not 0 <= probability <= 1:
-        raise InvalidValue(f"the probability of {name} must lie in [0, 1], and is {probability}")
+    check_strength(f"the probability of {name}", probability, 1)
     if "partner" not in example:
         raise ValueError(f"{name} needs another example as `partner`, but was given {sorted(example)}")
     for field in ("mask", "boxes"):

@@ -13,8 +13,7 @@ from jax.typing import ArrayLike
 
 from convnets.augment.boxes import clipped
 from convnets.augment.crop import check_size
-from convnets.augment.draws import between, check_interval, log_between
-from convnets.augment.registry import Example, augmentations
+from convnets.augment.transforms import Example, between, check_interval, log_between, transforms
 from convnets.errors import InvalidValue
 
 ATTEMPTS = 10
@@ -76,7 +75,7 @@ def resized_crop(
     return part
 
 
-@augmentations.register
+@transforms.register
 def random_resized_crop(
     key: Array,
     example: Example,
@@ -111,7 +110,7 @@ def random_resized_crop(
     return _somewhere(draws[ATTEMPTS], example, height, width, _own_where_zero(size, rows, columns))
 
 
-@augmentations.register
+@transforms.register
 def scale_and_crop(
     key: Array, example: Example, *, size: int | Sequence[int] = (0, 0), scale: Sequence[float] = (8 / 7, 15 / 7)
 ) -> Example:

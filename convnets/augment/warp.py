@@ -7,14 +7,13 @@ shrinking by more than about a half shows aliasing: for that there is `resize`.
 """
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal
 
 import jax.numpy as jnp
 from jax import Array
 
 from convnets.augment.boxes import corners, is_empty, outlines, surrounding
-from convnets.augment.motions import inverse, moved
-from convnets.augment.registry import Example
+from convnets.augment.transforms import Example, check_choice
 from convnets.errors import InvalidValue
 from convnets.unlabelled import IGNORED
 
@@ -43,7 +42,7 @@ def warp(
     Raises:
       InvalidValue: an unknown border, or an image of integers.
     """
-    check_border(border)
+    check_choice("the border of a warp", border, Border)
     image = jnp.asarray(example["image"])
     if not jnp.issubdtype(image.dtype, jnp.floating):
         raise InvalidValue(f"a warp takes images of floats in [0, 1], and was given {image.dtype}: divide by 255")
@@ -62,19 +61,6 @@ def warp(
         around = surrounding(*target_of(*outlines(boxes, points)), holds_corner, height, width)
         warped["boxes"] = jnp.where(is_empty(boxes)[:, None], 0, around).astype(boxes.dtype)
     return warped
-
-
-def warp_by(example: Example, matrix: Array, *, border: Border = "zero") -> Example:
-    """The example moved by a matrix of `motions`, `[3, 3]`, that says where its points go. Raises what `warp` does."""
-    back = inverse(matrix)
-    return warp(example, lambda y, x: moved(back, y, x), lambda y, x: moved(matrix, y, x), border=border, points=1)
-
-
-def check_border(border: str) -> None:
-    """Raises InvalidValue if there is no such border."""
-    if border not in get_args(Border):
-        allowed = " or ".join(repr(one) for one in get_args(Border))
-        raise InvalidValue(f"the border of a warp is {allowed}, and was given {border!r}")
 
 
 def _interpolated(image: Array, y: Array, x: Array, border: Border) -> Array:

@@ -17,7 +17,7 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from convnets.augment import Link
+from convnets.augment import Transform
 from convnets.data.source import Source
 from convnets.evaluation.evaluate import Evaluation
 from convnets.parallel import Devices
@@ -172,7 +172,7 @@ class Loop:
                 self._record_training(keep=1)
         self.checkpoints.wait()
 
-    def _begin(self, phase: Phase, chain: Sequence[Link]) -> Any:
+    def _begin(self, phase: Phase, chain: Sequence[Transform]) -> Any:
         """The mapped step of a phase. The state moves into it at once, so what is saved has the shape of its step."""
         began = time.monotonic()
         if phase.start == self.step > 0:

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 from ml_collections import ConfigDict
 
-from convnets.augment import Link, needs_components, with_components
+from convnets.augment import Transform, needs_components, with_components
 from convnets.data.source import Source
 from convnets.data.statistics import PixelStatistics, pixel_statistics
 from convnets.errors import InvalidValue
@@ -16,7 +16,7 @@ from convnets.progress import Bar, Screen
 BATCH = 1000
 
 
-def chain_of(config: ConfigDict, source: Source, file: Path | None, screen: Screen) -> tuple[Link, ...]:
+def chain_of(config: ConfigDict, source: Source, file: Path | None, screen: Screen) -> tuple[Transform, ...]:
     """The config's augmentations; those that need the principal components of the training pixels are given them.
 
     Args:

@@ -9,7 +9,7 @@ import jax
 from ml_collections import ConfigDict
 
 from convnets import kernels
-from convnets.augment import Link
+from convnets.augment import Transform
 from convnets.data.pipeline import TrainingBatches
 from convnets.data.source import Source
 from convnets.parallel import AXIS
@@ -61,14 +61,20 @@ class Savings:
 
 
 def savings(
-    config: ConfigDict, model: Model, plan: Plan, phase: Phase, source: Source, state: TrainState, chain: Sequence[Link]
+    config: ConfigDict,
+    model: Model,
+    plan: Plan,
+    phase: Phase,
+    source: Source,
+    state: TrainState,
+    chain: Sequence[Transform],
 ) -> Savings:
     """Counted from the shapes of arrays and a trace of the step; nothing is compiled.
 
     Args:
       source: of training examples; one is read.
       state: of any phase; shapes and types are all that is read of its arrays.
-      chain: of augmentations.
+      chain: of transforms.
     """
     sides = [(0, side) for _, side in plan.resolutions[-1:]]
     example = TrainingBatches(source, batch_size=1, seed=config.seed, steps=1, resolutions=sides)[0]

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from convnets import data, models, tasks
-from convnets.augment import Link, compose, with_components
+from convnets.augment import Transform, compose, with_components
 from convnets.data.few import few
 from convnets.data.mask_sizes import check_mask_sizes
 from convnets.data.normalization import Normalization
@@ -219,7 +219,7 @@ def check_batch_size(config: ConfigDict, devices: Devices) -> None:
 
 
 def train_step(
-    config: ConfigDict, model: Model, plan: Plan, phase: Phase, chain: Sequence[Link] | None = None
+    config: ConfigDict, model: Model, plan: Plan, phase: Phase, chain: Sequence[Transform] | None = None
 ) -> Callable[[TrainState, step.Batch], tuple[TrainState, step.Figures]]:
     """`(state, batch) -> (state, figures)` on one device, in a phase of training; see `step.make_train_step`."""
     return step.make_train_step(
@@ -249,14 +249,14 @@ def mapped_train_step(
     model: Model,
     plan: Plan,
     devices: Devices,
-    chain: Sequence[Link] | None = None,
+    chain: Sequence[Transform] | None = None,
     *,
     at: int = 0,
 ) -> Any:
     """`(state, batches on the devices [steps, ...]) -> (state, figures [steps])`, the state's buffers donated.
 
     Args:
-      chain: of augmentations, instead of the config's.
+      chain: of transforms, instead of the config's.
       at: steps done before; what is trained then is trained in all of the steps.
     """
     one = train_step(config, model, plan, phase_of(config, model, plan, at), chain)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from painted_boxes import check_agreement, painted
 from scipy.stats import kstest
 
-from convnets.augment.affine import affine
+from convnets.augment.motions import affine
 from convnets.errors import InvalidValue
 
 STILL: dict[str, Any] = {

@@ -11,12 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnets.augment.boxes import clipped, corners, is_empty, outlines, surrounding
-from convnets.augment.crop import crop_at, pad_and_crop
-from convnets.augment.flip import mirror
+from convnets.augment.crop import crop_at, mirror, pad_and_crop
 from convnets.augment.lens import distort
-from convnets.augment.motions import about_centre, chain, inverse, moved, rotation, translation
+from convnets.augment.motions import about_centre, chain, inverse, moved, rotation, translation, warp_by
 from convnets.augment.resize import resize, resized_crop
-from convnets.augment.warp import warp_by
 
 HEIGHT, WIDTH = 12, 18
 

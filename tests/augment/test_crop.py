@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from convnets.augment import augmentations
+from convnets.augment import transforms
 from convnets.augment.crop import crop_at, pad_and_crop, random_crop
 from convnets.errors import InvalidValue
 from convnets.unlabelled import IGNORED
@@ -97,7 +97,7 @@ def test_without_padding_nothing_is_cropped():
 
 
 def test_by_default_it_pads_four_pixels_as_on_cifar_10():
-    assert augmentations.options("pad_and_crop") == {"padding": 4}
+    assert transforms.options("pad_and_crop") == {"padding": 4}
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])

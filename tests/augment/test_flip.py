@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from convnets.augment import augmentations
-from convnets.augment.flip import flip, mirror
+from convnets.augment import transforms
+from convnets.augment.crop import flip, mirror
 from convnets.errors import InvalidValue
 
 
@@ -64,7 +64,7 @@ def test_so_many_are_mirrored_and_never_in_part(probability):
 
 
 def test_by_default_it_is_an_even_toss():
-    assert augmentations.options("flip") == {"probability": 0.5}
+    assert transforms.options("flip") == {"probability": 0.5}
 
 
 @pytest.mark.parametrize("probability", [-0.1, 1.1])

@@ -12,7 +12,7 @@ from painted_boxes import HEIGHT, WIDTH, check_agreement, painted
 from scipy import ndimage
 from scipy.stats import kstest
 
-from convnets.augment import augmentations
+from convnets.augment import transforms
 from convnets.augment.lens import Lens, distort, lens_distortion
 from convnets.errors import InvalidValue
 
@@ -118,7 +118,7 @@ def test_coefficients_are_uniform_both_ways():
 
 
 def test_by_default_there_is_one_coefficient_of_a_fifth():
-    assert augmentations.options("lens_distortion") == {"k1": 0.2, "k2": 0.0, "border": "zero"}
+    assert transforms.options("lens_distortion") == {"k1": 0.2, "k2": 0.0, "border": "zero"}
 
 
 @pytest.mark.parametrize(

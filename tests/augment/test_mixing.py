@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from scipy.stats import beta, ks_2samp, kstest
 
-from convnets.augment.mixing import cutmix, mixtures, mixup
+from convnets.augment import transforms
+from convnets.augment.mixing import MIXTURES, cutmix, mixup
 from convnets.errors import InvalidValue
 
-both = pytest.mark.parametrize("name", list(mixtures))
+both = pytest.mark.parametrize("name", MIXTURES)
 
 
 def pair(height: int = 6, width: int = 9, seed: int = 0) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def pair(height: int = 6, width: int = 9, seed: int = 0) -> dict[str, Any]:
 @functools.partial(jax.jit, static_argnames=("name", "count", "alpha", "probability"))
 def mixtures_of(example: dict[str, Any], *, name: str, count: int, **options: float) -> dict[str, jax.Array]:
     """The example under `count` keys."""
-    return jax.vmap(lambda seed: mixtures[name](jax.random.key(seed), example, **options))(jnp.arange(count))
+    return jax.vmap(lambda seed: transforms[name](jax.random.key(seed), example, **options))(jnp.arange(count))
 
 
 def mixed(
@@ -41,15 +42,14 @@ def mixed(
 
 
 def test_there_are_two():
-    assert list(mixtures) == ["cutmix", "mixup"]
-    assert mixtures.options("mixup") == {"alpha": 0.2, "probability": 1.0}
-    assert mixtures.options("cutmix") == {"alpha": 1.0, "probability": 1.0}
+    assert transforms.options("mixup") == {"alpha": 0.2, "probability": 1.0}
+    assert transforms.options("cutmix") == {"alpha": 1.0, "probability": 1.0}
 
 
 @both
 def test_fields_are_the_examples_own_with_labels_and_shares_of_both_and_no_partner(name):
     given, before = pair(), pair()
-    mixtures[name](jax.random.key(0), given, alpha=1.0)
+    transforms[name](jax.random.key(0), given, alpha=1.0)
     assert jax.tree.all(jax.tree.map(np.array_equal, given, before))
     results = mixed(name)
     assert set(results) == {"image", "label", "index", "labels", "label_shares"}
@@ -137,7 +137,7 @@ def test_with_the_opposite_probability_the_example_stays_as_it_was(name):
 def test_one_key_gives_one_result_alone_and_in_a_batch_and_others_give_others(name, alpha):
     given = pair()
     together = mixed(name, 4000, alpha=alpha)
-    one = jax.jit(functools.partial(mixtures[name], alpha=alpha))
+    one = jax.jit(functools.partial(transforms[name], alpha=alpha))
     for seed in (0, 3):
         for field, value in one(jax.random.key(seed), given).items():
             np.testing.assert_array_equal(value, together[field][seed])
@@ -158,7 +158,7 @@ def test_mixtures_of_mixtures_keep_every_label_with_its_share(name):
 
     @jax.jit
     def chain(batch: dict[str, Any]) -> dict[str, Any]:
-        return mix(mixtures[name], 4, 2, mix(mixup, 2, 1, mix(mixup, 1, 0, batch)))
+        return mix(transforms[name], 4, 2, mix(mixup, 2, 1, mix(mixup, 1, 0, batch)))
 
     result = jax.tree.map(np.asarray, chain(batch))
     assert result["labels"].shape == result["label_shares"].shape == (count, 8)
@@ -185,7 +185,7 @@ def test_type_and_range_of_the_image_stay(name):
 @pytest.mark.parametrize("field", ["mask", "boxes"])
 def test_examples_with_labels_of_parts_are_refused(name, field):
     with pytest.raises(InvalidValue, match=f"{name} mixes the labels of whole images, and these have {field}"):
-        mixtures[name](jax.random.key(0), pair() | {field: np.zeros((6, 9))})
+        transforms[name](jax.random.key(0), pair() | {field: np.zeros((6, 9))})
 
 
 @both
@@ -193,11 +193,11 @@ def test_examples_without_a_label_or_a_partner_are_refused(name):
     unlabelled = pair()
     del unlabelled["label"]
     with pytest.raises(InvalidValue, match=f"{name} mixes labels, and these images have none"):
-        mixtures[name](jax.random.key(0), unlabelled)
+        transforms[name](jax.random.key(0), unlabelled)
     alone = pair()
     del alone["partner"]
     with pytest.raises(ValueError, match=f"{name} needs another example as `partner`"):
-        mixtures[name](jax.random.key(0), alone)
+        transforms[name](jax.random.key(0), alone)
 
 
 @both
@@ -207,8 +207,8 @@ def test_examples_without_a_label_or_a_partner_are_refused(name):
 )
 def test_options_out_of_range_are_refused_by_name(name, option, value):
     with pytest.raises(InvalidValue, match=f"{option} of {name} must .* and is {value}"):
-        mixtures[name](jax.random.key(0), pair(), **{option: value})
+        transforms[name](jax.random.key(0), pair(), **{option: value})
 
 
 def test_functions_carry_the_names_of_their_papers():
-    assert mixtures["mixup"] is mixup and mixtures["cutmix"] is cutmix
+    assert transforms["mixup"] is mixup and transforms["cutmix"] is cutmix

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from convnets.augment.pca_colour import IMAGENET, IMAGENET_EIGENVALUES, pca_colour
+from convnets.augment.colour import IMAGENET_COMPONENTS, IMAGENET_EIGENVALUES, pca_colour
 from convnets.errors import InvalidValue
 
 
@@ -25,7 +25,7 @@ def middle(channels: int = 3) -> np.ndarray:
 
 
 def test_imagenets_components_are_orthogonal_and_as_long_as_the_deviation_along_them():
-    components = np.array(IMAGENET)
+    components = np.array(IMAGENET_COMPONENTS)
     products = components @ components.T
     np.testing.assert_allclose(products, np.diag(IMAGENET_EIGENVALUES), atol=2e-4)
     # The eigenvalues are variances, since with them the three channels deviate as those of photographs do (COCO's, as
@@ -36,7 +36,7 @@ def test_imagenets_components_are_orthogonal_and_as_long_as_the_deviation_along_
 def test_offsets_are_normal_with_the_components_covariance():
     count, deviation = 20_000, 0.1
     offsets = np.asarray(results(middle(), count))[:, 0, 0].astype(np.float64) - 0.5
-    components = np.array(IMAGENET)
+    components = np.array(IMAGENET_COMPONENTS)
     expected = deviation**2 * components.T @ components
     assert np.abs(offsets.mean(0)).max() < 4 * np.sqrt(expected.max() / count)
     np.testing.assert_allclose(np.cov(offsets.T), expected, atol=0.03 * expected.max())

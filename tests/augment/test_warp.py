@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from convnets.augment.motions import about_centre, chain, rotation, scaling, translation
-from convnets.augment.warp import warp, warp_by
+from convnets.augment.motions import about_centre, chain, rotation, scaling, translation, warp_by
+from convnets.augment.warp import warp
 from convnets.errors import InvalidValue
 
 HEIGHT, WIDTH = 14, 11
