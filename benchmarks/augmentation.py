@@ -36,7 +36,7 @@ def load() -> Experiment:
     config.validation.examples = 0
     config = complete(config)
     model = build_model(config, info)
-    plan = make_plan(config, model.task, len(source))
+    plan = make_plan(config, model, len(source))
     devices = Devices(config.train.wrapper, jax.local_devices()[:1])
     return Experiment(config, Splits(source, None, source), model, plan, devices)
 

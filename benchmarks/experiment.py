@@ -88,7 +88,7 @@ def load(*overrides: str) -> Experiment:
     config = override(load_experiment(str(EXPERIMENT)), [f"--config.{text}" for text in overrides])
     splits = load_splits(config)
     model = build_model(config, splits.train.info)
-    plan = make_plan(config, model.task, len(splits.train))
+    plan = make_plan(config, model, len(splits.train))
     return Experiment(config, splits, model, plan, Devices(config.train.wrapper, jax.local_devices()[:1]))
 
 

@@ -14,7 +14,7 @@ from convnets.parallel import Devices
 from convnets.training.config import complete, default_config
 from convnets.training.plan import make_plan
 from convnets.training.savings import savings
-from convnets.training.setup import build_model, initial_state, mapped_train_step, phase_of
+from convnets.training.setup import build_model, initial_state, mapped_train_step
 
 SIDE, CLASSES = 64, 10
 TRAINED = {"all": "", "last stage and head": "stage4", "head": "pre_logits"}
@@ -45,14 +45,14 @@ def contestant(below: str, batch_size: int) -> tuple[Callable[[], Any], int, flo
     config = complete(config)
     source = random_images(batch_size)
     model = build_model(config, source.info)
-    plan = make_plan(config, model.task, len(source))
+    plan = make_plan(config, model, len(source))
     devices = Devices(config.train.wrapper, jax.local_devices()[:1])
     state = devices.replicate(initial_state(config, model, plan))
     count = np.arange(batch_size)
     batch = source.batch(count) | {"epoch": np.zeros_like(count, np.int32), "weight": np.ones(batch_size, np.float32)}
     batches = devices.split({name: array[None] for name, array in batch.items()}, batch_axis=1)
     compiled = mapped_train_step(config, model, plan, devices).lower(state, batches).compile()
-    saved = savings(config, model, plan, phase_of(config, model, plan, 0), source, state, ())
+    saved = savings(config, model, plan, plan.phase_at(0), source, state, ())
     share = saved.phase.operations / saved.whole.operations
     return training(compiled, state, batches), compiled.memory_analysis().temp_size_in_bytes, share
 

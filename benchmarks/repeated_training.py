@@ -40,7 +40,7 @@ class RepeatedTraining:
         self.config = config
         self.model = build_model(config, info)
         self.devices = Devices(config.train.wrapper, jax.local_devices()[:1])
-        self.plan = make_plan(config, self.model.task, config.train.batch_size)
+        self.plan = make_plan(config, self.model, config.train.batch_size)
         self.evaluator = Evaluator(config, self.model, self.devices)
 
     def __call__(self, train: Source, seed: int, begin: Begin = lambda state: state) -> Any:

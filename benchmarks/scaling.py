@@ -63,7 +63,7 @@ def measure(network: str, seconds: float) -> Measured:
     config = complete(config)
     info = SourceInfo("random images", tuple("abcdefghij"), shape, {"train": batch_size, "test": batch_size})
     model = build_model(config, info)
-    plan = make_plan(config, model.task, batch_size)
+    plan = make_plan(config, model, batch_size)
     state = jax.device_get(initial_state(config, model, plan))
     traffic = step_traffic(config, info, "auto")
     random = np.random.default_rng(0)

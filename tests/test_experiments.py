@@ -64,7 +64,7 @@ def test_it_resolves_and_fits_its_data(experiment):
     config, splits, model = resolved(experiment)
     _, examples = SIZES[config.data.get("dataset", "")]
     held_out = override(load_experiment(experiment), []).validation.examples
-    plan = make_plan(config, model.task, examples - held_out)
+    plan = make_plan(config, model, examples - held_out)
     rates = [float(plan.schedule(step)) for step in np.linspace(0, plan.steps - 1, 9, dtype=int)]
     assert plan.steps > (100 if "overfit" in experiment else 1000)
     assert all(0 <= rate <= plan.learning_rate * 1.0001 for rate in rates) and max(rates) > 0
@@ -88,7 +88,7 @@ def test_a_deep_vgg_begins_with_layers_that_net_a_has_in_the_same_shapes(letter)
 @pytest.mark.parametrize("experiment", experiments())
 def test_two_steps_have_finite_losses_and_move_the_first_layer_and_the_last(experiment):
     config, splits, model = resolved(experiment, "--config.train.batch_size=2", "--config.schedule.warmup=0 steps")
-    plan = make_plan(config, model.task, len(splits.train))
+    plan = make_plan(config, model, len(splits.train))
     devices = Devices("pmap", jax.devices()[:1])
     train_step = mapped_train_step(config, model, plan, devices)
     before = jax.device_get(initial_state(config, model, plan))

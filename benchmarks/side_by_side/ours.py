@@ -36,7 +36,7 @@ def make(case: Case) -> Contestant:
     sizes = case.sizes
     info = SourceInfo("random images", tuple(map(str, range(sizes.classes))), sizes.image, {"train": EXAMPLES})
     model = build_model(config, info)
-    plan = make_plan(config, model.task, EXAMPLES)
+    plan = make_plan(config, model, EXAMPLES)
     devices = Devices(config.train.wrapper, jax.local_devices()[:1])
     batch = examples(case)
     if case.mode == "training":

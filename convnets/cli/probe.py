@@ -78,7 +78,7 @@ def begun(config: ConfigDict, console: Console | None) -> Probed:
     take_normalization(config, source, splits.train.info.image_shape[-1])
     model = build_model(config, splits.train.info)
     beginning = beginning_of(config, model, source)
-    state = initial_state(config, model, make_plan(config, model.task, len(splits.train)))
+    state = initial_state(config, model, make_plan(config, model, len(splits.train)))
     if beginning is not None:
         state = beginning.put_into(jax.device_get(state))
     origin = beginning.source.origin if beginning is not None else "random parameters"

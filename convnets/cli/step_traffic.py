@@ -17,7 +17,7 @@ from convnets.parallel import AXIS
 from convnets.pretrained.freezing import divided
 from convnets.training.config import complete, default_config
 from convnets.training.plan import make_plan
-from convnets.training.setup import build_model, initial_shapes, phase_of, train_step
+from convnets.training.setup import build_model, initial_shapes, train_step
 
 EXAMPLES = 50_000
 """Of an epoch, for the schedule; what is summed does not depend on it."""
@@ -65,8 +65,8 @@ def step_traffic(config: ConfigDict, info: SourceInfo, implementation: str = "pl
       InvalidValue: what the network or the config can't be.
     """
     model = build_model(config, info)
-    plan = make_plan(config, model.task, info.splits["train"])
-    phase = phase_of(config, model, plan, 0)
+    plan = make_plan(config, model, info.splits["train"])
+    phase = plan.phase_at(0)
     state = initial_shapes(config, model, plan)
     numbers, weights = jax.ShapeDtypeStruct((IMAGES,), jnp.int32), jax.ShapeDtypeStruct((IMAGES,), jnp.float32)
     batch = {

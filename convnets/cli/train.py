@@ -123,7 +123,7 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
     views_of_run(config, model)
     for split in (splits.validation, splits.test):
         check_smallest(config, model, split)
-    plan = make_plan(config, model.task, len(splits.train))
+    plan = make_plan(config, model, len(splits.train))
     rehearse(config, model, splits.train, plan)
     beginning = beginning_of(config, model, source)
     distant = None

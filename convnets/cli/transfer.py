@@ -53,7 +53,7 @@ def run(arguments: Arguments) -> int:
         # What training would refuse is refused before the probes are paid for.
         check_batch_size(way, devices)
         views_of_run(way, probed.model)
-        rehearse(way, probed.model, source, make_plan(way, probed.model.task, len(source)))
+        rehearse(way, probed.model, source, make_plan(way, probed.model, len(source)))
     kept = kept_duration(config, workdir, budget)
     with Screen(console) as screen:
         cache = FeatureCache(workdir.folder)

@@ -57,7 +57,7 @@ def decide_duration(probed: Probed, devices: Devices, workdir: Workdir, budget: 
     facts = {"budget": budget, "experiment": duration}
     if budget:
         seconds = 60 * budget - probing
-        plan = make_plan(config, probed.model.task, len(probed.splits.train))
+        plan = make_plan(config, probed.model, len(probed.splits.train))
         steps = int(seconds / 3 / _seconds_a_step(probed, devices, workdir))
         if steps < 1:
             raise InvalidValue(
@@ -71,7 +71,7 @@ def decide_duration(probed: Probed, devices: Devices, workdir: Workdir, budget: 
 def _seconds_a_step(probed: Probed, devices: Devices, workdir: Workdir) -> float:
     """Of training all layers, measured on the first batch: the step, or reading where that takes longer."""
     config, model, source = probed.config, probed.model, probed.splits.train
-    plan = make_plan(config, model.task, len(source))
+    plan = make_plan(config, model, len(source))
     with Screen(None) as screen:
         chain = chain_of(config, source, workdir.statistics_file, screen)
     step = mapped_train_step(config, model, plan, devices, chain)

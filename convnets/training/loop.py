@@ -30,9 +30,8 @@ from convnets.training.figures import ADVICE, Diverged, Figures
 from convnets.training.initialization import Beginning
 from convnets.training.interruption import Interruption
 from convnets.training.metrics_log import MetricsLog, best_step
-from convnets.training.phases import Phase, phase_at, phases_of
 from convnets.training.pixel_statistics import chain_of
-from convnets.training.plan import Plan
+from convnets.training.plan import Phase, Plan
 from convnets.training.savings import savings
 from convnets.training.setup import Model, Splits, initial_state, mapped_train_step
 from convnets.training.state import TrainState
@@ -121,7 +120,6 @@ class Loop:
 
     def _start_or_resume(self) -> None:
         self.step = _of_first(max(self.checkpoints.steps, default=0))
-        self.phases = phases_of(self.config, self.plan, self.model.network, self.model.image_shape)
         self.state = initial_state(self.config, self.model, self.plan, at=self.step)
         if self.step:
             self.seconds = Seconds(**self.checkpoints.memory(self.step)["seconds"])
@@ -140,7 +138,7 @@ class Loop:
         phase = None
         self._begin_interval()
         while True:
-            if phase is not (phase := phase_at(self.phases, self.step)):
+            if phase is not (phase := plan.phase_at(self.step)):
                 train_step, compiled = self._begin(phase, chain), set[tuple[int, ...]]()
             finished = self.step == plan.steps
             evaluation_due = finished or plan.evaluate_every.ends_at(self.step)
@@ -177,7 +175,7 @@ class Loop:
         began = time.monotonic()
         if phase.start == self.step > 0:
             self.state = self.devices.replicate(self._in_phase_of(self.step))
-        if self.console is not None and any(each.frozen for each in self.phases):
+        if self.console is not None and any(each.frozen for each in self.plan.phases):
             saved = savings(self.config, self.model, self.plan, phase, self.splits.train, self.state, chain)
             self.screen.say(f"from step {phase.start} on {saved}")
         self.began += time.monotonic() - began
@@ -185,7 +183,7 @@ class Loop:
 
     def _in_phase_of(self, step: int) -> TrainState:
         """The state, as NumPy arrays, in the shape that it has at that step."""
-        return jax.device_get(self.state).entering(self.plan.optimizer, phase_at(self.phases, step).frozen)
+        return jax.device_get(self.state).entering(self.plan.optimizer, self.plan.phase_at(step).frozen)
 
     def _feed(self) -> closing[Feed]:
         feed = Feed(
@@ -204,7 +202,8 @@ class Loop:
         step, plan = self.step, self.plan
         while step < plan.steps:
             ends = [plan.steps, plan.evaluate_every.next_end(step), plan.checkpoint_every.next_end(step)]
-            ends += [first for first, _ in (*plan.resolutions, *plan.unfreezing) if first > step]
+            starts = [start for start, _ in plan.resolutions] + [phase.start for phase in plan.phases]
+            ends += [start for start in starts if start > step]
             count = min(self.config.train.steps_per_dispatch, *(end - step for end in ends if end is not None))
             yield count
             step += count

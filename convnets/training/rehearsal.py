@@ -13,7 +13,6 @@ from convnets.augment import compose, with_components
 from convnets.data.source import Source, load_training_batch
 from convnets.errors import InvalidValue
 from convnets.parallel import AXIS
-from convnets.training.phases import phases_of
 from convnets.training.plan import Plan
 from convnets.training.setup import Model
 from convnets.training.step import made_for, unit_range
@@ -23,10 +22,8 @@ def rehearse(config: ConfigDict, model: Model, source: Source, plan: Plan) -> No
     """Augments, applies and scores the first two training examples in each size that will occur, in shapes alone.
 
     Raises:
-      InvalidValue: what a source, an augmentation, the network in training or the loss refuses, or parts to freeze or
-        to train at rates of their own that the network does not have.
+      InvalidValue: what a source, an augmentation, the network in training or the loss refuses.
     """
-    phases_of(config, plan, model.network, model.image_shape)
     channels = model.image_shape[-1]
     chain = with_components(config.augmentation, tuple((0.0,) * channels for _ in range(channels)))
     grow = bool(plan.resolutions)

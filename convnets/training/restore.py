@@ -63,4 +63,4 @@ def steps_of(workdir: Workdir) -> list[int]:
 
 
 def _plan(config: ConfigDict, model: Model) -> Plan:
-    return make_plan(config, model.task, model.info.splits["train"] - config.validation.examples)
+    return make_plan(config, model, model.info.splits["train"] - config.validation.examples)

@@ -24,8 +24,7 @@ from convnets.progress import Bar, Screen
 from convnets.tasks import Task
 from convnets.training import step
 from convnets.training.config import options_of
-from convnets.training.phases import Phase, phase_at, phases_of
-from convnets.training.plan import Plan
+from convnets.training.plan import Phase, Plan
 from convnets.training.state import TrainState, create_state, first_state
 
 
@@ -155,15 +154,6 @@ def check_masks(splits: Splits, console: Console | None = None) -> None:
                 check_mask_sizes(source)
 
 
-def phase_of(config: ConfigDict, model: Model, plan: Plan, at: int) -> Phase:
-    """What of the network is trained after the first `at` steps.
-
-    Raises:
-      InvalidValue: as `phases_of`.
-    """
-    return phase_at(phases_of(config, plan, model.network, model.image_shape), at)
-
-
 def initial_state(config: ConfigDict, model: Model, plan: Plan, at: int = 0) -> TrainState:
     """The state before the first step, in the shape that it has after the first `at` steps."""
     return create_state(_beginning(config, model, plan, at))
@@ -184,7 +174,7 @@ def _beginning(config: ConfigDict, model: Model, plan: Plan, at: int) -> Callabl
         seed=config.seed,
         average=config.train.average_decay > 0,
         plateau=plan.plateau,
-        frozen=phase_of(config, model, plan, at).frozen,
+        frozen=plan.phase_at(at).frozen,
     )
 
 
@@ -259,7 +249,7 @@ def mapped_train_step(
       chain: of transforms, instead of the config's.
       at: steps done before; what is trained then is trained in all of the steps.
     """
-    one = train_step(config, model, plan, phase_of(config, model, plan, at), chain)
+    one = train_step(config, model, plan, plan.phase_at(at), chain)
     return devices.wrap(
         step.repeat(one, unroll=_unrolls()),
         (REPLICATED, REPLICATED),

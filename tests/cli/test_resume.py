@@ -32,7 +32,7 @@ def final_state(folder: Path):
     workdir = Workdir(folder)
     config = workdir.config()
     model = build_model(config, workdir.info())
-    plan = make_plan(config, model.task, 60_000 - config.validation.examples)
+    plan = make_plan(config, model, 60_000 - config.validation.examples)
     with Checkpoints(workdir.checkpoints) as checkpoints:
         assert checkpoints.steps[-1] == LAST
         return checkpoints.restore(LAST, initial_state(config, model, plan))

@@ -33,7 +33,7 @@ def begun(folder: Path, *fields: str) -> Path:
     model = build_model(config, train.info)
     workdir = Workdir(folder)
     workdir.claim(config, train.info, {})
-    state = initial_state(config, model, make_plan(config, model.task, len(train)))
+    state = initial_state(config, model, make_plan(config, model, len(train)))
     with Checkpoints(workdir.checkpoints) as checkpoints:
         checkpoints.save(0, jax.device_get(state), {})
     return folder

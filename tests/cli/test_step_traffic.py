@@ -13,7 +13,7 @@ from convnets.data.source import SourceInfo
 from convnets.parallel import AXIS
 from convnets.training.config import complete, default_config
 from convnets.training.plan import make_plan
-from convnets.training.setup import build_model, initial_shapes, phase_of, train_step
+from convnets.training.setup import build_model, initial_shapes, train_step
 
 INFO = SourceInfo("images", tuple("abcdefghij"), (32, 32, 1), {"train": 320, "test": 32})
 
@@ -63,8 +63,8 @@ def test_the_papers_networks_sum_their_gradients_and_four_vectors_of_each_batch_
 def test_all_reduces_of_the_compiled_step_are_those_that_were_counted():
     config = config_of()
     model = build_model(config, INFO)
-    plan = make_plan(config, model.task, 320)
-    step = train_step(config, model, plan, phase_of(config, model, plan, 0))
+    plan = make_plan(config, model, 320)
+    step = train_step(config, model, plan, plan.phase_at(0))
     numbers = jax.ShapeDtypeStruct((2, 4), jnp.int32)
     batch = {"image": jax.ShapeDtypeStruct((2, 4, 32, 32, 1), jnp.uint8), "label": numbers, "index": numbers}
     batch |= {"epoch": numbers, "weight": jax.ShapeDtypeStruct((2, 4), jnp.float32)}

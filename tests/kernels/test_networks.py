@@ -70,7 +70,7 @@ class Network:
             if field in config.network:
                 config.network[field] = value
         model = build_model(config, self.source.info)
-        plan = make_plan(config, model.task, len(self.source))
+        plan = make_plan(config, model, len(self.source))
         self.network, self.devices = model.network, Devices("pmap", jax.devices()[:1])
         self.step = mapped_train_step(config, model, plan, self.devices)
         self.initial = jax.device_get(initial_state(config, model, plan))

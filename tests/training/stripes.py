@@ -46,7 +46,7 @@ def run_steps(
     """The state after so many steps on stripes, or on another source, and the figures of each."""
     source = source or striped(256)
     model = build_model(config, source.info)
-    plan = make_plan(config, model.task, len(source))
+    plan = make_plan(config, model, len(source))
     mapped = Devices(config.train.wrapper, devices)
     step = mapped_train_step(config, model, plan, mapped)
     state = mapped.replicate(initial_state(config, model, plan))

@@ -16,7 +16,7 @@ SMALL = {"network.stem": "small"}
 
 def rehearse_on(config: ConfigDict, source: Source) -> None:
     model = build_model(config, source.info)
-    rehearse(config, model, source, make_plan(config, model.task, len(source)))
+    rehearse(config, model, source, make_plan(config, model, len(source)))
 
 
 @pytest.mark.parametrize("network", ["googlenet", "googlenet_bn"])

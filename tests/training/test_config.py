@@ -63,7 +63,7 @@ def test_differences_name_the_fields_but_not_where_the_data_is():
 def test_steps_and_learning_rate_follow_an_overridden_batch_size(batch_size, steps, rate):
     config = config_of({"train.batch_size": batch_size, "optimizer.reference_batch_size": 32})
     source = striped(256)
-    plan = make_plan(config, build_model(config, source.info).task, len(source))
+    plan = make_plan(config, build_model(config, source.info), len(source))
     assert plan.steps == steps
     assert plan.learning_rate == pytest.approx(rate)
 
@@ -71,7 +71,7 @@ def test_steps_and_learning_rate_follow_an_overridden_batch_size(batch_size, ste
 def test_the_plateau_needs_a_validation_split():
     config = config_of(schedule="plateau")
     with pytest.raises(InvalidValue, match=r"set validation\.examples above 0"):
-        make_plan(config, build_model(config, striped(64).info).task, 64)
+        make_plan(config, build_model(config, striped(64).info), 64)
 
 
 def test_a_network_of_another_number_of_channels_is_refused():

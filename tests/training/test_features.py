@@ -26,7 +26,7 @@ def network():
     """A config, its model and random variables."""
     config = config_of({"evaluation.batch_size": 10}, network="lenet5_bn")
     model = build_model(config, SOURCE.info)
-    state = initial_state(config, model, make_plan(config, model.task, len(SOURCE)))
+    state = initial_state(config, model, make_plan(config, model, len(SOURCE)))
     return config, model, jax.device_get(state.variables())
 
 

@@ -49,6 +49,12 @@ def test_a_choice_brings_its_options(config):
         ({"train.batch_size": 12.5}, "train.batch_size takes a whole number, such as 128, and was given 12.5"),
         ({"augmentation": "flip"}, "augmentation takes a tuple, such as (), and was given 'flip'"),
         ({"optimizer.learning_rate": -1.0}, "optimizer.learning_rate is -1.0, and must be positive"),
+        ({"optimizer.rates": (("conv1", 0),)}, "('conv1', 0),), and takes pairs of a pattern and a positive factor"),
+        ({"optimizer.rates": (("conv1", float("nan")),)}, "takes pairs of a pattern and a positive factor"),
+        ({"optimizer.rates": (("conv1", "fast"),)}, "takes pairs of a pattern and a positive factor"),
+        ({"optimizer.rates": ("conv1", 0.1)}, "takes pairs of a pattern and a positive factor"),
+        ({"optimizer.depth_decay": 0.0}, "optimizer.depth_decay is 0.0, and must lie in (0, 1]"),
+        ({"optimizer.depth_decay": 1.5}, "optimizer.depth_decay is 1.5"),
         ({"augmentation": (("flop", {}),)}, "unknown augmentation 'flop': did you mean 'flip'"),
     ],
 )

@@ -16,7 +16,7 @@ from convnets.data.pipeline import TrainingBatches
 from convnets.parallel import AXIS
 from convnets.pretrained.patterns import flat
 from convnets.training.plan import make_plan
-from convnets.training.setup import build_model, initial_state, phase_of, train_step
+from convnets.training.setup import build_model, initial_state, train_step
 
 BELOW = {"freeze.below": "stage3"}
 LAYERS_BELOW = {"conv1", "norm1", "conv2", "norm2"}
@@ -29,7 +29,7 @@ def prepared(config: Any) -> tuple[Any, Any, Any]:
     """Model, plan and first state."""
     source = striped(256)
     model = build_model(config, source.info)
-    plan = make_plan(config, model.task, len(source))
+    plan = make_plan(config, model, len(source))
     return model, plan, jax.device_get(initial_state(config, model, plan))
 
 
@@ -148,7 +148,7 @@ def convolutions_of(config: Any) -> int:
     """In the step as it is handed to the compiler."""
     model, plan, state = prepared(config)
     batch = TrainingBatches(striped(256), batch_size=8, seed=0, steps=1)[0]
-    one = train_step(config, model, plan, phase_of(config, model, plan, 0))
+    one = train_step(config, model, plan, plan.phase_at(0))
     with kernels.use("plain"):
         lowered = jax.jit(jax.vmap(one, in_axes=(None, 0), axis_name=AXIS)).lower(state, alone(batch))
     return lowered.as_text().count("stablehlo.convolution")
@@ -188,7 +188,7 @@ def test_images_that_grow_leave_what_is_frozen_alone():
     config = resnet({"freeze.below": "stage3"})
     model, plan, before = prepared(config)
     plan = dataclasses.replace(plan, resolutions=((0, 16), (1, 32)))
-    one = train_step(config, model, plan, phase_of(config, model, plan, 0))
+    one = train_step(config, model, plan, plan.phase_at(0))
     batch = TrainingBatches(striped(256), batch_size=8, seed=0, steps=1)[0]
     smaller = batch | {"image": batch["image"][:, 8:24, 8:24]}
     states, _ = jax.jit(jax.vmap(one, in_axes=(None, 0), axis_name=AXIS))(before, alone(smaller))

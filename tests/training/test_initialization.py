@@ -20,7 +20,7 @@ SOURCE = striped(64)
 
 def state_of(config):
     model = build_model(config, SOURCE.info)
-    return model, jax.device_get(initial_state(config, model, make_plan(config, model.task, len(SOURCE))))
+    return model, jax.device_get(initial_state(config, model, make_plan(config, model, len(SOURCE))))
 
 
 def saved(folder, config, step=7):

@@ -6,14 +6,14 @@ from convnets.training.duration import Clock
 from convnets.training.loop import Loop
 
 
-def calls(*, steps, steps_per_dispatch, every="1000 steps", resolutions=(), unfreezing=((0, ""),)):
+def calls(*, steps, steps_per_dispatch, every="1000 steps", resolutions=(), starts=(0,)):
     clock = Clock(10, 100)
     plan = SimpleNamespace(
         steps=steps,
         evaluate_every=clock.duration(every),
         checkpoint_every=clock.duration("0 steps"),
         resolutions=resolutions,
-        unfreezing=unfreezing,
+        phases=[SimpleNamespace(start=start) for start in starts],
     )
     config = SimpleNamespace(train=SimpleNamespace(steps_per_dispatch=steps_per_dispatch))
     loop = Loop(config, None, plan, None, None, None, None)
@@ -30,4 +30,4 @@ def test_images_of_one_call_have_one_size():
 
 
 def test_no_call_reaches_past_a_change_of_what_is_frozen():
-    assert calls(steps=9, steps_per_dispatch=4, unfreezing=((0, "stage3"), (3, "stage2"), (8, ""))) == [3, 4, 1, 1]
+    assert calls(steps=9, steps_per_dispatch=4, starts=(0, 3, 8)) == [3, 4, 1, 1]

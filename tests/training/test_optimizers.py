@@ -146,3 +146,36 @@ def test_the_gradient_is_clipped_before_the_decay_is_added():
 def test_what_cannot_be_is_refused(name, options, sentence):
     with pytest.raises(InvalidValue, match=sentence):
         optimizers.create(name, **options)
+
+
+def test_a_parameter_that_is_trained_later_counts_its_steps_from_then_on():
+    """AdamW divides by 1 - b^t: with the t of the others, the first steps would be three times too long."""
+    optimizer = optimizers.create("adamw", separately=True)
+    alone = optax.scale_by_adam(0.9, 0.999, 1e-8)
+    gradient = {"old": {"kernel": np.float32([1.0, -2.0])}, "new": {"kernel": np.float32([3.0])}}
+    part = {"old": gradient["old"]}
+    state = optimizer.init(part)
+    for _ in range(3):
+        _, state = optimizer.update(part, state, part)
+    fresh = optimizer.init(gradient)
+    kept = dict(jax.tree_util.tree_leaves_with_path(state))
+    state = jax.tree_util.tree_map_with_path(lambda path, leaf: kept.get(path, leaf), fresh)
+    direction, _ = optimizer.update(gradient, state, gradient)
+    expected, _ = alone.update(gradient["new"], alone.init(gradient["new"]))
+    np.testing.assert_array_equal(direction["new"]["kernel"], expected["kernel"])
+    np.testing.assert_allclose(direction["new"]["kernel"], [1.0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", list(optimizers.optimizers))
+def test_counting_steps_separately_changes_no_direction_where_all_began_together(name):
+    random = np.random.default_rng(0)
+    params = {"a": {"kernel": random.normal(size=3), "bias": random.normal(size=2)}, "b": {"kernel": np.ones(4)}}
+    params = jax.tree.map(np.float32, params)
+    options = {"weight_decay": 0.1, "gradient_clip": 1.0}
+    one, each = (optimizers.create(name, separately=separately, **options) for separately in (False, True))
+    state, states = one.init(params), each.init(params)
+    for number in range(3):
+        gradient = jax.tree.map(lambda p: p * (number + 1), params)  # noqa: B023
+        direction, state = one.update(gradient, state, params)
+        directions, states = each.update(gradient, states, params)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), directions, direction)

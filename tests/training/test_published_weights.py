@@ -43,7 +43,7 @@ def begun(path, fields, network="resnet18", workdir="nowhere"):
 def test_stages_are_taken_the_stem_sums_its_channels_and_the_head_is_new(file):
     path, there = file
     config, model, beginning = begun(path, NEW | {"normalization.mean": (), "normalization.std": ()})
-    state = jax.device_get(initial_state(config, model, make_plan(config, model.task, len(SOURCE))))
+    state = jax.device_get(initial_state(config, model, make_plan(config, model, len(SOURCE))))
     after = beginning.put_into(state)
     jax.tree.map(np.testing.assert_array_equal, after.params["stage3_block2"], there["params"]["stage3_block2"])
     jax.tree.map(np.testing.assert_array_equal, after.batch_stats, there["batch_stats"])
@@ -118,7 +118,7 @@ def test_a_deeper_network_begins_as_the_shallower_one_and_gives_its_logits(file)
     fields |= {"initialize.head": "new", "normalization.mean": (), "normalization.std": ()}
     config, model, beginning = begun(path, fields, "resnet34")
     assert beginning.report.count("identity") == 16
-    state = jax.device_get(initial_state(config, model, make_plan(config, model.task, len(SOURCE))))
+    state = jax.device_get(initial_state(config, model, make_plan(config, model, len(SOURCE))))
     deep = beginning.put_into(state)
     shallow = models.create("resnet18", 10, image_size=32)
     images = np.random.default_rng(1).normal(size=(2, 32, 32, 1)).astype(np.float32)

@@ -20,7 +20,7 @@ def factors_after_a_step(fields: dict[str, Any], optimizer: str = "sgd") -> dict
     config = config_of(fields, network="lenet5_bn", optimizer=optimizer)
     source = striped(256)
     model = build_model(config, source.info)
-    before = jax.device_get(initial_state(config, model, make_plan(config, model.task, len(source))))
+    before = jax.device_get(initial_state(config, model, make_plan(config, model, len(source))))
     plain = {"optimizer.rates": (), "optimizer.depth_decay": 1.0}
     ones, _ = run_steps(config_of(fields | plain, network="lenet5_bn", optimizer=optimizer), 1, jax.devices()[:1])
     scaled, _ = run_steps(config, 1, jax.devices()[:1])

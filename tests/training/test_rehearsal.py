@@ -26,7 +26,7 @@ def rehearsed(fields, source=None, **serving):
         records = [Record(noise(50, 60, seed=i), f"picture {i}", i % 2) for i in range(4)]
         source = Pictures(FewRecords(records), Serving(size=32, evaluation_size=32, **serving))
     model = build_model(config, source.info)
-    rehearse(config, model, source, make_plan(config, model.task, len(source)))
+    rehearse(config, model, source, make_plan(config, model, len(source)))
 
 
 RESNET = {"network.name": "resnet20", "data.size": 32}

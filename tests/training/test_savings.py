@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from stripes import config_of, striped
 
-from convnets.training.phases import phases_of
 from convnets.training.plan import make_plan
 from convnets.training.savings import Demand, Savings, savings
 from convnets.training.setup import build_model, initial_state
@@ -18,8 +17,8 @@ CONV1, CONV2, FC3, FC4, LOGITS = (2 * count for count in (117_600, 240_000, 48_0
 def found(fields: dict[str, Any], **choices: str) -> Savings:
     config = config_of(fields, **({"network": "lenet5"} | choices))
     model = build_model(config, SOURCE.info)
-    plan = make_plan(config, model.task, len(SOURCE))
-    [phase] = phases_of(config, plan, model.network, model.image_shape)
+    plan = make_plan(config, model, len(SOURCE))
+    [phase] = plan.phases
     return savings(config, model, plan, phase, SOURCE, initial_state(config, model, plan), ())
 
 

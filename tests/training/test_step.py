@@ -15,7 +15,7 @@ ONE = slice(0, 1)
 def first_state(config):
     source = striped(256)
     model = build_model(config, source.info)
-    return model, jax.device_get(initial_state(config, model, make_plan(config, model.task, len(source))))
+    return model, jax.device_get(initial_state(config, model, make_plan(config, model, len(source))))
 
 
 def test_a_step_of_plain_sgd_is_the_hand_written_one():
@@ -75,7 +75,7 @@ def test_the_plateaus_scale_multiplies_the_learning_rate():
     config = config_of({"validation.examples": 10}, schedule="plateau")
     source = striped(256)
     model = build_model(config, source.info)
-    plan = make_plan(config, model.task, len(source))
+    plan = make_plan(config, model, len(source))
     state = initial_state(config, model, plan)
     scales = []
     for error in (0.5, 0.4, 0.41, 0.42, 0.43, 0.44, 0.45, 0.46, 0.3, 0.31):

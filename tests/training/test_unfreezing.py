@@ -54,7 +54,7 @@ class StoppedAt(Loop):
 def run(folder: Path, stop: int = -1, console: Console | None = None, config: Any = CONFIG) -> Any:
     """Trains in the folder up to a step, or to the end."""
     model = build_model(config, TRAIN.info)
-    plan = make_plan(config, model.task, len(TRAIN))
+    plan = make_plan(config, model, len(TRAIN))
     workdir = Workdir(folder)
     workdir.claim(config, TRAIN.info, {})
     devices = Devices(config.train.wrapper, jax.devices()[:1])
@@ -67,7 +67,7 @@ def run(folder: Path, stop: int = -1, console: Console | None = None, config: An
 def shape_from(start: int) -> Any:
     """A state of the phase that begins at a step."""
     model = build_model(CONFIG, TRAIN.info)
-    return initial_state(CONFIG, model, make_plan(CONFIG, model.task, len(TRAIN)), at=start)
+    return initial_state(CONFIG, model, make_plan(CONFIG, model, len(TRAIN)), at=start)
 
 
 def states(folder: Path) -> dict[int, Any]:

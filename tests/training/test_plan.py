@@ -4,16 +4,12 @@ from typing import Any
 
 import jax
 import numpy as np
-import optax
 import pytest
 from stripes import config_of, striped
 
 from convnets.errors import InvalidValue
 from convnets.pretrained.patterns import flat
-from convnets.training import optimizers
-from convnets.training.phases import phase_at, phases_of
 from convnets.training.plan import make_plan
-from convnets.training.rehearsal import rehearse
 from convnets.training.setup import build_model, initial_state
 
 SOURCE = striped(64)
@@ -24,17 +20,7 @@ def planned(fields: dict[str, Any], **choices: str) -> tuple[Any, Any, Any]:
     """The config, the model, and the plan of eight epochs of two steps."""
     config = config_of({"train.duration": "8 epochs"} | fields, **({"network": "lenet5_bn"} | choices))
     model = build_model(config, SOURCE.info)
-    return config, model, make_plan(config, model.task, len(SOURCE))
-
-
-def rehearsed(fields: dict[str, Any]) -> None:
-    config, model, plan = planned(fields)
-    rehearse(config, model, SOURCE, plan)
-
-
-def phases(fields: dict[str, Any]) -> Any:
-    config, model, plan = planned(fields)
-    return phases_of(config, plan, model.network, model.image_shape)
+    return config, model, make_plan(config, model, len(SOURCE))
 
 
 def layers(paths: Any) -> set[str]:
@@ -43,16 +29,17 @@ def layers(paths: Any) -> set[str]:
 
 def test_a_schedule_freezes_what_lies_below_its_maps_and_the_named_layers_always():
     schedule = (("0 steps", "pre_logits"), ("1 epochs", "stage2"), ("5 steps", ""))
-    found = phases({"freeze.schedule": schedule, "freeze.layers": ("norm1", "fc?")})
-    assert [phase.start for phase in found] == [0, 2, 5]
+    *_, plan = planned({"freeze.schedule": schedule, "freeze.layers": ("norm1", "fc?")})
+    assert [phase.start for phase in plan.phases] == [0, 2, 5]
     always = {"norm1", "fc3", "fc4"}
     below = [{"conv1", "conv2", "norm2", "norm3"}, {"conv1"}, set()]
-    assert [layers(phase.frozen) for phase in found] == [always | each for each in below]
-    assert [phase_at(found, step).start for step in (0, 1, 2, 4, 5, 100)] == [0, 0, 2, 2, 5, 5]
+    assert [layers(phase.frozen) for phase in plan.phases] == [always | each for each in below]
+    assert [plan.phase_at(step).start for step in (0, 1, 2, 4, 5, 100)] == [0, 0, 2, 2, 5, 5]
 
 
 def test_without_any_of_it_there_is_one_phase_and_everything_is_trained():
-    [only] = phases({})
+    *_, plan = planned({})
+    [only] = plan.phases
     assert (only.start, only.frozen, only.factors) == (0, frozenset(), {})
 
 
@@ -79,18 +66,11 @@ def test_without_any_of_it_there_is_one_phase_and_everything_is_trained():
             "comes to '' at step 16, and training ends after 16: let it come earlier",
         ),
         ({"optimizer.rates": (("conv9", 0.1),)}, "optimizer.rates has 'conv9', and there is no such layer"),
-        ({"optimizer.rates": (("conv1", 0),)}, "has the factor 0 for 'conv1': freeze it instead"),
-        ({"optimizer.rates": (("conv1", -1.0),)}, "has the factor -1.0 for 'conv1', and it must be positive"),
-        ({"optimizer.rates": (("conv1", float("nan")),)}, "has the factor nan"),
-        ({"optimizer.rates": (("conv1", "fast"),)}, "has the factor 'fast'"),
-        ({"optimizer.rates": ("conv1", 0.1)}, r"has pairs such as \('logits', 1.0\), and was given 'conv1'"),
-        ({"optimizer.depth_decay": 0.0}, r"optimizer.depth_decay is 0.0, and must lie in \(0, 1\]"),
-        ({"optimizer.depth_decay": 1.5}, "optimizer.depth_decay is 1.5"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence_before_the_first_step(fields, sentence):
     with pytest.raises(InvalidValue, match=sentence) as refused:
-        rehearsed(fields)
+        planned(fields)
     assert "\n" not in str(refused.value)
 
 
@@ -102,7 +82,7 @@ def test_what_goes_on_is_kept_what_begins_begins_afresh_and_what_is_frozen_is_le
     state = jax.device_get(initial_state(config, model, plan, at=0))
     assert layers(flat(state.average)) == {"fc4", "norm4", "logits"}
     state = jax.tree.map(lambda x: x + 5, state)
-    head, second, whole = (phase.frozen for phase in phases_of(config, plan, model.network, model.image_shape))
+    head, second, whole = (phase.frozen for phase in plan.phases)
     for frozen, at in ((second, 3), (head, 0), (whole, 4)):
         before, state = state, state.entering(plan.optimizer, frozen)
         fresh = jax.device_get(initial_state(config, model, plan, at=at))
@@ -118,36 +98,3 @@ def test_what_goes_on_is_kept_what_begins_begins_afresh_and_what_is_frozen_is_le
         for path, array in jax.tree_util.tree_leaves_with_path(state.optimizer_state):
             np.testing.assert_array_equal(array, kept.get(path, begun[path]))
         jax.tree.map(np.testing.assert_array_equal, state.params, before.params)
-
-
-def test_a_parameter_that_is_trained_later_counts_its_steps_from_then_on():
-    """AdamW divides by 1 - b^t: with the t of the others, the first steps would be three times too long."""
-    optimizer = optimizers.create("adamw", separately=True)
-    alone = optax.scale_by_adam(0.9, 0.999, 1e-8)
-    gradient = {"old": {"kernel": np.float32([1.0, -2.0])}, "new": {"kernel": np.float32([3.0])}}
-    part = {"old": gradient["old"]}
-    state = optimizer.init(part)
-    for _ in range(3):
-        _, state = optimizer.update(part, state, part)
-    fresh = optimizer.init(gradient)
-    kept = dict(jax.tree_util.tree_leaves_with_path(state))
-    state = jax.tree_util.tree_map_with_path(lambda path, leaf: kept.get(path, leaf), fresh)
-    direction, _ = optimizer.update(gradient, state, gradient)
-    expected, _ = alone.update(gradient["new"], alone.init(gradient["new"]))
-    np.testing.assert_array_equal(direction["new"]["kernel"], expected["kernel"])
-    np.testing.assert_allclose(direction["new"]["kernel"], [1.0], rtol=1e-5)
-
-
-@pytest.mark.parametrize("name", list(optimizers.optimizers))
-def test_counting_steps_separately_changes_no_direction_where_all_began_together(name):
-    random = np.random.default_rng(0)
-    params = {"a": {"kernel": random.normal(size=3), "bias": random.normal(size=2)}, "b": {"kernel": np.ones(4)}}
-    params = jax.tree.map(np.float32, params)
-    options = {"weight_decay": 0.1, "gradient_clip": 1.0}
-    one, each = (optimizers.create(name, separately=separately, **options) for separately in (False, True))
-    state, states = one.init(params), each.init(params)
-    for number in range(3):
-        gradient = jax.tree.map(lambda p: p * (number + 1), params)  # noqa: B023
-        direction, state = one.update(gradient, state, params)
-        directions, states = each.update(gradient, states, params)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), directions, direction)
