@@ -70,7 +70,7 @@ def test_mixing_examples_that_have_boxes_is_refused():
         ((("0 steps", 0), ("2 steps", 32)), "each with a side in pixels"),
         ((("soon", 16), ("2 steps", 32)), "'soon' is not a duration"),
         ((16, 32), "has pairs such as"),
-        ((("0 steps", 16), ("5 steps", 32)), "comes to 32 pixels at step 5, and training ends after 5"),
+        ((("0 steps", 16), ("5 steps", 32)), "comes to 32 at step 5, and training ends after 5"),
     ],
 )
 def test_resolutions_that_make_no_sense_are_refused(resolutions, sentence):
