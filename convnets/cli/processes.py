@@ -1,25 +1,18 @@
-"""How the processes of one run find each other, and how one that fails takes the others with it."""
+"""How the processes of one run find each other: by flags, or by the cluster that started them."""
 
-import hashlib
 import os
 import re
-import signal
 import socket
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import NoReturn
 
 import jax
-from jax.experimental import multihost_utils
-from orbax.checkpoint import multihost
 
-from convnets.cli.alarm import Alarm
-from convnets.errors import ConvnetsError, InvalidValue
+from convnets.errors import InvalidValue
 
 NOT_GIVEN = -1
 """The default of the flags that are numbers of processes."""
@@ -29,12 +22,6 @@ ANSWERS_WITHIN = 300
 
 HEARTBEAT = 20
 """Seconds without a sign of life after which a process counts as dead while no collective is under way."""
-
-FAILS_WITHIN = 4.0
-"""Seconds within which processes that fail of the same cause all do."""
-
-_LOST = re.compile(r"gloo|nccl|coordination service|heartbeat", re.IGNORECASE)
-"""In the words of XLA where a collective broke because another process was gone."""
 
 
 @dataclass(frozen=True)
@@ -216,72 +203,3 @@ def _refuse_taken(coordinator: str) -> None:
                 f"the port of --coordinator={coordinator} can't be had here, where --process_id=0 is ({error}): name "
                 "another, the same to all processes"
             ) from None
-
-
-def together(train: Callable[[], int]) -> int:
-    """Runs the part of a joined process; where one process fails, all end, and the cause is said once.
-
-    A process that fails leaves at once, without the way out that would wait for the others; they find their collective
-    broken or hear the alarm, and leave too. One that is killed can't sound it: then the others miss its heartbeat.
-
-    Returns:
-      What `train` returned.
-    """
-    alarm = Alarm(_follow)
-    try:
-        with alarm:
-            status = train()
-            # The others wait here while the first one draws the report, and not on the way out, where patience is
-            # limited.
-            multihost_utils.sync_global_devices("the end of the run")
-    except BaseException as error:
-        _leave(error, alarm)
-    return status
-
-
-def _follow(number: int) -> None:
-    print(_lost(number, "it has failed"), file=sys.stderr, flush=True)
-    os._exit(1)
-
-
-def _leave(error: BaseException, alarm: Alarm) -> NoReturn:
-    alike = False
-    status = 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
-    if _tells_of_a_loss(error):
-        print(_lost(jax.process_index(), str(error).strip().partition("\n")[0][:400]), file=sys.stderr)
-    elif not (alike := _all_fail_alike(error)) or jax.process_index() == 0:
-        if isinstance(error, ConvnetsError):
-            print(f"error: {error}", file=sys.stderr)
-        elif isinstance(error, KeyboardInterrupt):
-            print("interrupted", file=sys.stderr)
-        else:
-            traceback.print_exception(error)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if not alike:
-        alarm.sound()
-    os._exit(status)
-
-
-def _tells_of_a_loss(error: BaseException) -> bool:
-    """Whether a collective broke; Gloo's complaints come as either kind of error."""
-    kinds = jax.errors.JaxRuntimeError | ValueError
-    return isinstance(error, kinds) and not isinstance(error, ConvnetsError) and bool(_LOST.search(str(error)))
-
-
-def _lost(number: int, words: str) -> str:
-    return (
-        f"error: process {number} has lost another process of this run, whose own words say why; what was "
-        f"saved is there, and the same command again goes on from it ({words})"
-    )
-
-
-def _all_fail_alike(error: BaseException) -> bool:
-    """Whether each process comes here with the same error."""
-    words = f"{type(error).__name__} {error}"
-    key = f"failed {hashlib.sha256(words.encode()).hexdigest()}"
-    try:
-        multihost.get_barrier_sync_fn()(key=key, timeout_ms=int(1000 * FAILS_WITHIN))
-    except Exception:
-        return False
-    return True

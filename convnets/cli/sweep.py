@@ -9,13 +9,12 @@ from rich.console import Console
 from convnets.cli.command_line import Arguments
 from convnets.cli.experiments import load_experiment, load_sweep, override, refuse_rest, with_data_dir
 from convnets.errors import InvalidValue, nearest
-from convnets.sweeps.claim import claim
-from convnets.sweeps.display import Display
 from convnets.sweeps.engines import engine
 from convnets.sweeps.results import draw, keep
 from convnets.sweeps.space import Space, space_of
+from convnets.sweeps.storage import claim
 from convnets.sweeps.sweep import DEFAULT_TRIALS, PRUNERS, Sweep, checked_space, metric_of
-from convnets.sweeps.table import print_table, rows_of
+from convnets.sweeps.table import LiveTable, print_table, rows_of
 from convnets.sweeps.trials import RUNNING, WAITING
 
 OF_ONE_ENGINE = {"address": ("ray", ""), "slurm": ("slurm", ""), "workers": ("slurm", 1)}
@@ -23,7 +22,7 @@ OF_ONE_ENGINE = {"address": ("ray", ""), "slurm": ("slurm", ""), "workers": ("sl
 
 
 def run(arguments: Arguments) -> int:
-    """Runs the trials, or goes on with them; then a table, plots, and the config of the best."""
+    """Runs the trials, or resumes them; then a table, plots, and the config of the best."""
     refuse_rest(arguments)
     runs = engine(arguments["engine"])
     path = arguments.required("config")
@@ -54,8 +53,8 @@ def run(arguments: Arguments) -> int:
         highlight=False,
         soft_wrap=True,
     )
-    with Display(console, sweep) as display:
-        ended = runs.run(sweep, display)
+    with LiveTable(console, sweep) as screen:
+        ended = runs.run(sweep, screen)
     rows = rows_of(ended.trials, sweep)
     keep(ended.trials, rows, sweep)
     if arguments["json"]:

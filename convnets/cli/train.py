@@ -17,8 +17,9 @@ from convnets import kernels
 from convnets.cli.claimed_number import claim_number
 from convnets.cli.command_line import Arguments
 from convnets.cli.experiments import load_experiment, override, refuse_rest, with_data_dir
-from convnets.cli.local_processes import LocalProcesses, shares_of
-from convnets.cli.processes import NOT_GIVEN, cluster_of, join, meeting_of, together
+from convnets.cli.failure import together
+from convnets.cli.local_processes import LocalProcesses
+from convnets.cli.processes import NOT_GIVEN, cluster_of, join, meeting_of
 from convnets.cli.report import build_report
 from convnets.cli.results import print_result, result_of, show_initialization
 from convnets.cli.runtime import prepare
@@ -41,6 +42,7 @@ from convnets.training.setup import (
     check_splits,
     load_splits,
 )
+from convnets.training.this_machine import shares_of_processes
 from convnets.training.workdir import Workdir
 
 
@@ -95,8 +97,8 @@ def start_processes(arguments: Arguments) -> int:
             f"--local_processes is {count}, and must lie in [1, {batch_size}]: each takes its part of the "
             f"{batch_size} examples of train.batch_size"
         )
-    shares = shares_of(count)
-    print(f"{count} processes on this machine, {shares[0]}", flush=True)
+    shares = shares_of_processes(count)
+    print(f"{count} processes on this machine, {shares[0].description} each", flush=True)
     flags = [f"--{name}={arguments[name]}" for name in ("config", "workdir", "data_dir") if arguments[name]]
     return LocalProcesses(["train", *flags, *arguments.overrides], shares).run()
 

@@ -1,12 +1,11 @@
 """The sweep as a study of Optuna's, in a database that remembers it and that several machines may share.
 
-A trial that was stopped, or whose worker was killed, is gone on with by a new trial of the study: Optuna closes what it
-began. The sweep's trials are the first ones, numbered without gaps; what goes on with one has its workdir.
+A trial that was stopped, or whose worker was killed, is resumed by a new trial of the study: Optuna closes what it
+began. The sweep's trials are the first ones, numbered without gaps; those that resume one share its workdir.
 """
 
 import logging
 import warnings
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -15,35 +14,28 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
-from convnets.sweeps import trials as states
-from convnets.sweeps.claim import claim, keep_storage
 from convnets.sweeps.space import Choice, Distribution, Values
-from convnets.sweeps.storage import connect, one_at_a_time, storage_errors
+from convnets.sweeps.storage import claim, connect, keep_storage, one_at_a_time, storage_errors
 from convnets.sweeps.sweep import Sweep
-from convnets.sweeps.trials import Trial, test_of, value_of
 
 ROOT = "root"
-"""Of a trial that goes on with another one: the number of the first."""
+"""Of a trial that resumes another one: the number of the first."""
 POINT = "point"
 """Of a fixed trial: which of the space's it is."""
 SURPLUS = "surplus"
 """Of a trial that two workers began for the same place; it is none of the sweep's."""
+LOST = "lost"
+"""Of a trial that was closed because its process or its node was lost: what is known of it."""
 WORKER, ERROR, STOPPED, STEP, STEPS = "worker", "error", "stopped", "step", "steps"
 
+ALONE = "the only one"
+"""The name of the worker of a sweep that runs its trials alone: nobody else's trials are in its database."""
 RETRIES = 3
-"""So often a trial whose worker is killed is gone on with: it may be what kills it."""
+"""So often a trial whose worker is killed is resumed: it may be what kills it."""
 GRACE = 3
-"""After so many heartbeats left out a worker counts as killed."""
+"""After so many missing heartbeats a worker counts as killed."""
 STARTUP = 5
 """Trials that nothing is compared with."""
-
-_STATES = {
-    TrialState.WAITING: states.WAITING,
-    TrialState.RUNNING: states.RUNNING,
-    TrialState.COMPLETE: states.COMPLETE,
-    TrialState.PRUNED: states.PRUNED,
-    TrialState.FAIL: states.FAILED,
-}
 
 
 def open_study(sweep: Sweep, worker: int = 0) -> optuna.Study:
@@ -64,7 +56,7 @@ def open_study(sweep: Sweep, worker: int = 0) -> optuna.Study:
             sweep,
             heartbeat_interval=sweep.heartbeat,
             grace_period=GRACE * sweep.heartbeat,
-            heartbeat_stale_trial_callback=go_on_with,
+            heartbeat_stale_trial_callback=requeue,
         )
         study = optuna.create_study(
             storage=storage,
@@ -82,7 +74,7 @@ def open_study(sweep: Sweep, worker: int = 0) -> optuna.Study:
 
 
 def ready_study(sweep: Sweep, worker: int = 0) -> optuna.Study:
-    """The study with the fixed trials in its queue, and what failed if that is to be begun again.
+    """The study with the fixed trials in its queue, and those that failed if they are to be started again.
 
     Raises:
       InvalidValue: as `open_study`.
@@ -98,12 +90,20 @@ def ready_study(sweep: Sweep, worker: int = 0) -> optuna.Study:
         if sweep.retry:
             for trial in there:
                 if trial.state is TrialState.FAIL and SURPLUS not in trial.user_attrs:
-                    go_on_with(study, trial, again=True)
+                    requeue(study, trial, again=True)
     return study
 
 
+def _pruner(sweep: Sweep) -> optuna.pruners.BasePruner:
+    if sweep.pruner == "median":
+        return optuna.pruners.MedianPruner(n_startup_trials=STARTUP)
+    if sweep.pruner == "hyperband":
+        return optuna.pruners.HyperbandPruner()
+    return optuna.pruners.NopPruner()
+
+
 def has_work(study: optuna.Study, sweep: Sweep) -> bool:
-    """Whether a trial is left to be begun or to be gone on with."""
+    """Whether a trial is left to be started or resumed."""
     trials = [trial for trial in study.get_trials(deepcopy=False) if SURPLUS not in trial.user_attrs]
     if any(trial.state is TrialState.WAITING for trial in trials):
         return True
@@ -122,29 +122,33 @@ def is_surplus(study: optuna.Study, trial: optuna.Trial, sweep: Sweep) -> bool:
     return len({root_of(other) for other in counted}) >= sweep.trials
 
 
-def _pruner(sweep: Sweep) -> optuna.pruners.BasePruner:
-    if sweep.pruner == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=STARTUP)
-    if sweep.pruner == "hyperband":
-        return optuna.pruners.HyperbandPruner()
-    return optuna.pruners.NopPruner()
-
-
 def values_of(trial: optuna.Trial, sweep: Sweep) -> Values:
     """What the trial has in the sweep's fields; what is open is drawn."""
     space = sweep.space
     if not space.search:
         fixed = space.fixed[trial.user_attrs[POINT]]
+        choices = _all_fixed(sweep)
         for name in fixed:
-            trial.suggest_categorical(name, _categories(_all_fixed(sweep)[name]))
+            _suggest(trial, name, choices[name])
         return fixed
     return {name: _suggest(trial, name, distribution) for name, distribution in space.search.items()}
 
 
+def known_values_of(trial: FrozenTrial, sweep: Sweep) -> Values:
+    """The same of a recorded trial, as far as they are drawn."""
+    if POINT in trial.user_attrs and not sweep.space.search:
+        return sweep.space.fixed[trial.user_attrs[POINT]]
+    given = trial.params | trial.system_attrs.get("fixed_params", {})
+    return {
+        name: _from_optuna(given[name], distribution)
+        for name, distribution in sweep.space.search.items()
+        if name in given
+    }
+
+
 def _suggest(trial: optuna.Trial, name: str, distribution: Distribution) -> Any:
     if isinstance(distribution, Choice):
-        categories = _categories(distribution)
-        return distribution.values[categories.index(trial.suggest_categorical(name, categories))]
+        return _from_optuna(trial.suggest_categorical(name, _categories(distribution)), distribution)
     if distribution.whole:
         return trial.suggest_int(name, int(distribution.low), int(distribution.high))
     return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
@@ -161,13 +165,19 @@ def _all_fixed(sweep: Sweep) -> dict[str, Choice]:
     return {name: Choice(tuple(values)) for name, values in found.items()}
 
 
-def _categories(distribution: Choice) -> list[Any]:
-    return [to_optuna(value) for value in distribution.values]
-
-
 def to_optuna(value: Any) -> Any:
     """As Optuna keeps it: a tuple as text."""
     return repr(value) if isinstance(value, tuple) else value
+
+
+def _from_optuna(value: Any, distribution: Distribution) -> Any:
+    if isinstance(distribution, Choice):
+        return distribution.values[_categories(distribution).index(value)]
+    return value
+
+
+def _categories(distribution: Choice) -> list[Any]:
+    return [to_optuna(value) for value in distribution.values]
 
 
 def optuna_distributions(sweep: Sweep) -> dict[str, BaseDistribution]:
@@ -184,7 +194,7 @@ def optuna_distributions(sweep: Sweep) -> dict[str, BaseDistribution]:
 
 
 def root_of(trial: FrozenTrial | optuna.Trial) -> int:
-    """The number of the trial that it goes on with, or its own."""
+    """The number of the trial that it resumes, or its own."""
     return int(trial.user_attrs.get(ROOT, trial.number))
 
 
@@ -197,13 +207,13 @@ def number_of(study: optuna.Study, root: int) -> int:
 
 
 def reported_before(study: optuna.Study, trial: optuna.Trial) -> int:
-    """How many evaluations were told of by those that it goes on with: it tells of them again."""
+    """How many evaluations were reported by those that it resumes: it reports them again."""
     parts = (other for other in study.get_trials(deepcopy=False) if other.number < trial.number)
     return max((len(part.intermediate_values) for part in parts if root_of(part) == root_of(trial)), default=0)
 
 
-def go_on_with(study: optuna.Study, trial: FrozenTrial, *, again: bool = False) -> None:
-    """Queues a trial that goes on with a closed one, in the same workdir.
+def requeue(study: optuna.Study, trial: FrozenTrial, *, again: bool = False) -> None:
+    """Queues a trial that resumes a closed one, in the same workdir, unless there is one.
 
     Args:
       again: whether the user asked for it, by stopping or by --retry; else it is so `RETRIES` times.
@@ -212,9 +222,9 @@ def go_on_with(study: optuna.Study, trial: FrozenTrial, *, again: bool = False) 
     same = [other for other in study.get_trials(deepcopy=False) if root_of(other) == root]
     if any(other.number > trial.number for other in same):
         return
-    if not again and _killed(same) > RETRIES:
+    if not again and times_killed(same) > RETRIES:
         return
-    kept = {name: value for name, value in trial.user_attrs.items() if name not in (WORKER, ERROR, STOPPED)}
+    kept = {name: value for name, value in trial.user_attrs.items() if name not in (WORKER, ERROR, STOPPED, LOST)}
     study.add_trial(
         optuna.create_trial(
             state=TrialState.WAITING,
@@ -227,68 +237,23 @@ def go_on_with(study: optuna.Study, trial: FrozenTrial, *, again: bool = False) 
     )
 
 
-def close(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Closes a running trial whose worker is known to have been killed, and goes on with it."""
-    study.tell(trial.number, state=TrialState.FAIL)
-    go_on_with(study, study.get_trials(deepcopy=False)[trial.number])
+def close_killed(study: optuna.Study, number: int) -> None:
+    """Closes a running trial of the study whose process or worker is known to have been killed, and queues it again."""
+    study.tell(number, state=TrialState.FAIL)
+    requeue(study, study.get_trials(deepcopy=False)[number])
 
 
-def _killed(parts: list[FrozenTrial]) -> int:
-    """How many of the trials that go on with each other nobody closed but their missing heartbeats."""
+def close_all_killed(study: optuna.Study) -> None:
+    """Queues the trials of an earlier call that was killed, which ran the trials of this database alone.
+
+    One without a worker was killed as it was begun, before it had a heartbeat that others could miss.
+    """
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state is TrialState.RUNNING and trial.user_attrs.get(WORKER, ALONE) == ALONE:
+            close_killed(study, trial.number)
+
+
+def times_killed(parts: list[FrozenTrial]) -> int:
+    """How many of the trials that resume each other ended because their worker, process or node was killed."""
     closed = (part for part in parts if part.state is TrialState.FAIL)
     return sum(not {ERROR, STOPPED} & set(part.user_attrs) for part in closed)
-
-
-def trials_of(study: optuna.Study, sweep: Sweep) -> list[Trial]:
-    """How the sweep's trials stand, by their numbers."""
-    groups: dict[int, list[FrozenTrial]] = {}
-    for trial in study.get_trials(deepcopy=False):
-        if SURPLUS not in trial.user_attrs:
-            groups.setdefault(root_of(trial), []).append(trial)
-    return [_trial(number, groups[root], sweep) for number, root in enumerate(sorted(groups))]
-
-
-def _trial(number: int, parts: list[FrozenTrial], sweep: Sweep) -> Trial:
-    latest = parts[-1]
-    attributes = latest.user_attrs
-    # The one before may have had evaluations that this one has not told of yet.
-    history = max(([value for _, value in sorted(part.intermediate_values.items())] for part in parts), key=len)
-    error = attributes.get(ERROR, "")
-    if latest.state is TrialState.FAIL and not error:
-        error = f"its worker was killed {_killed(parts)} times"
-    values = _values(latest, sweep)
-    so_far = value_of(history, sweep.checkpoint_of(values), sweep.higher)
-    return Trial(
-        number=number,
-        values=values,
-        folder=sweep.folder(number),
-        state=_STATES[latest.state],
-        history=history,
-        value=latest.value if latest.state is TrialState.COMPLETE else so_far,
-        step=attributes.get(STEP, 0),
-        steps=attributes.get(STEPS, 0),
-        seconds=sum(map(_seconds, parts)),
-        error=error,
-        test=test_of(sweep.folder(number), sweep.metric) if latest.state is TrialState.COMPLETE else None,
-    )
-
-
-def _values(trial: FrozenTrial, sweep: Sweep) -> Values:
-    if POINT in trial.user_attrs and not sweep.space.search:
-        return sweep.space.fixed[trial.user_attrs[POINT]]
-    values: Values = {}
-    for name, distribution in sweep.space.search.items():
-        given = trial.params | trial.system_attrs.get("fixed_params", {})
-        if name not in given:
-            continue
-        value = given[name]
-        if isinstance(distribution, Choice):
-            value = distribution.values[_categories(distribution).index(value)]
-        values[name] = value
-    return values
-
-
-def _seconds(trial: FrozenTrial) -> float:
-    if trial.datetime_start is None:
-        return 0.0
-    return ((trial.datetime_complete or datetime.now()) - trial.datetime_start).total_seconds()

@@ -1,4 +1,4 @@
-"""One trial: a process of `launch.py train` in a workdir of its own."""
+"""One trial: a process of `convnets train` in a workdir of its own."""
 
 import fcntl
 import json
@@ -6,27 +6,23 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from ml_collections import ConfigDict
 
-import convnets
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
 from convnets.training.config_file import to_json
-from convnets.training.interruption import PARENT
 from convnets.training.metrics_log import Record, read_records
-from convnets.training.this_machine import bound_to
+from convnets.training.this_machine import Share
 
-LAUNCH = Path(convnets.__file__).resolve().parents[1] / "launch.py"
 CONFIG_FILE = "trial.json"
 """In a trial's workdir, the config that it is started with."""
 OUTPUT_FILE = "output.log"
-"""In a trial's workdir, what it said, each start after the one before."""
+"""In a trial's workdir, what it printed, each start after the one before."""
 LOCK_FILE = "trial.lock"
 """Locked while a process trains in the workdir; host and id of that process."""
 
@@ -41,8 +37,37 @@ class StillTrains(Exception):
     """An earlier process in the same workdir has not ended in the time that it had."""
 
 
+class Lost(Exception):
+    """A trial's process or its node is gone, which is not the trial's own failure."""
+
+
+class TrainingProcess(Protocol):
+    """What a worker asks of the process of a trial, here or on another machine."""
+
+    @property
+    def steps(self) -> int:
+        """Of the whole training, which the run says when it begins; 0 before."""
+
+    def wait(self, seconds: float | None = None) -> int | None:
+        """The exit status once the process has ended, negative for the number of a signal; None after the time.
+
+        Raises:
+          InvalidValue, StillTrains: of a process elsewhere, what `TrialProcess` raises at once.
+          Lost: it is gone with its node.
+        """
+
+    def new_evaluations(self) -> list[Record]:
+        """The evaluations of the validation split since last asked, in order, of the run's earlier parts too."""
+
+    def stop(self) -> None:
+        """Asks the run to save and to end (SIGTERM). It may take a step, or a compilation."""
+
+    def error(self) -> str:
+        """What was wrong, once it has ended: the sentence that the run refused with, or the last line it printed."""
+
+
 class TrialProcess:
-    """Starts at once; the same workdir again resumes. Where this process is killed, the trial saves and ends.
+    """A `TrainingProcess` on this machine. Starts at once; the same workdir again resumes. It ends with this process.
 
     No two processes train in one workdir: one whose worker was killed may still be at it, and is first asked to save
     and to end. Where checkpoints are copied elsewhere, each trial has a folder of its name there.
@@ -50,23 +75,16 @@ class TrialProcess:
     Args:
       folder: the workdir; made if need be.
       config: of the trial, completed.
-      environment: variables besides those of this process, such as CUDA_VISIBLE_DEVICES.
-      cores: of the CPU that the process is bound to; () for those of this thread.
+      share: what the process is bound to.
 
     Raises:
       InvalidValue: a workdir that can't be written.
-      StillTrains: after a long wait; the trial may be begun again later.
+      StillTrains: after a long wait; the trial may be started again later.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        config: ConfigDict,
-        environment: Mapping[str, str] | None = None,
-        cores: Collection[int] = (),
-    ):
+    def __init__(self, folder: Path, config: ConfigDict, share: Share):
         self.folder = folder
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
         self._seen: tuple[int, int] | None = None
         if config.checkpoint.folder:
             config = ConfigDict(config.to_dict())
@@ -77,21 +95,24 @@ class TrialProcess:
             raise InvalidValue(f"the workdir {folder} can't be written: {error.strerror}") from None
         lock = _lock(folder / LOCK_FILE)
         try:
-            self._process = self._start(environment or {}, cores, lock)
+            self._process = self._start(share, lock)
             os.truncate(lock, 0)
             os.pwrite(lock, f"{socket.gethostname()} {self._process.pid}".encode(), 0)
         finally:
             # The process has inherited it, and holds it until it ends.
             os.close(lock)
 
-    def _start(self, environment: Mapping[str, str], cores: Collection[int], lock: int) -> subprocess.Popen[bytes]:
-        line = [sys.executable, str(LAUNCH), "train", f"--config={self.folder / CONFIG_FILE}"]
-        with (self.folder / OUTPUT_FILE).open("ab") as output, bound_to(cores):
-            self._said_from = output.tell()
-            return subprocess.Popen(
+    def _start(self, share: Share, lock: int) -> "subprocess.Popen[bytes]":
+        with (self.folder / OUTPUT_FILE).open("ab") as output:
+            self._output_from = output.tell()
+            return share.start(
                 # Where a cluster has started the sweep, its trials are none of the cluster's processes.
-                [*line, f"--workdir={self.folder}", "--num_processes=1"],
-                env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment) | {PARENT: str(os.getpid())},
+                [
+                    "train",
+                    f"--config={self.folder / CONFIG_FILE}",
+                    f"--workdir={self.folder}",
+                    "--num_processes=1",
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -101,7 +122,7 @@ class TrialProcess:
             )
 
     def new_evaluations(self) -> list[Record]:
-        """The evaluations of the validation split since last asked, in order, of the run's earlier parts too."""
+        """As `TrainingProcess`."""
         path = self.folder / "metrics.jsonl"
         state = path.stat() if path.exists() else None
         changed = state and (state.st_mtime_ns, state.st_size)
@@ -116,36 +137,37 @@ class TrialProcess:
         new = [
             record
             for record in records
-            if record["kind"] == "evaluation" and record["split"] == "validation" and record["step"] not in self._told
+            if (record["kind"], record.get("split")) == ("evaluation", "validation")
+            and record["step"] not in self._reported
         ]
-        self._told.update(record["step"] for record in new)
+        self._reported.update(record["step"] for record in new)
         return new
 
     @property
     def steps(self) -> int:
-        """Of the whole training, which the run says when it begins; 0 before."""
+        """As `TrainingProcess`."""
         try:
             return int(json.loads((self.folder / "environment.json").read_text())["derived"]["steps"])
         except FileNotFoundError:
             return 0
 
     def stop(self) -> None:
-        """Asks the run to save and to end (SIGTERM). It may take a step, or a compilation."""
+        """As `TrainingProcess`."""
         self._process.send_signal(signal.SIGTERM)
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """The exit status once the process has ended, negative for the number of a signal; None after the time."""
+        """As `TrainingProcess`."""
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
 
     def error(self) -> str:
-        """What was wrong, once it has ended: the sentence that the run refused with, or the last line that it said."""
+        """As `TrainingProcess`."""
         with (self.folder / OUTPUT_FILE).open("rb") as output:
-            output.seek(self._said_from)
+            output.seek(self._output_from)
             lines = [line.strip() for line in output.read().decode(errors="replace").splitlines() if line.strip()]
-        last = lines[-1] if lines else "it said nothing"
+        last = lines[-1] if lines else "it printed nothing"
         refusals = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
         text = refusals[-1] if refusals else last
         status = self._process.returncode

@@ -1,49 +1,56 @@
-"""What runs trials of a study on one machine: a thread for each slot, each waiting for a process.
+"""What runs the trials of a study: a thread for each that runs at once, which waits for the trial's process.
 
 Several workers, on several machines, may share a study. Heartbeats tell the others that a worker is alive; the trial of
-one that is killed is gone on with by whoever has a free slot.
+one that is killed is resumed by whoever has room.
 """
 
 import signal
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
+from pathlib import Path
 
 import optuna
+from ml_collections import ConfigDict
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from convnets.errors import InvalidValue
-from convnets.sweeps.devices import Slot
 from convnets.sweeps.study import (
     ERROR,
+    LOST,
     STEP,
     STEPS,
     STOPPED,
     SURPLUS,
     WORKER,
-    go_on_with,
+    close_killed,
     has_work,
     is_surplus,
     number_of,
     reported_before,
+    requeue,
     root_of,
     values_of,
 )
 from convnets.sweeps.sweep import Sweep
-from convnets.sweeps.trial_process import StillTrains, TrialProcess
-from convnets.sweeps.trials import UNMEASURED, value_of
+from convnets.sweeps.trial_process import Lost, StillTrains, TrainingProcess, TrialProcess
+from convnets.sweeps.trials import value_of
 from convnets.training.metrics_log import Record
+from convnets.training.this_machine import Share
 
 POLL = 0.3
 """Seconds between looks at a trial."""
 SECONDS_TO_WAIT = 1.0
-"""Between looks for work, where the last trials are with other slots."""
+"""Between looks for work, where the last trials are with others."""
 
 SAVED = {status for number in (signal.SIGTERM, signal.SIGINT) for status in (128 + number, -number)}
 """Exit statuses of a training that was asked to save and to end, by us or by others."""
+
+UNMEASURED = "it came to its end without an evaluation on the validation split"
+"""The error of a trial that can't be compared."""
 
 BEGIN, WAIT, DONE = "begin", "wait", "done"
 
@@ -53,7 +60,7 @@ class _Over(Exception):
 
 
 class _Closed(BaseException):
-    """A trial that others have closed meanwhile. Of such an exception Optuna tells the storage nothing."""
+    """A trial that is closed in the study already. Of such an exception Optuna tells the storage nothing."""
 
 
 class Worker:
@@ -61,23 +68,35 @@ class Worker:
 
     Args:
       name: of the worker, as its trials record it.
+      begin: starts a trial's process, in a workdir, with a config and a share of a machine.
+
+    Attributes:
+      failure: the error that stopped it.
     """
 
-    def __init__(self, study: optuna.Study, sweep: Sweep, slots: Sequence[Slot], name: str):
+    def __init__(
+        self,
+        study: optuna.Study,
+        sweep: Sweep,
+        name: str,
+        begin: Callable[[Path, ConfigDict, Share], TrainingProcess] = TrialProcess,
+    ):
         self.study, self.sweep, self.name = study, sweep, name
         self.failure: BaseException | None = None
+        self._begin = begin
         self._stopping = threading.Event()
-        # Held from the look for work to the begin of the trial, so that no two slots begin the last one.
+        # Held from the look for work to the begin of the trial, so that no two threads begin the last one.
         self._choosing = threading.Lock()
-        self._threads = [threading.Thread(target=self._serve, args=(slot,), daemon=True) for slot in slots]
+        self._threads: list[threading.Thread] = []
 
-    def start(self) -> None:
-        """Begins with the first trials."""
-        for thread in self._threads:
-            thread.start()
+    def serve(self, shares: Sequence[Share]) -> None:
+        """Starts to run trials, one at a time in each of these shares, besides those it serves already."""
+        for share in shares:
+            self._threads.append(threading.Thread(target=self._serve, args=(share,), daemon=True))
+            self._threads[-1].start()
 
     def stop(self) -> None:
-        """Has all trials save and end; they are queued to be gone on with."""
+        """Has all trials save and end; they are queued to be resumed."""
         self._stopping.set()
 
     def join(self) -> None:
@@ -92,10 +111,10 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether a trial runs or may still be begun."""
+        """Whether a trial runs or may still be started."""
         return any(thread.is_alive() for thread in self._threads)
 
-    def _serve(self, slot: Slot) -> None:
+    def _serve(self, share: Share) -> None:
         try:
             while not self.stopping:
                 with ExitStack() as turn:
@@ -103,7 +122,7 @@ class Worker:
                     work = self._work()
                     if work == BEGIN:
                         with suppress(_Closed):
-                            self.study.optimize(partial(self._begin, turn, slot), n_trials=1, catch=(_Over,))
+                            self.study.optimize(partial(self._run, turn, share), n_trials=1, catch=(_Over,))
                 if work == DONE:
                     break
                 if work == WAIT:
@@ -126,7 +145,7 @@ class Worker:
             return WAIT
         return DONE
 
-    def _begin(self, turn: ExitStack, slot: Slot, trial: optuna.Trial) -> float:
+    def _run(self, turn: ExitStack, share: Share, trial: optuna.Trial) -> float:
         """The objective."""
         if is_surplus(self.study, trial, self.sweep):
             trial.set_user_attr(SURPLUS, True)
@@ -136,25 +155,30 @@ class Worker:
         turn.close()
         try:
             folder = self.sweep.folder(number_of(self.study, root_of(trial)))
-            process = TrialProcess(folder, self.sweep.config_of(values), slot.environment, slot.cores)
+            process = self._begin(folder, self.sweep.config_of(values), share)
+            try:
+                return self._watch(trial, process, self.sweep.checkpoint_of(values))
+            finally:
+                # Where the storage or the trial is lost, what was learned is not.
+                if process.wait(0) is None:
+                    process.stop()
+                    process.wait()
         except InvalidValue as error:
             trial.set_user_attr(ERROR, str(error))
             raise _Over from None
         except StillTrains:
-            self._go_on_later(trial)
+            self._resume_later(trial)
             raise _Over from None
-        try:
-            return self._watch(trial, process, self.sweep.checkpoint_of(values))
+        except Lost as error:
+            with suppress(UpdateFinishedTrialError):
+                trial.set_user_attr(LOST, str(error))
+                close_killed(self.study, trial.number)
+            raise _Closed from None
         except UpdateFinishedTrialError:
             raise _Closed from None
-        finally:
-            # Where the storage or the trial is lost, what was learned is not.
-            if process.wait(0) is None:
-                process.stop()
-                process.wait()
 
-    def _watch(self, trial: optuna.Trial, process: TrialProcess, checkpoint: str) -> float:
-        """Reports each evaluation, stops what is to be pruned, and says what the trial reached."""
+    def _watch(self, trial: optuna.Trial, process: TrainingProcess, checkpoint: str) -> float:
+        """Reports each evaluation, stops what is to be pruned, and returns what the trial reached."""
         history: list[float] = []
         before = reported_before(self.study, trial)
         pruned = stopped = False
@@ -184,14 +208,14 @@ class Worker:
         if pruned:
             raise optuna.TrialPruned
         if stopped or status in SAVED:
-            self._go_on_later(trial)
+            self._resume_later(trial)
         else:
             trial.set_user_attr(ERROR, process.error())
         raise _Over
 
-    def _go_on_later(self, trial: optuna.Trial) -> None:
+    def _resume_later(self, trial: optuna.Trial) -> None:
         trial.set_user_attr(STOPPED, True)
-        go_on_with(self.study, self._frozen(trial), again=True)
+        requeue(self.study, self._frozen(trial), again=True)
 
     def _frozen(self, trial: optuna.Trial) -> FrozenTrial:
         return self.study.get_trials(deepcopy=False)[trial.number]

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a request to stop, which the loop acknowledges between steps, all processes at the same one."""
+"""Requests to stop, SIGTERM and Ctrl-C, which a run acknowledges between steps, all its processes at the same one."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ class Interruption:
     def requested(self) -> bool:
         """Whether to stop here, which stays so once it is.
 
-        All processes must ask equally often: they are answered alike.
+        All processes must ask equally often: they get the same answer.
         """
         if self.acknowledged is None and self._several:
             self._times_asked += 1

@@ -1,9 +1,9 @@
 """What runs the trials of a sweep: a module each, imported when it is asked for.
 
 The module of an engine has `run(sweep, screen) -> Ended`. It runs the trials of the sweep that are not done yet, each
-as a `TrialProcess`, until all are done or a first SIGTERM or Ctrl-C has stopped and saved them; it keeps what it needs
-to go on in the sweep's workdir. While it runs it tells the screen of the trials. Where it can't run, for a storage that
-can't be reached or an option that it does not have, it raises `InvalidValue` before any trial is started.
+as a `TrialProcess`, until all are done or a first SIGTERM or Ctrl-C has stopped and saved them, and shows them.
+The study remembers the rest. Where it can't run, for a storage that can't be reached or an option that it does not
+have, it raises `InvalidValue` before any trial is started.
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ class Entry:
 
 ENGINES = {
     "local": Entry("convnets.sweeps.engines.local", (), "pip install -r requirements.txt"),
-    "ray": Entry("convnets.sweeps.engines.ray_tune", ("optuna", "ray"), "pip install -r requirements-ray.txt"),
+    "ray": Entry("convnets.sweeps.engines.ray_actors", ("ray",), "pip install -r requirements-ray.txt"),
     "slurm": Entry("convnets.sweeps.engines.slurm", ("submitit",), "pip install -r requirements-slurm.txt"),
 }
 

@@ -1,28 +1,21 @@
 """Optuna: trials on this machine, and on others where the same sweep is started with the same storage."""
 
-import fcntl
 import os
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
-import optuna
-from optuna.trial import TrialState
-
-from convnets.errors import InvalidValue
-from convnets.sweeps.devices import slots_of_this_machine
 from convnets.sweeps.engines import Ended, Screen
-from convnets.sweeps.storage import storage_errors
-from convnets.sweeps.study import WORKER, close, ready_study, trials_of
+from convnets.sweeps.storage import only_one, storage_errors
+from convnets.sweeps.study import ALONE, close_all_killed, ready_study
 from convnets.sweeps.sweep import Sweep
+from convnets.sweeps.trials import trials_of
 from convnets.sweeps.worker import Worker
 from convnets.training.interruption import Interruption
+from convnets.training.this_machine import Share, shares_of_trials
 
 EVERY = 0.5
 """Seconds between looks at the trials."""
-ALONE = "the only one"
-"""The name of the worker of a sweep whose storage is a file in its workdir."""
 
 
 def run(sweep: Sweep, screen: Screen) -> Ended:
@@ -31,58 +24,37 @@ def run(sweep: Sweep, screen: Screen) -> Ended:
     Raises:
       InvalidValue: devices or a storage that can't be had, or a workdir where the same sweep runs already.
     """
-    slots = slots_of_this_machine(sweep.parallel)
+    shares = shares_of_trials(sweep.parallel)
     with only_one(sweep), storage_errors(sweep):
         study = ready_study(sweep, worker=int.from_bytes(os.urandom(4), "big") if sweep.storage else 0)
         if not sweep.storage:
-            close_what_was_killed(study)
-        name = f"{socket.gethostname()} {os.getpid()}" if sweep.storage else ALONE
-        worker = Worker(study, sweep, slots, name)
-        with Interruption() as interruption:
-            worker.start()
-            try:
-                while worker.alive:
-                    if interruption.signal is not None and not worker.stopping:
-                        screen.say(f"{interruption.signal.name}: the trials are saved, and then it ends")
-                        worker.stop()
-                    screen.show(trials_of(study, sweep))
-                    time.sleep(EVERY)
-            finally:
-                worker.stop()
-                worker.join()
-        if worker.failure is not None:
-            raise worker.failure
-        return Ended(trials_of(study, sweep), interruption.signal or 0)
+            close_all_killed(study)
+        worker = Worker(study, sweep, f"{socket.gethostname()} {os.getpid()}" if sweep.storage else ALONE)
+        return run_trials(worker, shares, screen)
 
 
-@contextmanager
-def only_one(sweep: Sweep) -> Iterator[None]:
-    """Refuses a second sweep that would run the trials of the same file; what several share is `--storage`.
+def run_trials(
+    worker: Worker, shares: Sequence[Share], screen: Screen, more: Callable[[], Sequence[Share]] = tuple
+) -> Ended:
+    """Runs trials until all are done, or a first SIGTERM or Ctrl-C has stopped and saved them.
 
-    Raises:
-      InvalidValue: there is one.
+    Args:
+      more: says which shares there are besides since last asked.
     """
-    if sweep.storage:
-        yield
-        return
-    descriptor = os.open(sweep.workdir / "sweep.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
+    with Interruption() as interruption:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InvalidValue(
-                f"a sweep runs in {sweep.workdir} already: wait for it, or give both a --storage that they share"
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def close_what_was_killed(study: optuna.Study) -> None:
-    """Goes on at once with the trials of an earlier call that was killed: nobody else runs trials of this file so.
-
-    One without a worker was killed as it was begun, before it had a heartbeat that others could miss.
-    """
-    for trial in study.get_trials(deepcopy=False):
-        if trial.state is TrialState.RUNNING and trial.user_attrs.get(WORKER, ALONE) == ALONE:
-            close(study, trial)
+            worker.serve(shares)
+            while worker.alive:
+                if interruption.signal is not None and not worker.stopping:
+                    screen.say(f"{interruption.signal.name}: the trials are saved, and then it ends")
+                    worker.stop()
+                elif not worker.stopping:
+                    worker.serve(more())
+                screen.show(trials_of(worker.study, worker.sweep))
+                time.sleep(EVERY)
+        finally:
+            worker.stop()
+            worker.join()
+    if worker.failure is not None:
+        raise worker.failure
+    return Ended(trials_of(worker.study, worker.sweep), interruption.signal or 0)

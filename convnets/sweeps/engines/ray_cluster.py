@@ -13,24 +13,19 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from convnets.errors import InvalidValue
 from convnets.sweeps.sweep import Sweep
-from convnets.sweeps.trial_process import LAUNCH
+from convnets.training.this_machine import PACKAGE
 
 SETTINGS = {
     # It reports to nobody.
     "RAY_USAGE_STATS_ENABLED": "0",
     # Nodes without an accelerator do as Ray will do by default, and don't warn of it.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # The records of trials are their own, the screen is the sweep's, and Ctrl-C is for the engine.
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 SECONDS_TO_CONNECT = 10.0
 SECONDS_TO_JOIN = 60.0
 SECONDS_TO_LOOK = 60.0
 OBJECT_STORE = 128 * 2**20
-"""Bytes; only configs and figures pass through it."""
+"""Bytes; only configs and metrics pass through it."""
 ACCELERATORS = ("GPU", "TPU")
 
 
@@ -97,7 +92,7 @@ def check_shared(sweep: Sweep) -> None:
     """
     needed = {
         str(sweep.workdir / "study.json"): f"the workdir {sweep.workdir}",
-        str(LAUNCH): f"convnets in {LAUNCH.parent}",
+        str(PACKAGE): f"convnets in {PACKAGE.parent}",
         os.getcwd(): f"the folder {os.getcwd()} that the sweep is started in",
     }
 
@@ -148,6 +143,12 @@ def _share(nodes: Sequence[dict[str, float]], parallel: int, kind: str, count: i
         raise InvalidValue(f"--parallel is {parallel}, and a node has {count} {kind}s for trials: each needs one")
     cpus = int(min(node["CPU"] for node in nodes))
     return {"CPU": max(1, cpus // parallel)} | {kind: count // parallel}
+
+
+def trials_at_once(resources: dict[str, int]) -> int:
+    """How many trials that are each given these resources the cluster has room for."""
+    nodes = [node["Resources"] for node in _nodes()]
+    return sum(int(min(node.get(name, 0) // count for name, count in resources.items())) for node in nodes)
 
 
 def _nodes() -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """Slurm: an array of workers that share one study, submitted by submitit.
 
-Each worker has what its job was given, and serves it as a machine does on which the sweep is started: a trial for each
-device. Where the job's time ends, its trials are saved, and Slurm queues it again. Without `sbatch` the workers are
-processes of this machine.
+Each worker runs trials on what its job was given as the local engine does on a machine: one for each device. Where the
+job's time ends, its trials are saved, and Slurm queues it again. Without `sbatch` the workers are processes of this
+machine.
 """
 
 import os
@@ -22,15 +22,14 @@ os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")
 import submitit
 
 from convnets.errors import InvalidValue, nearest
-from convnets.sweeps.devices import slots_of_this_machine
 from convnets.sweeps.engines import Ended, Screen
-from convnets.sweeps.engines.local import only_one
-from convnets.sweeps.storage import storage_errors
-from convnets.sweeps.study import open_study, ready_study, trials_of
+from convnets.sweeps.storage import only_one, storage_errors
+from convnets.sweeps.study import open_study, ready_study
 from convnets.sweeps.sweep import Sweep
-from convnets.sweeps.trial_process import LAUNCH
+from convnets.sweeps.trials import trials_of
 from convnets.sweeps.worker import Worker
 from convnets.training.interruption import Interruption
+from convnets.training.this_machine import program_environment, shares_of_trials
 
 EVERY = 1.0
 """Seconds between looks at the trials."""
@@ -68,11 +67,11 @@ def run(sweep: Sweep, screen: Screen) -> Ended:
             time.sleep(EVERY)
         trials = trials_of(study, sweep)
         if not stopping:
-            _tell_failures(jobs, screen)
+            _say_failures(jobs, screen)
         return Ended(trials, interruption.signal or 0)
 
 
-def _tell_failures(jobs: Sequence[submitit.Job[None]], screen: Screen) -> None:
+def _say_failures(jobs: Sequence[submitit.Job[None]], screen: Screen) -> None:
     for job in jobs:
         error = job.exception()
         if error is not None:
@@ -92,12 +91,12 @@ class Work:
         with storage_errors(sweep):
             study = open_study(sweep, worker=1 + number)
             environment = submitit.JobEnvironment()
-            slots = slots_of_this_machine(sweep.parallel)
-            self._worker = worker = Worker(study, sweep, slots, f"{environment.hostname} job {environment.job_id}")
+            shares = shares_of_trials(sweep.parallel)
+            self._worker = worker = Worker(study, sweep, f"{environment.hostname} job {environment.job_id}")
             # A thread asks the study, so that this one holds no lock when a signal comes that waits for the trials.
             threading.Thread(target=_watch, args=(study, worker), daemon=True).start()
             with Interruption() as interruption:
-                worker.start()
+                worker.serve(shares)
                 while worker.alive:
                     if interruption.signal is not None:
                         worker.stop()
@@ -131,8 +130,7 @@ def _executor(sweep: Sweep, screen: Screen) -> submitit.AutoExecutor:
             screen.say("there is no sbatch here: the workers are processes of this machine")
     if cluster == "slurm" and not sweep.storage:
         screen.say("the study is an SQLite file: where the disk is a network's, give a --storage that holds its locks")
-    # A job finds the program where it was started from, and imports it from there.
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LAUNCH.parent), os.environ.get("PYTHONPATH", "")]))
+    os.environ.update(program_environment())
     executor = submitit.AutoExecutor(sweep.workdir / "slurm", cluster=cluster)
     defaults: dict[str, Any] = {"name": sweep.workdir.name}
     if cluster == "local":
