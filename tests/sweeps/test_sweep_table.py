@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 from small_sweeps import complete_trial, small_sweep
 
-from convnets.sweeps.display import Display
 from convnets.sweeps.results import keep
+from convnets.sweeps.table import LiveTable as Display
 from convnets.sweeps.table import cell, differing, duration, in_few_words, print_table, rows_of, short_name
 from convnets.sweeps.trials import FAILED, PRUNED, RUNNING, WAITING, Trial, value_of
 from convnets.training.config_file import from_json
