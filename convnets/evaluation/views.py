@@ -9,6 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
+from jax import Array
+
 Size = tuple[int, int]
 """Height and width, in pixels."""
 
@@ -97,3 +101,104 @@ def crops_at(image: Size, scale: Size, size: Size, places: Sequence[Place]) -> I
     for mirrored in (False, True):
         for top, left in places:
             yield Crop(top * down, left * across, size[0] * down, size[1] * across, mirrored)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How one view shows the images of a batch; the arrays may be traced.
+
+    Attributes:
+      region: top, left, height and width of what is shown, in pixels of the images, float32 `[4]`.
+      mirrored: 0 or 1.
+      share: what the view counts among all.
+      size: of the view, that the network is applied to.
+      image: of the arrays that the images lie in.
+      extents: height and width of each image, int `[N, 2]`.
+      view_extents: those in the view.
+    """
+
+    region: Array
+    mirrored: Array
+    share: Array
+    size: Size
+    image: Size
+    extents: Array
+    view_extents: Array
+
+
+def numbers_of(view: Crop | Map, image: Size, share: float) -> tuple[float, ...]:
+    """Region, mirrored and share of a view of images of that size, as `see` takes them."""
+    region = view[:4] if isinstance(view, Crop) else (0, 0, *image)
+    return (*region, float(view.mirrored), share)
+
+
+def see(images: Array, numbers: Array, size: Size, *, whole: bool, extents: Array | None = None) -> tuple[Array, Seen]:
+    """The images as a view shows them, `[N, *size, C]`.
+
+    Args:
+      images: `[N, H, W, C]`, float.
+      numbers: `numbers_of` the view, float32 `[6]`; may be traced.
+      size: of the view.
+      whole: whether it shows the whole images (a `Map`).
+      extents: height and width of each image, where they lie in larger arrays, int `[N, 2]`.
+    """
+    image = images.shape[1], images.shape[2]
+    own = jnp.tile(jnp.array(image), (len(images), 1)) if extents is None else extents
+    region, mirrored, share = numbers[:4], numbers[4], numbers[5]
+    if not whole:
+        return crop(images, region, mirrored, size), Seen(region, mirrored, share, size, image, own, own)
+    in_view = scaled_extents(own, image, size)
+    return resample(images, size, own, in_view, mirrored), Seen(region, mirrored, share, size, image, own, in_view)
+
+
+def crop(images: Array, region: Array, mirrored: Array | float, size: Size) -> Array:
+    """A region of every image, resampled.
+
+    Args:
+      images: `[N, H, W, C]`, float.
+      region: top, left, height, width, in pixels, perhaps fractions, float32 `[4]`; may be traced.
+      mirrored: 0 or 1.
+
+    Returns:
+      `[N, *size, C]`: linear interpolation, over as many pixels as fall on one where the crop shrinks.
+    """
+    scale = jnp.array(size) / region[2:4]
+    shape = (images.shape[0], *size, images.shape[3])
+    crops = jax.image.scale_and_translate(images, shape, (1, 2), scale, -region[:2] * scale, "linear", antialias=True)
+    return jnp.where(mirrored > 0, crops[:, :, ::-1], crops)
+
+
+def scaled_extents(extents: Array, images: Size, view: Size) -> Array:
+    """What of a view the images cover, int32 `[N, 2]`, at least a pixel.
+
+    Args:
+      extents: of the images, int32 `[N, 2]`.
+      images: the size of the arrays they lie in.
+      view: the size that these have in the view.
+    """
+    return jnp.maximum(jnp.round(extents * jnp.array(view) / jnp.array(images)), 1).astype(jnp.int32)
+
+
+def resample(x: Array, size: Size, extents: Array, wanted: Array, mirrored: Array) -> Array:
+    """Images `[N, H, W, C]` to `[N, *size, C]` by linear interpolation, which averages over pixels where they shrink.
+
+    Args:
+      extents: height and width of each image within `x`, int `[N, 2]`.
+      wanted: those that it has in the result, int `[N, 2]`; beyond them its last pixels are repeated.
+      mirrored: whether left and right change places, 0 or 1.
+    """
+    down = _weights(x.shape[1], size[0], extents[:, 0], wanted[:, 0])
+    across = _weights(x.shape[2], size[1], extents[:, 1], wanted[:, 1], mirrored)
+    return jnp.einsum("nhwc,nHh,nWw->nHWc", x, down, across, precision="highest")
+
+
+def _weights(length: int, result: int, extents: Array, wanted: Array, mirrored: Array | float = 0.0) -> Array:
+    """What each of `length` pixels counts for each of the `result`, float32 `[N, result, length]`."""
+    extents, wanted = extents[:, None, None], wanted[:, None, None]
+    ratio = extents / wanted
+    pixels = jnp.arange(length) + 0.5
+    pixels = jnp.where(mirrored > 0, extents - pixels, pixels)
+    middle = jnp.minimum(jnp.arange(result)[None, :, None] + 0.5, wanted - 0.5) * ratio
+    weights = jnp.maximum(1 - jnp.abs(middle - pixels) / jnp.maximum(ratio, 1), 0)
+    weights = jnp.where((pixels > 0) & (pixels < extents), weights, 0)
+    return weights / weights.sum(-1, keepdims=True)

@@ -48,3 +48,10 @@ def index_png(mask: np.ndarray) -> bytes:
     content = io.BytesIO()
     picture.save(content, "PNG")
     return content.getvalue()
+
+
+def overlay_png(image: np.ndarray, mask: np.ndarray) -> bytes:
+    """`overlaid` as a PNG."""
+    content = io.BytesIO()
+    Image.fromarray(overlaid(image, mask)).save(content, "PNG")
+    return content.getvalue()

@@ -1,14 +1,17 @@
 """Where a network says that things are, as pictures: boxes on the images, and how many of them are found."""
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from PIL import Image, ImageDraw, ImageFont
 
 from convnets.plots import style
 
@@ -165,3 +168,24 @@ def accuracy_by_iou_figure(counts: np.ndarray) -> Figure:
     )
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     return figure
+
+
+def boxes_png(pixels: np.ndarray, objects: Sequence[Mapping[str, Any]]) -> bytes:
+    """A picture, uint8 `[H, W, 3]`, as a PNG with the box, class and probability of each object on it."""
+    picture = Image.fromarray(pixels)
+    draw = ImageDraw.Draw(picture)
+    short = min(picture.size)
+    line, font = max(1, round(short / 120)), ImageFont.load_default(max(10.0, short / 24))
+    for one in objects:
+        y0, x0, y1, x1 = one["box"]
+        draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=PREDICTED, width=line)
+        text = f"{one['class']} {one['probability']:.0%}"
+        left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+        # Above the box, or within it where there is no room; never over the picture's right edge.
+        height = bottom - top + 4
+        y, x = (y0 - height if y0 >= height else y0), max(0, min(x0, picture.width - (right - left) - 4))
+        draw.rectangle((x, y, x + right - left + 4, y + height), fill=PREDICTED)
+        draw.text((x + 2 - left, y + 2 - top), text, fill="white", font=font)
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    return content.getvalue()

@@ -1,6 +1,5 @@
 """Image classification: softmax cross-entropy, top-1 and top-5 accuracy."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,31 +14,34 @@ from jax import Array
 from convnets import models
 from convnets.data.source import Source, SourceInfo, load_batch
 from convnets.errors import InvalidValue
-from convnets.evaluation.top_k import top_k_correct
-from convnets.plots.classification import plot_confusion_matrix, plot_mistakes
-from convnets.tasks.task import Outputs, Tables, tasks
+from convnets.evaluation.averaging import Average, AverageScores
+from convnets.evaluation.metrics import top_k_correct
+from convnets.tasks.task import Batch, Outputs, Predictions, Task, check_weights, tasks
 
 MISTAKES_SHOWN = 40
 
 
-class Classification:
+class Classification(Task):
     """One label for each image.
 
     Args:
-      info: of the source; its classes are what is told apart.
-      label_smoothing: probability taken from the true class and spread evenly over all (Szegedy et al. 2016).
+      info: of the source; its classes, at least two, are told apart.
+      label_smoothing: probability taken from the true class and spread evenly over all (Szegedy et al. 2016), in [0, 1).
       auxiliary_weight: of the loss of each auxiliary classifier that the network has in training (GoogLeNet: 0.3).
     """
 
     metrics: Mapping[str, bool] = {"loss": False, "top1": True, "top5": True}
     primary = "top1"
     progress = "top1"
-    averages_views = True
-    of_pixels = False
-    of_boxes = False
-    sample: int | None = None
 
-    def __init__(self, info: SourceInfo, label_smoothing: float = 0.0, auxiliary_weight: float = 0.3):
+    def __init__(self, info: SourceInfo, *, label_smoothing: float = 0.0, auxiliary_weight: float = 0.3):
+        if not 0 <= label_smoothing < 1:
+            raise InvalidValue(f"label_smoothing is {label_smoothing}, and must lie in [0, 1)")
+        if len(info.classes) < 2:
+            raise InvalidValue(
+                f"the data set {info.name!r} names {len(info.classes)} classes, and classification needs two"
+            )
+        check_weights(auxiliary_weight=auxiliary_weight)
         self.classes = info.classes
         self.label_smoothing = label_smoothing
         self.auxiliary_weight = auxiliary_weight
@@ -48,10 +50,11 @@ class Classification:
         """The architecture itself: its logits are the head."""
         return models.create(name, len(self.classes), **options)
 
-    def loss(self, outputs: Outputs, batch: Mapping[str, Array]) -> Array:
+    def loss(self, outputs: Outputs, batch: Batch, *, train: bool) -> tuple[Array, dict[str, Array]]:
         """Softmax cross-entropy of each example, in nats, float32 `[N]`; that of auxiliary logits is added weighted.
 
-        A mixed example is of several classes: it has `labels [N, M]` and their `label_shares [N, M]`.
+        A mixed example is of several classes: it has `labels [N, M]` and their `label_shares [N, M]`. The sums are of the
+        cross-entropy without smoothing, and of correct examples.
         """
         truth = jax.nn.one_hot(batch["label"], len(self.classes))
         if "labels" in batch:
@@ -60,15 +63,10 @@ class Classification:
         maps = outputs[1]
         auxiliary = [(logits, maps) for name, logits in maps.items() if name.startswith("auxiliary")]
         losses = [optax.softmax_cross_entropy(one_window(head), truth) for head in (outputs, *auxiliary)]
-        return losses[0] + self.auxiliary_weight * sum(losses[1:])
-
-    def measure(self, outputs: Outputs, batch: Mapping[str, Array], train: bool = False) -> dict[str, Array]:
-        """Weighted sums of the cross-entropy (without smoothing) and of correct examples."""
         logits, labels, weight = one_window(outputs), batch["label"], batch["weight"]
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        return {
-            "weight": jnp.sum(weight),
-            "loss": jnp.sum(weight * losses),
+        plain = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return losses[0] + self.auxiliary_weight * sum(losses[1:]), {
+            "loss": jnp.sum(weight * plain),
             "top1": jnp.sum(weight * top_k_correct(logits, labels, 1)),
             "top5": jnp.sum(weight * top_k_correct(logits, labels, 5)),
         }
@@ -77,11 +75,7 @@ class Classification:
         """Mean cross-entropy in nats; top-1 and top-5 accuracy in [0, 1]."""
         return {name: float(sums[name] / sums["weight"]) for name in self.metrics}
 
-    def tables(self, sums: Mapping[str, np.ndarray]) -> Tables:
-        """None: the report draws the accuracy of each class."""
-        return {}
-
-    def predictions(self, outputs: Outputs) -> dict[str, Array]:
+    def decode(self, outputs: Outputs, batch: Batch) -> dict[str, Array]:
         """The five likeliest classes, int32 `[N, 5]`, the likeliest first, and their probabilities, float32."""
         count = min(5, len(self.classes))
         # By the logits, as top-1 counts: probabilities round to equal ones where logits still differ.
@@ -90,10 +84,16 @@ class Classification:
         probabilities = jnp.take_along_axis(jax.nn.softmax(logits), classes, axis=-1)
         return {"classes": classes.astype(jnp.int32), "probabilities": probabilities}
 
-    def pictures(self, predictions: Mapping[str, np.ndarray], source: Source, folder: Path) -> list[tuple[str, Path]]:
+    def view_merger(self, network: nn.Module, image_shape: tuple[int, int, int], average: Average) -> AverageScores:
+        """The mean of the scores of all views."""
+        return AverageScores(average)
+
+    def pictures(self, records: Predictions, source: Source, folder: Path) -> list[tuple[str, Path]]:
         """The confusion matrix, and a sheet of the most confident mistakes with their images."""
-        labels, predicted = predictions["label"], predictions["classes"][:, 0]
-        confidence = predictions["probabilities"][:, 0]
+        from convnets.plots.classification import plot_confusion_matrix, plot_mistakes
+
+        labels, predicted = records["label"], records["classes"][:, 0]
+        confidence = records["probabilities"][:, 0]
         matrix = np.zeros((len(self.classes), len(self.classes)), np.int64)
         np.add.at(matrix, (labels, predicted), 1)
         plot_confusion_matrix(matrix, self.classes, folder / "confusion_matrix.png")
@@ -106,7 +106,7 @@ class Classification:
             labels[worst],
             predicted[worst],
             confidence[worst],
-            predictions["index"][worst],
+            records["index"][worst],
             self.classes,
             folder / "mistakes.png",
         )
@@ -115,7 +115,7 @@ class Classification:
             ("The most confident mistakes", folder / "mistakes.png"),
         ]
 
-    def describe(self, predictions: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    def describe(self, predictions: Predictions) -> list[dict[str, Any]]:
         """For each image, `{"predictions": [{"class", "label", "probability"}, ...]}`, the likeliest first."""
         return [
             {
@@ -148,15 +148,4 @@ def one_window(outputs: Outputs) -> Array:
     return logits
 
 
-@tasks.register
-def classification(info: SourceInfo, *, label_smoothing: float = 0.0, auxiliary_weight: float = 0.3) -> Classification:
-    """Image classification on a source that has at least two classes."""
-    if not 0 <= label_smoothing < 1:
-        raise InvalidValue(f"label_smoothing is {label_smoothing}, and must lie in [0, 1)")
-    if len(info.classes) < 2:
-        raise InvalidValue(
-            f"the data set {info.name!r} names {len(info.classes)} classes, and classification needs two"
-        )
-    if not 0 <= auxiliary_weight < math.inf:
-        raise InvalidValue(f"auxiliary_weight is {auxiliary_weight}, and must not be negative")
-    return Classification(info, label_smoothing, auxiliary_weight)
+tasks.variant("classification", Classification)

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from convnets.analysis.feature_grids import LOGITS, feature_grids
-from convnets.evaluation.merging import merged_answer
+from convnets.evaluation.boxes import merged_answer
 from convnets.evaluation.scores import take_crop, take_map
 from convnets.evaluation.views import Crop, Map, Size, Views
 from convnets.parallel import REPLICATED, SPLIT, Devices, sum_over_devices

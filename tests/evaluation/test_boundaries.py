@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from convnets.evaluation.boundaries import WIDTHS, boundary_bands
+from convnets.evaluation.metrics import WIDTHS, boundary_bands
 
 
 def by_windows(mask):

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from convnets.evaluation.confusion import confusion_matrix, measures
+from convnets.evaluation.metrics import confusion_matrix, measures
 from convnets.unlabelled import IGNORED
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convnets.evaluation import merging
-from convnets.evaluation.merging import match_scores
+from convnets.evaluation.boxes import match_scores
 
 merge, merged_answer = jax.jit(merging.merge), jax.jit(merging.merged_answer)
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from convnets.evaluation.top_k import top_k_correct
+from convnets.evaluation.metrics import top_k_correct
 
 EXAMPLES, CLASSES = 6, 7
 

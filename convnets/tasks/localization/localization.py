@@ -17,16 +17,17 @@ from jax import Array
 from convnets import models
 from convnets.data.source import Source, SourceInfo
 from convnets.errors import InvalidValue
+from convnets.evaluation.averaging import Average
 from convnets.evaluation.boxes import iou
 from convnets.models.localizer import BOXES, Attach, LocalizationNetwork, head_place
-from convnets.plots.localization import Shown, plot_accuracy_by_iou, plot_localizations
+from convnets.evaluation.evaluator import Metrics, Sums, Tables
 from convnets.tasks.classification import one_window
 from convnets.tasks.localization import measures
 from convnets.tasks.localization.coordinates import Coordinates, decode, encode
 from convnets.tasks.localization.losses import BoxLoss, box_loss
-from convnets.tasks.localization.matching import cheapest
-from convnets.tasks.localization.truth import Truth, likeliest, of_classes, truth_of
-from convnets.tasks.task import Outputs, Tables, tasks
+from convnets.tasks.localization.merging import MergeBoxes
+from convnets.tasks.localization.truth import Truth, cheapest, likeliest, of_classes, truth_of
+from convnets.tasks.task import Batch, Outputs, Placement, Predictions, Task, check_weights, tasks
 
 Regression = Literal["agnostic", "per_class"]
 """One box of an object, or one for each class."""
@@ -41,11 +42,11 @@ SHOWN = 24
 """Examples on the sheet of the report."""
 
 
-class Localization:
+class Localization(Task):
     """A class and a box for each of K objects.
 
     Args:
-      info: of the source; its examples have boxes.
+      info: of the source; its examples have boxes of at least two classes.
       regression: "agnostic" (4 numbers of each object) or "per_class" (4 of each class).
       attach: where the head of boxes stands, after the last "convolution" or behind the "fully_connected" layers.
       hidden: neurons of a layer of its own; 0: none.
@@ -54,20 +55,17 @@ class Localization:
       coordinates: what is regressed; see `coordinates`.
       loss: of a box, "l2", "smooth_l1" or "iou" (one minus GIoU).
       box_weight: of the loss of boxes beside that of classes.
-      merging: boxes of several windows are merged up to this match score (`evaluation.merging`); 0: none are.
+      merging: boxes of several windows are merged up to this match score (`evaluation.boxes`); 0: none are.
       auxiliary_weight: of the loss of each auxiliary classifier that the network has in training (GoogLeNet).
     """
 
     primary = "localization_error_top1"
     progress = "mean_iou"
-    averages_views = False
-    of_pixels = False
-    of_boxes = True
-    sample: int | None = None
 
     def __init__(
         self,
         info: SourceInfo,
+        *,
         regression: Regression = "agnostic",
         attach: Attach = "convolution",
         hidden: int = 256,
@@ -79,6 +77,12 @@ class Localization:
         merging: float = 0.5,
         auxiliary_weight: float = 0.3,
     ):
+        _check_data(info, objects)
+        if order == "free" and objects == 1:
+            raise InvalidValue("task.order is of several objects, and task.objects is 1: leave it at 'fixed'")
+        if hidden < 0:
+            raise InvalidValue(f"task.hidden is {hidden}, and must not be negative")
+        check_weights(box_weight=box_weight, merging=merging, auxiliary_weight=auxiliary_weight)
         self.classes, self.channels = info.classes, info.image_shape[-1]
         self.regression, self.attach, self.hidden = regression, attach, hidden
         self.objects, self.order, self.coordinates = objects, order, coordinates
@@ -104,17 +108,21 @@ class Localization:
     def _by_object(self, logits: Array) -> Array:
         return logits.reshape(*logits.shape[:-1], self.objects, len(self.classes))
 
-    def loss(self, outputs: Outputs, batch: Mapping[str, Array]) -> Array:
+    def loss(self, outputs: Outputs, batch: Batch, *, train: bool) -> tuple[Array, dict[str, Array]]:
         """Cross-entropy in nats plus the weighted loss of boxes, each the mean over the objects that count, `[N]`.
 
         Of a head with a box for each class, that of the true class learns. What augmentation moved out of an image
-        counts as `truth` says. Auxiliary logits add their weighted cross-entropy.
+        counts as `truth` says. Auxiliary logits add their weighted cross-entropy. The sums are of the loss without
+        theirs, and those of `measures.sums`.
         """
         truth = self._matched(outputs, batch)
         losses = self._losses(outputs, truth)
+        logits, boxes = self.answers(outputs)
+        weight = batch["weight"]
+        sums = measures.sums(logits, boxes, truth, weight) | {"loss": jnp.sum(weight * losses)}
         auxiliary = [logits for name, logits in outputs[1].items() if name.startswith("auxiliary")]
         more = [self._class_loss(self._by_object(one_window((logits, {}))), truth) for logits in auxiliary]
-        return losses + self.auxiliary_weight * sum(more)
+        return losses + self.auxiliary_weight * sum(more), sums
 
     def _losses(self, outputs: Outputs, truth: Truth) -> Array:
         numbers = of_classes(outputs[1][BOXES], truth.labels[..., None])[..., 0, :]
@@ -142,18 +150,11 @@ class Localization:
             cheapest(truth.has_class[:, None] * classes + self.box_weight * truth.has_box[:, None] * boxes)
         )
 
-    def measure(self, outputs: Outputs, batch: Mapping[str, Array], train: bool = False) -> dict[str, Array]:
-        """Weighted sums of the loss, without auxiliary ones, and of `measures.sums`."""
-        truth = self._matched(outputs, batch)
-        losses = self._losses(outputs, truth)
-        logits, boxes = self.answers(outputs)
-        return measures.sums(logits, boxes, truth, batch["weight"]) | {"loss": jnp.sum(batch["weight"] * losses)}
-
-    def summarize(self, sums: Mapping[str, np.ndarray]) -> dict[str, float]:
+    def summarize(self, sums: Sums) -> Metrics:
         """The mean loss of an example, and `measures.metrics`."""
         return {"loss": float(sums["loss"] / sums["weight"])} | measures.metrics(sums, self.regression == "per_class")
 
-    def tables(self, sums: Mapping[str, np.ndarray]) -> Tables:
+    def tables(self, sums: Sums) -> Tables:
         """The share of the boxes that lie as well as each intersection over union, in [0, 1]."""
         counts = np.asarray(sums["iou_counts"], np.float64)
         total = max(counts.sum(), 1.0)
@@ -167,7 +168,7 @@ class Localization:
             ]
         }
 
-    def predictions(self, outputs: Outputs) -> dict[str, Array]:
+    def decode(self, outputs: Outputs, batch: Batch) -> dict[str, Array]:
         """The five likeliest classes of each object, int32 `[N, K, 5]`, their probabilities, and their boxes.
 
         Those are float32 `[N, K, 5, 4]` (y0, x0, y1, x1), clipped to the image, which is 1 high and 1 wide.
@@ -181,16 +182,24 @@ class Localization:
             "boxes": measures.within_image(of_classes(boxes, classes)),
         }
 
-    def pictures(self, predictions: Mapping[str, np.ndarray], source: Source, folder: Path) -> list[tuple[str, Path]]:
+    def view_merger(self, network: nn.Module, image_shape: tuple[int, int, int], average: Average) -> MergeBoxes:
+        """The boxes of all windows, merged."""
+        return MergeBoxes(self, network, image_shape, average)
+
+    def pictures(self, records: Predictions, source: Source, folder: Path) -> list[tuple[str, Path]]:
         """Images with their true and predicted boxes, and how many are found by each intersection over union."""
+        from convnets.plots.localization import plot_accuracy_by_iou, plot_localizations
+
         curve, sheet = folder / "accuracy_by_iou.png", folder / "localizations.png"
-        plot_accuracy_by_iou(predictions["iou_counts"], curve)
+        plot_accuracy_by_iou(records["iou_counts"], curve)
         # Spread over the split.
-        rows = np.unique(np.linspace(0, len(predictions["place"]) - 1, SHOWN).astype(int))
-        plot_localizations([self._shown(predictions, row, source) for row in rows], self.classes, sheet)
+        rows = np.unique(np.linspace(0, len(records["place"]) - 1, SHOWN).astype(int))
+        plot_localizations([self._shown(records, row, source) for row in rows], self.classes, sheet)
         return [("How many boxes are found", curve), ("True boxes (green) and predicted ones (red)", sheet)]
 
-    def _shown(self, predictions: Mapping[str, np.ndarray], row: int, source: Source) -> Shown:
+    def _shown(self, predictions: Predictions, row: int, source: Source) -> Any:
+        from convnets.plots.localization import Shown
+
         example = source[int(predictions["place"][row])]
         truth = truth_of({name: jnp.asarray(value)[None] for name, value in example.items()}, self.objects)
         boxes = jnp.asarray(predictions["boxes"][row, :, 0])
@@ -208,17 +217,34 @@ class Localization:
             overlaps=np.where(truth.has_box[0] > 0, found, np.nan),
         )
 
-    def describe(self, predictions: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    def in_picture(self, predictions: Predictions, placements: list[Placement]) -> Predictions:
+        """Boxes in the pixels of the pictures, clipped to them, and the pictures' height and width as `size [N, 2]`."""
+        pairs = zip(predictions["boxes"], placements, strict=True)
+        boxes = np.stack([measures.in_picture(boxes, place) for boxes, place in pairs])
+        return {**predictions, "boxes": boxes, "size": np.array([place.size for place in placements])}
+
+    drawings: Mapping[str, str] = {"picture": "_boxes.png"}
+
+    def draw(self, picture: np.ndarray, prediction: Predictions, record: Mapping[str, Any]) -> dict[str, bytes]:
+        """The picture with the box, class and probability of each object on it."""
+        from convnets.plots.localization import boxes_png
+
+        return {"picture": boxes_png(picture, record["objects"])}
+
+    def describe(self, predictions: Predictions) -> list[dict[str, Any]]:
         """For each image `{"objects": [{"class", "label", "probability", "box", "guesses"}, ...]}`.
 
         The box is [y0, x0, y1, x1], as `predictions` has it; the guesses are the next likeliest classes, each with its
-        own box, in the same form.
+        own box, in the same form. Of predictions `in_picture` the record begins with the picture's height and width.
         """
         parts = (predictions[name] for name in ("classes", "probabilities", "boxes"))
-        records = []
+        records: list[dict[str, Any]] = []
         for image in zip(*parts, strict=True):
             objects = [[self._guess(*guess) for guess in zip(*one, strict=True)] for one in zip(*image, strict=True)]
             records.append({"objects": [first | {"guesses": others} for first, *others in objects]})
+        if "size" in predictions:
+            sizes = predictions["size"].tolist()
+            return [{"height": size[0], "width": size[1]} | each for size, each in zip(sizes, records, strict=True)]
         return records
 
     def _guess(self, label: int, probability: float, box: np.ndarray) -> dict[str, Any]:
@@ -239,22 +265,8 @@ class Localization:
         return cells
 
 
-@tasks.register
-def localization(
-    info: SourceInfo,
-    *,
-    regression: Regression = "agnostic",
-    attach: Attach = "convolution",
-    hidden: int = 256,
-    objects: int = 1,
-    order: Order = "fixed",
-    coordinates: Coordinates = "corner",
-    loss: BoxLoss = "l2",
-    box_weight: float = 10.0,
-    merging: float = 0.5,
-    auxiliary_weight: float = 0.3,
-) -> Localization:
-    """Classification and localization on a source whose examples have boxes of at least two classes."""
+def _check_data(info: SourceInfo, objects: int) -> None:
+    """Refuses data without boxes, or with another number of them."""
     if not info.box_counts:
         raise InvalidValue(
             f"the data set {info.name!r} has no boxes, and localization learns them: use one that has, such as scenes"
@@ -275,23 +287,6 @@ def localization(
             f"task.objects is {objects}, and examples of {info.name!r} have {has}: several objects are localized where "
             "each example has exactly so many, and one where any has a box"
         )
-    if order == "free" and objects == 1:
-        raise InvalidValue("task.order is of several objects, and task.objects is 1: leave it at 'fixed'")
-    if hidden < 0:
-        raise InvalidValue(f"task.hidden is {hidden}, and must not be negative")
-    for name, value in {"box_weight": box_weight, "merging": merging, "auxiliary_weight": auxiliary_weight}.items():
-        if not 0 <= value < math.inf:
-            raise InvalidValue(f"task.{name} is {value}, and must not be negative")
-    return Localization(
-        info,
-        regression,
-        attach,
-        hidden,
-        objects,
-        order,
-        coordinates,
-        loss,
-        box_weight,
-        merging,
-        auxiliary_weight,
-    )
+
+
+tasks.variant("localization", Localization)

@@ -12,8 +12,9 @@ import numpy as np
 from jax import Array
 
 from convnets.evaluation.boxes import area, centres, correct_points, generalized_iou, iou
-from convnets.evaluation.top_k import top_k_correct
+from convnets.evaluation.metrics import top_k_correct
 from convnets.tasks.localization.truth import Truth, likeliest, of_classes
+from convnets.tasks.task import Placement
 
 ENOUGH = 0.5
 """The intersection over union from which on a box counts as found."""
@@ -28,6 +29,16 @@ def within_image(boxes: Array) -> Array:
     """Boxes `[..., 4]` clipped to the image, which is 1 high and 1 wide; of an inverted one an empty one is left."""
     boxes = jnp.clip(boxes, 0, 1)
     return jnp.concatenate([boxes[..., :2], jnp.maximum(boxes[..., :2], boxes[..., 2:])], axis=-1)
+
+
+def in_picture(boxes: np.ndarray, placement: Placement) -> np.ndarray:
+    """Boxes `[..., 4]` in the image that the network was shown, 1 high and 1 wide, in pixels of the whole picture."""
+    part, padding = placement.part, placement.padding
+    shown = np.array(placement.shown * 2)
+    scale = np.array([part.height, part.width] * 2) / (shown - 2 * padding)
+    pixels = np.array([part.top, part.left] * 2) + (boxes * shown - padding) * scale
+    clipped: np.ndarray = pixels.clip(0, np.array(placement.size * 2))
+    return clipped
 
 
 def sums(logits: Array, boxes: Array, truth: Truth, weight: Array) -> dict[str, Array]:
@@ -52,7 +63,6 @@ def sums(logits: Array, boxes: Array, truth: Truth, weight: Array) -> dict[str, 
     correct = {k: top_k_correct(flat, labels, k).reshape(has_class.shape) for k in (1, GUESSES)}
     bins = jnp.clip(jnp.floor(overlaps * BINS), 0, BINS - 1).astype(jnp.int32)
     return {
-        "weight": jnp.sum(weight),
         "counted_classes": jnp.sum(has_class),
         "counted_boxes": jnp.sum(has_box, axis=0),
         "top1": jnp.sum(has_class * correct[1]),

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import Array
 
 from convnets.augment.boxes import is_empty
@@ -86,3 +87,20 @@ def likeliest(logits: Array, count: int) -> tuple[Array, Array]:
     # By the logits: probabilities round to equal ones where logits still differ.
     _, classes = jax.lax.top_k(logits, count)
     return classes.astype(jnp.int32), jnp.take_along_axis(jax.nn.softmax(logits), classes, axis=-1)
+
+
+def cheapest(costs: Array) -> Array:
+    """The assignment of least total cost (Kuhn, "The Hungarian Method", 1955), int32 `[N, K]`.
+
+    Args:
+      costs: of answer k and object j, `[N, K, K]`, finite.
+
+    Returns:
+      For each answer its object.
+    """
+
+    def assignment(matrix: Array) -> Array:
+        answers, objects = optax.assignment.hungarian_algorithm(matrix)
+        return jnp.zeros(len(matrix), jnp.int32).at[answers].set(objects.astype(jnp.int32))
+
+    return jax.lax.stop_gradient(jax.vmap(assignment)(costs))
