@@ -12,11 +12,11 @@ from benchmarks.experiment import Experiment, training
 from benchmarks.measuring import Result, Row
 from convnets.analysis.timing import alternate
 from convnets.augment import Transform, compose, example_keys, transforms
-from convnets.data.source import InMemorySource, SourceInfo
+from convnets.data.source import InMemorySource, SourceInfo, Splits
 from convnets.parallel import Devices
 from convnets.training.config import complete, default_config
 from convnets.training.plan import make_plan
-from convnets.training.setup import Splits, build_model
+from convnets.training.setup import build_model
 
 SHAPE = (32, 32, 3)
 STEP = "training step of ResNet-20"

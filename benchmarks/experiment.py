@@ -14,10 +14,12 @@ from ml_collections import ConfigDict
 from convnets.augment import compose
 from convnets.cli.experiments import load_experiment, override
 from convnets.data.pipeline import TrainingBatches
+from convnets.data.source import Splits
 from convnets.parallel import REPLICATED, Devices
+from convnets.tasks.model import Model
 from convnets.training import step
 from convnets.training.plan import Plan, make_plan
-from convnets.training.setup import Model, Splits, build_model, initial_state, load_splits
+from convnets.training.setup import build_model, initial_state, load_splits
 
 EXPERIMENT = Path(__file__).parent.parent / "experiments" / "lenet_fashion_mnist.py"
 
@@ -63,9 +65,7 @@ class Experiment:
     def mapped_step(self, *, unroll_steps: bool = True, unroll_microbatches: bool = True) -> Callable[[Any, Any], Any]:
         """A training step of its own, with a say in what is written out and what is looped over."""
         one = step.make_train_step(
-            self.model.network,
-            self.model.task,
-            self.model.normalize,
+            self.model,
             compose(self.config.augmentation),
             self.plan.optimizer,
             self.plan.schedule,

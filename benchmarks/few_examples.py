@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.measuring import Row
+from convnets.evaluation.features import Features
 from convnets.evaluation.linear_probe import Labelled, accuracy, probe
-from convnets.training.features import Features
 
 HELD_OUT = 5
 """One example of a class in so many chooses the regularization."""

@@ -8,14 +8,14 @@ import jax
 from benchmarks.experiment import Experiment, load, training
 from benchmarks.measuring import Result, Row
 from convnets.analysis.timing import alternate
-from convnets.training.setup import mapped_evaluation_step
+from convnets.evaluation.inference import Inference
 
 TYPES = ("float32", "bfloat16")
 
 
 def inference(experiment: Experiment) -> Callable[[], Any]:
     """A contestant: the evaluation step on one batch."""
-    mapped = mapped_evaluation_step(experiment.model, experiment.devices)
+    mapped = Inference(experiment.model, experiment.devices, experiment.config.evaluation)
     variables = load().state().variables()
     batch = experiment.devices.split(experiment.examples())
     return lambda: mapped(variables, batch)

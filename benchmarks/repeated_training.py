@@ -10,10 +10,11 @@ import jax
 from ml_collections import ConfigDict
 
 from convnets.data.source import Source, SourceInfo
+from convnets.evaluation.features import Features, features_of
+from convnets.evaluation.inference import Inference
+from convnets.evaluation.runner import evaluate
 from convnets.parallel import Devices
 from convnets.progress import Screen
-from convnets.training.evaluation import Evaluator
-from convnets.training.features import Features, features_of
 from convnets.training.feed import Feed
 from convnets.training.plan import make_plan
 from convnets.training.setup import build_model, initial_state, mapped_train_step
@@ -41,7 +42,7 @@ class RepeatedTraining:
         self.model = build_model(config, info)
         self.devices = Devices(config.train.wrapper, jax.local_devices()[:1])
         self.plan = make_plan(config, self.model, config.train.batch_size)
-        self.evaluator = Evaluator(config, self.model, self.devices)
+        self.inference = Inference(self.model, self.devices, config.evaluation)
 
     def __call__(self, train: Source, seed: int, begin: Begin = lambda state: state) -> Any:
         """The variables after the last step, on the device.
@@ -64,11 +65,21 @@ class RepeatedTraining:
 
     def features(self, variables: Any, source: Source) -> Features:
         """The pooled feature maps of every example."""
-        return features_of(self.config, self.model, variables, source, self.devices, "", Screen(None))
+        return features_of(self.config, self.model, variables, source, self.devices, title="", screen=Screen(None))
 
     def accuracy(self, variables: Any, source: Source) -> float:
         """The share of a source's examples that the network is right about."""
-        found = self.evaluator(variables, source, "", Screen(None))
+        evaluator = self.model.task.evaluator(len(source))
+        found = evaluate(
+            self.inference,
+            variables,
+            source,
+            evaluator,
+            self.devices,
+            self.config,
+            title="",
+            screen=Screen(None),
+        )
         assert found is not None
         return found.metrics["top1"]
 

@@ -17,12 +17,12 @@ from benchmarks.repeated_training import RepeatedTraining
 from benchmarks.texture_patches import PATCH, texture_patches
 from convnets.data.source import InMemorySource, SourceInfo, Subset
 from convnets.errors import InvalidValue
+from convnets.evaluation.features import Features
 from convnets.plots.accuracy_by_depth import plot_accuracy_by_depth
 from convnets.pretrained.conversion import Imported, convert
 from convnets.pretrained.files import read_weights
 from convnets.pretrained.surgery import Surgery, operate
 from convnets.training.config import complete, default_config
-from convnets.training.features import Features
 
 WEIGHTS = "CONVNETS_REAL_VGG16"
 """The environment variable that names the file of the convolutions."""

@@ -4,12 +4,12 @@ import re
 import shlex
 
 import pytest
+from convnets.training.evaluation import views_of_run
 from experiments_folder import FILES, ROOT, module_of, words_of
 
 from convnets.cli.experiments import OVERRIDABLE, load_experiment, override
 from convnets.cli.named_network import named_network
 from convnets.data.source import SourceInfo
-from convnets.training.evaluation import views_of_run
 from convnets.training.setup import build_model
 
 ON_PICTURES = [file for file in FILES if not any(word in file for word in ("fashion", "segmentation", "localization"))]

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from convnets.training.evaluation import views_of_run
 from experiments_folder import FILES, ROOT, SIZES, experiments, noise_for_data, words_of
 
 from convnets.cli.experiments import load_experiment, override
@@ -14,7 +15,6 @@ from convnets.data.pipeline import TrainingBatches
 from convnets.errors import InvalidValue
 from convnets.parallel import Devices
 from convnets.pretrained.surgery import Surgery, operate
-from convnets.training.evaluation import views_of_run
 from convnets.training.plan import make_plan
 from convnets.training.rehearsal import rehearse
 from convnets.training.setup import build_model, check_batch_size, initial_state, load_splits, mapped_train_step

@@ -21,10 +21,12 @@ from benchmarks.side_by_side.cases import (
 )
 from benchmarks.side_by_side.contestant import Contestant
 from convnets.data.source import SourceInfo
+from convnets.evaluation.inference import Inference
 from convnets.parallel import Devices
+from convnets.tasks.model import Model
 from convnets.training.config import complete, default_config
 from convnets.training.plan import Plan, make_plan
-from convnets.training.setup import Model, build_model, initial_state, mapped_evaluation_step, mapped_train_step
+from convnets.training.setup import build_model, initial_state, mapped_train_step
 
 EXAMPLES = 50_000
 """In an epoch, for a schedule that wants to know."""
@@ -64,7 +66,7 @@ def inference(
     config: ConfigDict, model: Model, plan: Plan, devices: Devices, batch: dict[str, np.ndarray]
 ) -> Contestant:
     """The evaluation step: loss, top-1 and top-5, and the five likeliest classes of each image."""
-    mapped = mapped_evaluation_step(model, devices)
+    mapped = Inference(model, devices, config.evaluation)
     variables = devices.replicate(initial_state(config, model, plan).variables())
     there = devices.split(batch)
     count = len(batch["label"])

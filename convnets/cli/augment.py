@@ -16,9 +16,9 @@ from convnets.data.source import load_batch, load_training_batch
 from convnets.errors import InvalidValue
 from convnets.plots.contact_sheet import plot_contact_sheet
 from convnets.progress import Screen
+from convnets.tasks.model import unit_range
 from convnets.training.pixel_statistics import chain_of
 from convnets.training.setup import augmented_shape, load_splits
-from convnets.training.step import unit_range
 
 MOST = 32
 

@@ -6,11 +6,11 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from convnets.cli.command_line import Arguments
-from convnets.cli.compared_examples import draw_examples
 from convnets.cli.experiments import override
 from convnets.cli.pictures import picture_path
 from convnets.cli.runs import ACCURACY, find_workdirs
@@ -21,6 +21,7 @@ from convnets.tasks import Task, create
 from convnets.training.config import flatten, options_of
 from convnets.training.config_file import PLACES
 from convnets.training.metrics_log import Record, read_records
+from convnets.training.setup import load_splits
 from convnets.training.workdir import Workdir
 
 LAST = 1.0
@@ -48,7 +49,7 @@ def run(arguments: Arguments) -> int:
         raise InvalidValue(f"a plot has room for {MOST} experiments, and there are {len(groups)}: name fewer folders")
     records = {name: [read_records(Workdir(place).metrics_file) for place in places] for name, places in groups.items()}
     task = _task_of(workdirs)
-    is_classification = ACCURACY in task.metrics and not task.of_pixels
+    is_classification = ACCURACY in task.metrics
     figures = _errors if is_classification else _measures
     rows = [{"experiment": name, "seeds": len(seeds)} | figures(seeds) for name, seeds in records.items()]
     if arguments["json"]:
@@ -60,12 +61,23 @@ def run(arguments: Arguments) -> int:
     if out is not None:
         plot_compared_runs([Compared(name, seeds) for name, seeds in records.items()], task.progress, out)
         drawn = [out]
-        if task.of_pixels:
+        if task.compared_pictures is not None:
             drawn.append(out.with_stem(f"{out.stem}_examples"))
-            draw_examples({name: places[0] for name, places in groups.items()}, task.classes, drawn[-1])
+            kept = {name: _records(Workdir(places[0])) for name, places in groups.items()}
+            source = load_splits(override(Workdir(next(iter(groups.values()))[0]).config(), [])).test
+            task.compared_pictures(kept, source, drawn[-1])
         for path in drawn:
             Console(stderr=True).print(f"drawn: {path}", highlight=False, soft_wrap=True)
     return 0
+
+
+def _records(workdir: Workdir) -> dict[str, np.ndarray]:
+    """What a run keeps of the test split."""
+    path = workdir.predictions_file("test")
+    if not path.exists():
+        raise InvalidValue(f"{workdir.folder} has no {path.name}: let the run finish, or evaluate it on the test split")
+    with np.load(path) as records:
+        return dict(records)
 
 
 def _task_of(workdirs: list[Path]) -> Task:

@@ -3,7 +3,6 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,9 +15,10 @@ from convnets.cli.results import errors_of, print_result
 from convnets.cli.runtime import prepare
 from convnets.cli.scored_run import ScoredRun
 from convnets.errors import InvalidValue
-from convnets.evaluation.scores import mean
+from convnets.evaluation.averaging import mean
 from convnets.files import write_atomically
 from convnets.progress import Screen
+from convnets.tasks.task import loss_and_sums
 from convnets.training.workdir import Workdir
 
 
@@ -76,7 +76,7 @@ def run(arguments: Arguments) -> int:
 def metrics_of(member: ScoredRun, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """What the task measures of scores `[N, classes]`."""
     batch = {"label": jnp.asarray(labels), "weight": jnp.ones(len(labels))}
-    sums: dict[str, Any] = member.model.task.measure((jnp.asarray(scores), {}), batch)
+    _, sums = loss_and_sums(member.model.task, (jnp.asarray(scores), {}), batch, train=False)
     return member.model.task.summarize({name: np.asarray(value, np.float64) for name, value in sums.items()})
 
 

@@ -24,10 +24,7 @@ def run(arguments: Arguments) -> int:
     console = Console(stderr=arguments["json"])
     with Screen(console) as screen:
         evaluation = scored.evaluate(screen, keep_scores=arguments["scores"])
-    tables = scored.model.task.tables(evaluation.tables)
-    result = (
-        result_of(evaluation, scored.split, scored.step, tables) | scored.protocol() | {"seconds": evaluation.seconds}
-    )
+    result = result_of(evaluation, scored.split, scored.step) | scored.protocol() | {"seconds": evaluation.seconds}
     write_atomically(workdir.folder / f"evaluation_{scored.name}.json", json.dumps(result, indent=2))
     if arguments["json"]:
         print(json.dumps(result))
@@ -37,5 +34,5 @@ def run(arguments: Arguments) -> int:
             "images/s": f"{evaluation.examples / evaluation.seconds:,.0f}",
         }
         title = f"{scored.split}, checkpoint of step {scored.step}"
-        print_result(console, evaluation.metrics, evaluation.examples, title, more, tables)
+        print_result(console, evaluation.metrics, evaluation.examples, title, more, evaluation.tables)
     return 0

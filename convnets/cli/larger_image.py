@@ -15,9 +15,9 @@ from convnets.data.resampling import resized_exactly
 from convnets.data.source import load_batch
 from convnets.errors import InvalidValue
 from convnets.evaluation.protocols import views_of
-from convnets.evaluation.scores import take_crop
-from convnets.evaluation.views import scaled
-from convnets.training.setup import Model, load_splits
+from convnets.evaluation.views import crop, scaled
+from convnets.tasks.model import Model
+from convnets.training.setup import load_splits
 from convnets.training.workdir import Workdir
 
 SMALLEST = 128
@@ -77,8 +77,8 @@ def _mosaic(config: ConfigDict, model: Model, workdir: Workdir, size: int) -> La
     indices = np.linspace(0, len(splits.test) - 1, rows * columns).round().astype(int)
     images = load_batch(splits.test, indices)["image"]
     if images.shape[1:3] != (height, width):
-        [crop] = views_of("centre_crop", images.shape[1:3], (height, width)).crops
-        cut = take_crop(jnp.asarray(images, jnp.float32), jnp.array(crop, jnp.float32), (height, width))
+        [view] = views_of("centre_crop", images.shape[1:3], (height, width)).crops
+        cut = crop(jnp.asarray(images, jnp.float32), jnp.array(view[:4], jnp.float32), view.mirrored, (height, width))
         images = np.asarray(cut).round().clip(0, 255).astype(np.uint8)
     grid = images.reshape(rows, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
     return LargerImage(grid.reshape(rows * height, columns * width, channels), f"{len(indices)} test images")

@@ -14,17 +14,19 @@ from rich.table import Table
 from convnets.cli.command_line import Arguments
 from convnets.cli.experiments import config_of_run, load_experiment, override, refuse_rest, with_data_dir
 from convnets.cli.runtime import prepare
+from convnets.data.source import Splits
 from convnets.errors import InvalidValue
+from convnets.evaluation.features import FeatureCache
+from convnets.evaluation.stage_probes import StageProbe, probe_stages, save_probes
 from convnets.files import write_atomically
 from convnets.parallel import Devices
 from convnets.plots.accuracy_by_depth import plot_accuracy_by_depth
 from convnets.progress import Screen
-from convnets.training.features import FeatureCache
+from convnets.tasks.model import Model
 from convnets.training.initialization import beginning_of, source_of, take_normalization
 from convnets.training.plan import make_plan
 from convnets.training.restore import find_step, restore_variables
-from convnets.training.setup import Model, Splits, build_model, initial_state, load_splits
-from convnets.training.stage_probes import StageProbe, probe_stages, save_probes
+from convnets.training.setup import build_model, initial_state, load_splits
 from convnets.training.workdir import Workdir
 
 TASK = "classification"

@@ -10,16 +10,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from convnets.evaluation.evaluate import Evaluation
+from convnets.evaluation.evaluator import Evaluation, Tables
 from convnets.files import write_atomically
 from convnets.pretrained.surgery import Entry, Report
-from convnets.tasks.task import Tables
 from convnets.training.initialization import Beginning
 from convnets.training.workdir import Workdir
 
 
-def result_of(evaluation: Evaluation, split: str, step: int, tables: Tables) -> dict[str, Any]:
+def result_of(evaluation: Evaluation, split: str, step: int) -> dict[str, Any]:
     """What is kept of an evaluation, ready for JSON; with `tables`, where the task has some."""
+    tables = evaluation.tables
     figures = evaluation.metrics | errors_of(evaluation.metrics)
     result = {"split": split, "checkpoint": step, **figures, "examples": evaluation.examples}
     return result | ({"tables": tables} if tables else {})

@@ -11,11 +11,12 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from convnets.errors import InvalidValue, nearest
-from convnets.evaluation.evaluate import Evaluation
+from convnets.evaluation.evaluator import Evaluation
+from convnets.evaluation.inference import Inference, check_smallest, check_views
+from convnets.evaluation.runner import evaluate
 from convnets.files import write_atomically
 from convnets.parallel import Devices
 from convnets.progress import Screen
-from convnets.training.evaluation import Evaluator, check_smallest, views_of_run
 from convnets.training.restore import find_step, restore_variables
 from convnets.training.setup import build_model, load_splits
 from convnets.training.workdir import Workdir
@@ -45,8 +46,8 @@ class ScoredRun:
             raise InvalidValue(f"the run in {workdir.folder} holds out no validation split: use --split=test or train")
         self.source = splits[split]
         self.model = build_model(config, splits["train"].info)
-        self.views = views_of_run(config, self.model)
-        check_smallest(config, self.model, self.source)
+        self.views = check_views(self.model, config.evaluation)
+        check_smallest(self.model, config.evaluation, self.source)
         self.step = find_step(workdir, config, self.model, checkpoint or config.evaluation.checkpoint)
 
     @property
@@ -80,13 +81,20 @@ class ScoredRun:
         """Every example of the split once; `keep_scores` writes the class scores of each into the workdir."""
         devices = Devices(self.config.train.wrapper)
         _, variables = restore_variables(self.workdir, self.config, self.model, str(self.step))
-        evaluator = Evaluator(self.config, self.model, devices, keep_scores=keep_scores)
-        title = f"{self.workdir.folder.name} {self.split}"
-        evaluation = evaluator(devices.replicate(variables), self.source, title, screen)
+        evaluation = evaluate(
+            Inference(self.model, devices, self.config.evaluation, keep_scores=keep_scores),
+            devices.replicate(variables),
+            self.source,
+            self.model.task.evaluator(len(self.source)),
+            devices,
+            self.config,
+            title=f"{self.workdir.folder.name} {self.split}",
+            screen=screen,
+        )
         assert evaluation is not None
         if keep_scores:
             content = io.BytesIO()
-            kept = {name: evaluation.predictions[name] for name in KEPT}
+            kept = {name: evaluation.records[name] for name in KEPT}
             np.savez_compressed(content, facts=json.dumps(self._facts()), **kept)  # type: ignore[arg-type]
             write_atomically(self.scores_file, content.getvalue())
         return evaluation
@@ -106,8 +114,8 @@ class ScoredRun:
         ):
             if json.loads(str(saved["facts"])) == self._facts():
                 return {name: saved[name] for name in KEPT}
-        predictions = self.evaluate(screen, keep_scores=True).predictions
-        return {name: predictions[name] for name in KEPT}
+        records = self.evaluate(screen, keep_scores=True).records
+        return {name: records[name] for name in KEPT}
 
     def _facts(self) -> dict[str, Any]:
         """What scores depend on; a checkpoint that was written again is another one."""

@@ -23,25 +23,19 @@ from convnets.cli.processes import NOT_GIVEN, cluster_of, join, meeting_of
 from convnets.cli.report import build_report
 from convnets.cli.results import print_result, result_of, show_initialization
 from convnets.cli.runtime import prepare
+from convnets.data.source import Splits
 from convnets.errors import InvalidValue
+from convnets.evaluation.inference import check_smallest, check_views
 from convnets.files import write_atomically
 from convnets.parallel import Devices
+from convnets.tasks.model import Model
 from convnets.training.distant_checkpoints import DistantCheckpoints
-from convnets.training.evaluation import check_smallest, views_of_run
 from convnets.training.initialization import beginning_of, source_of, take_normalization, take_normalization_of_run
 from convnets.training.interruption import end_with_parent
 from convnets.training.loop import Loop, Outcome
 from convnets.training.plan import make_plan
 from convnets.training.rehearsal import rehearse
-from convnets.training.setup import (
-    Model,
-    Splits,
-    build_model,
-    check_batch_size,
-    check_masks,
-    check_splits,
-    load_splits,
-)
+from convnets.training.setup import build_model, check_batch_size, check_masks, check_splits, load_splits
 from convnets.training.this_machine import shares_of_processes
 from convnets.training.workdir import Workdir
 
@@ -122,9 +116,9 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
     take_normalization(config, source, splits.train.info.image_shape[-1])
     model = build_model(config, splits.train.info)
     check_splits(config, splits)
-    views_of_run(config, model)
+    check_views(model, config.evaluation)
     for split in (splits.validation, splits.test):
-        check_smallest(config, model, split)
+        check_smallest(model, config.evaluation, split)
     plan = make_plan(config, model, len(splits.train))
     rehearse(config, model, splits.train, plan)
     beginning = beginning_of(config, model, source)
@@ -201,11 +195,10 @@ def finish(config: ConfigDict, workdir: Workdir, model: Model, outcome: Outcome,
     assert test is not None
     assert step is not None
     speed = outcome.step * config.train.batch_size / seconds.training if seconds.training else 0.0
-    tables = model.task.tables(test.tables)
-    summary = result_of(test, "test", step, tables) | {"images_per_second": speed, "seconds": asdict(seconds)}
+    summary = result_of(test, "test", step) | {"images_per_second": speed, "seconds": asdict(seconds)}
     write_atomically(workdir.summary_file, json.dumps(summary, indent=2))
     times = {name.replace("_", " "): f"{value:.1f} s" for name, value in asdict(seconds).items()}
     title = f"test, checkpoint of step {step}"
     more = {"training images/s": f"{speed:,.0f}"} | times
-    print_result(console, test.metrics, test.examples, title, more, tables)
+    print_result(console, test.metrics, test.examples, title, more, test.tables)
     build_report(workdir, config, model, console, step, outcome.variables)

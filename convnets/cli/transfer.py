@@ -17,6 +17,9 @@ from convnets.cli.probe import Probed, begun, keep, table_of
 from convnets.cli.train import train
 from convnets.cli.transfer_duration import decide_duration, kept_duration
 from convnets.errors import InvalidValue
+from convnets.evaluation.features import FeatureCache
+from convnets.evaluation.inference import check_views
+from convnets.evaluation.stage_probes import StageProbe, probe_stages
 from convnets.files import write_atomically
 from convnets.parallel import Devices
 from convnets.plots.accuracy_by_depth import plot_accuracy_by_depth
@@ -24,13 +27,10 @@ from convnets.pretrained.depth import LOGITS, groups
 from convnets.progress import Screen
 from convnets.training.config import default_config
 from convnets.training.config_file import to_json
-from convnets.training.evaluation import views_of_run
-from convnets.training.features import FeatureCache
 from convnets.training.metrics_log import read_records
 from convnets.training.plan import make_plan
 from convnets.training.rehearsal import rehearse
 from convnets.training.setup import check_batch_size
-from convnets.training.stage_probes import StageProbe, probe_stages
 from convnets.training.workdir import Workdir
 
 RATES = ((LOGITS, 1.0), ("*", 0.1))
@@ -52,7 +52,7 @@ def run(arguments: Arguments) -> int:
     for way in configs.values():
         # What training would refuse is refused before the probes are paid for.
         check_batch_size(way, devices)
-        views_of_run(way, probed.model)
+        check_views(probed.model, way.evaluation)
         rehearse(way, probed.model, source, make_plan(way, probed.model, len(source)))
     kept = kept_duration(config, workdir, budget)
     with Screen(console) as screen:

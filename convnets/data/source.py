@@ -89,6 +89,15 @@ class CountingSource(Protocol):
     def count_unreadable(self, places: np.ndarray) -> None: ...
 
 
+@dataclass(frozen=True)
+class Splits:
+    """The three parts of a data set: to learn from, to choose by (None if none is held out), and to report."""
+
+    train: Source
+    validation: Source | None
+    test: Source
+
+
 class InMemorySource:
     """Examples that are rows of arrays.
 

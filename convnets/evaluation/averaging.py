@@ -1,7 +1,7 @@
 """Scores of classes averaged over the views of an image, over overlapping windows, and over networks.
 
-What is averaged are softmax probabilities (Krizhevsky et al. 2012) or logits. Probabilities are kept as their logarithms,
-which keep the order of all classes.
+What is averaged are softmax probabilities (Krizhevsky et al. 2012) or logits. Probabilities are kept as their
+logarithms, which keep the order of all classes.
 """
 
 import math
@@ -65,8 +65,8 @@ class AveragePixelScores(_Averaging):
         """Refuses views of parts of images."""
         if not whole:
             raise InvalidValue(
-                "averages over parts of images, and the task predicts every pixel: use 'centre_crop' for images as they "
-                "are served (data.evaluation_size no larger than data.size), 'whole_image' or 'whole_and_mirrored'"
+                "averages over parts of images, and the task predicts every pixel: use 'centre_crop' for images as "
+                "they are served (data.evaluation_size no larger than data.size), 'whole_image' or 'whole_and_mirrored'"
             )
 
     def look(self, outputs: Any, seen: Seen) -> Array:
@@ -104,7 +104,7 @@ def image_scores(logits: Array, average: Average) -> Array:
 def pixel_scores(
     logits: Array, image: tuple[int, int], extents: Array, wanted: Array, mirrored: Array, *, average: Average
 ) -> Array:
-    """The scores of every pixel of images by a view of them: log-probabilities or logits, float32 `[N, *image, classes]`.
+    """The scores of every pixel of images by a view: log-probabilities or logits, float32 `[N, *image, classes]`.
 
     Args:
       logits: of the view's pixels, `[N, h, w, classes]`.

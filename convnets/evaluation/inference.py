@@ -1,19 +1,20 @@
 """What a model says of images: the one place where views are taken, scaled, normalized, applied and put together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 from flax.errors import FlaxError
 from jax import Array
 from ml_collections import ConfigDict
 
+from convnets.data.canvases import smallest
 from convnets.data.source import Source
 from convnets.errors import InvalidValue
 from convnets.evaluation.protocols import OF_WHOLE_IMAGES, views_of
-from convnets.evaluation.views import Crop, Size, Views, numbers_of, scaled_extents, see
+from convnets.evaluation.views import Crop, Map, Size, Views, crop, numbers_of, see
 from convnets.evaluation.windows import OverlappingWindows
 from convnets.parallel import REPLICATED, SPLIT, Devices, sum_over_devices
 from convnets.tasks.model import Model, trace, unit_range, zeros_beyond
@@ -57,6 +58,8 @@ class Inference:
         if keep_scores and getattr(self.merger, "scores", None) is None:
             raise InvalidValue("the task has no class scores of an image that could be kept: ask for none")
         self.views = check_views(model, evaluation)
+        # Images of variable size are then all applied as they are.
+        self._as_they_are = only_image(self.views, model.size_of_evaluation)
         self.windows = None
         if hasattr(self.merger, "window_scores"):
             options = {"window": evaluation.window, "overlap": evaluation.overlap}
@@ -66,14 +69,14 @@ class Inference:
 
     def __call__(self, variables: Any, batch: Any) -> tuple[Any, Any]:
         size = batch["image"].shape[-3:-1]
-        views = self.views if size == self.model.info.image_shape[:2] else views_for(self.model, self.evaluation, size)
-        as_it_is = only_image(views, size)
         large = self.windows is not None and self.windows.are_needed(size)
-        if as_it_is and not large and not self.keep_scores:
+        if not self._as_they_are or self.keep_scores:
+            views = views_for(self.model, self.evaluation, size)
+        elif not large:
             return self._program(self._at_once)(variables, batch)
-        if as_it_is and large and not self.measured:
+        elif not self.measured:
             return {}, self._in_bands(variables, batch)
-        if as_it_is and large:
+        else:
             views = views_of(OF_WHOLE_IMAGES[0], size, self.model.size)
         return self._program(self._finish)(variables, dict(batch) | {"total": self._total(variables, batch, views)})
 
@@ -97,7 +100,7 @@ class Inference:
 
     def _answer(self, outputs: Outputs, batch: Batch) -> tuple[Any, dict[str, Array]]:
         task = self.model.task
-        sums = {}
+        sums: dict[str, Array] = {}
         if self.measured:
             _, sums = loss_and_sums(task, outputs, batch, train=False)
         return sum_over_devices(sums), task.decode(outputs, batch)
@@ -106,7 +109,9 @@ class Inference:
         """What all views say, on the devices."""
         size, total = batch["image"].shape[-3:-1], None
         of_crop, of_map = views.shares()
-        for view, share in [*((view, of_crop) for view in views.crops), *((view, of_map) for view in views.maps)]:
+        weighted: list[tuple[Crop | Map, float]] = [(view, of_crop) for view in views.crops]
+        weighted += [(view, of_map) for view in views.maps]
+        for view, share in weighted:
             whole = not isinstance(view, Crop)
             shown: Size = (int(view[0]), int(view[1])) if whole else self.model.size
             numbers = np.array(numbers_of(view, size, share), np.float32)
@@ -121,16 +126,12 @@ class Inference:
 
     def _show(self, size: Size, whole: bool, variables: Any, batch: Batch) -> tuple[dict[str, Array], Array]:
         """The images of a view, as the network takes them."""
-        images, seen = see(
-            unit_range(batch)["image"], batch["view"][0], size, whole=whole, extents=batch.get("extent")
-        )
+        images, seen = see(unit_range(batch)["image"], batch["view"][0], size, whole=whole, extents=batch.get("extent"))
         return {}, zeros_beyond(self.model.normalize(images), seen.view_extents if "extent" in batch else None)
 
     def _look(self, size: Size, whole: bool, variables: Any, batch: Batch) -> tuple[dict[str, Array], Any]:
         """What the task makes of a view, of its logits if there are, or else of the network applied to it."""
-        images, seen = see(
-            unit_range(batch)["image"], batch["view"][0], size, whole=whole, extents=batch.get("extent")
-        )
+        images, seen = see(unit_range(batch)["image"], batch["view"][0], size, whole=whole, extents=batch.get("extent"))
         if "logits" in batch:
             outputs: Outputs = batch["logits"], {}
         else:
@@ -180,7 +181,7 @@ def check_views(model: Model, evaluation: ConfigDict) -> Views:
     Raises:
       InvalidValue: a protocol that does not fit the images, the network or the task.
     """
-    size = model.info.image_shape[0], model.info.image_shape[1]
+    size = model.size_of_evaluation
     protocol, views, merger = evaluation.protocol, views_for(model, evaluation, size), merger_of(model, evaluation)
     as_it_is = only_image(views, size)
     if merger is None and not as_it_is:
@@ -189,10 +190,10 @@ def check_views(model: Model, evaluation: ConfigDict) -> Views:
             "alone: leave out augmentation that changes their size, and use 'centre_crop'"
         )
     whole = protocol in OF_WHOLE_IMAGES
-    if model.info.variable_size and not (as_it_is or (whole and hasattr(merger, "window_scores"))):
+    if model.info.own_sizes and not (as_it_is or (whole and hasattr(merger, "window_scores"))):
         raise InvalidValue(
-            f"evaluation.protocol {protocol!r} is for images of one size, and those of {model.info.name!r} vary in size: "
-            "use 'centre_crop' for images as they are served, or set data.evaluation_size"
+            f"evaluation.protocol {protocol!r} is for images of one size, and those of {model.info.name!r} vary in "
+            "size: use 'centre_crop' for images as they are served, or set data.evaluation_size"
         )
     if not as_it_is:
         try:
@@ -201,7 +202,7 @@ def check_views(model: Model, evaluation: ConfigDict) -> Views:
             raise InvalidValue(f"evaluation.protocol {protocol!r} {error}") from None
     shown = {(view.height, view.width) for view in views.maps} | ({size} if as_it_is else set())
     # The sizes of images that vary in size are not known here.
-    for height, width in sorted(shown - {model.size}) if not model.info.variable_size else ():
+    for height, width in sorted(shown - {model.size}) if not model.info.own_sizes else ():
         try:
             trace(model, (height, width))
         except (FlaxError, InvalidValue, TypeError, ValueError) as error:
@@ -233,3 +234,19 @@ def check_smallest(model: Model, evaluation: ConfigDict, source: Source | None) 
             f"{name} is too small to be evaluated in its own size{scaled}: {error}, or set data.evaluation_size, to "
             "which all pictures are scaled"
         ) from error
+
+
+def centre_view(model: Model, images: Array) -> Array:
+    """Images `[N, H, W, C]`, float, or their centre if the network takes smaller ones."""
+    image, size = model.size_of_evaluation, model.size
+    if image == size:
+        return images
+    [view] = views_of("centre_crop", image, size).crops
+    return crop(images, jnp.array(view[:4], jnp.float32), view.mirrored, size)
+
+
+def predict(model: Model, variables: Any, images: Array) -> dict[str, Array]:
+    """Predictions for the `centre_view` of uint8 images `[N, H, W, C]`: one pure function, for exported programs."""
+    batch = unit_range({"image": images})
+    batch["image"] = centre_view(model, batch["image"])
+    return model.task.decode(model.forward(variables, batch), batch)

@@ -3,8 +3,8 @@
 The metrics of semantic segmentation are those of Long, Shelhamer and Darrell (CVPR 2015, section 5), of the confusion
 matrix n of all pixels of a split: n_ij pixels of class i are predicted to be of class j, and t_i = sum_j n_ij are of
 class i. Most pixels lie within objects and say little of how well these are outlined; so the metrics are taken near
-boundaries as well (Chen et al., "Semantic Image Segmentation with Deep Convolutional Nets and Fully Connected CRFs", ICLR
-2015, section 5.2; the bands are called trimaps there).
+boundaries as well (Chen et al., "Semantic Image Segmentation with Deep Convolutional Nets and Fully Connected CRFs",
+ICLR 2015, section 5.2; the bands are called trimaps there).
 """
 
 import itertools

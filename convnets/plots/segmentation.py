@@ -7,8 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from convnets.evaluation.metrics import WIDTHS
-from convnets.evaluation.metrics import measures
+from convnets.evaluation.metrics import WIDTHS, measures
 from convnets.plots import style
 from convnets.plots.class_colours import class_colours, colour_mask
 from convnets.unlabelled import IGNORED

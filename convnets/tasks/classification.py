@@ -26,7 +26,7 @@ class Classification(Task):
 
     Args:
       info: of the source; its classes, at least two, are told apart.
-      label_smoothing: probability taken from the true class and spread evenly over all (Szegedy et al. 2016), in [0, 1).
+      label_smoothing: probability, in [0, 1), taken from the true class and spread over all (Szegedy et al. 2016).
       auxiliary_weight: of the loss of each auxiliary classifier that the network has in training (GoogLeNet: 0.3).
     """
 
@@ -53,8 +53,8 @@ class Classification(Task):
     def loss(self, outputs: Outputs, batch: Batch, *, train: bool) -> tuple[Array, dict[str, Array]]:
         """Softmax cross-entropy of each example, in nats, float32 `[N]`; that of auxiliary logits is added weighted.
 
-        A mixed example is of several classes: it has `labels [N, M]` and their `label_shares [N, M]`. The sums are of the
-        cross-entropy without smoothing, and of correct examples.
+        A mixed example is of several classes: it has `labels [N, M]` and their `label_shares [N, M]`. The sums are of
+        the cross-entropy without smoothing, and of correct examples.
         """
         truth = jax.nn.one_hot(batch["label"], len(self.classes))
         if "labels" in batch:

@@ -35,6 +35,11 @@ class Model:
         """Height and width of the images that the network is trained on."""
         return self.image_shape[0], self.image_shape[1]
 
+    @property
+    def size_of_evaluation(self) -> tuple[int, int]:
+        """Height and width of the images that are evaluated."""
+        return self.info.image_shape[0], self.info.image_shape[1]
+
     def init(self, key: Array) -> Any:
         """The network's initial variables."""
         return self.task.init(self.network, key, self.image_shape)

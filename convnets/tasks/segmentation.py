@@ -13,9 +13,8 @@ from jax import Array
 from convnets.data.source import Source, SourceInfo
 from convnets.errors import InvalidValue
 from convnets.evaluation.averaging import Average, AveragePixelScores
-from convnets.evaluation.metrics import WIDTHS, boundary_bands
-from convnets.evaluation.metrics import confusion_matrices, measures
 from convnets.evaluation.evaluator import Metrics, Sums, Tables
+from convnets.evaluation.metrics import WIDTHS, boundary_bands, confusion_matrices, measures
 from convnets.models.backbone import create_backbone, grids_of
 from convnets.models.encoder_decoder import EncoderDecoder
 from convnets.models.fcn import FCN, HowUpsampled, check_stride
@@ -188,7 +187,9 @@ class Segmentation(Task):
         """The likeliest class of each pixel, uint8 `[N, H, W]`."""
         return {"mask": jnp.argmax(outputs[0], axis=-1).astype(jnp.uint8)}
 
-    def view_merger(self, network: nn.Module, image_shape: tuple[int, int, int], average: Average) -> AveragePixelScores:
+    def view_merger(
+        self, network: nn.Module, image_shape: tuple[int, int, int], average: Average
+    ) -> AveragePixelScores:
         """The mean of the scores of each pixel over views and windows."""
         return AveragePixelScores(average)
 

@@ -19,10 +19,10 @@ from jax import Array
 
 from convnets.data.parts import Part
 from convnets.data.source import Source, SourceInfo
+from convnets.errors import InvalidValue
 from convnets.evaluation.averaging import Average
 from convnets.evaluation.evaluator import Evaluator, Metrics, Sums, Tables
 from convnets.evaluation.views import Seen, Size, Views
-from convnets.errors import InvalidValue
 from convnets.registry import Registry
 
 Batch = Mapping[str, Array]
@@ -124,16 +124,17 @@ class Task(ABC):
         batch: Batch,
         *,
         train: bool,
-        rngs: Mapping[str, Array] | None = None,
+        rngs: dict[str, Array] | None = None,
     ) -> tuple[Outputs, Any]:
         """Applies the network to a batch with normalized images; what else it is fed with is taken from the batch.
 
         Returns:
           Its outputs, and the collections that changed: in training `batch_stats`, else none.
         """
-        if train:
-            return network.apply(variables, batch["image"], train=True, mutable=["batch_stats"], rngs=rngs)
-        return network.apply(variables, batch["image"], train=False), {}
+        mutable = ["batch_stats"] if train else []
+        applied: Any = network.apply(variables, batch["image"], train=train, mutable=mutable, rngs=rngs)
+        outputs, updates = applied
+        return outputs, updates
 
     @abstractmethod
     def loss(self, outputs: Outputs, batch: Batch, *, train: bool) -> tuple[Array, dict[str, Array]]:
@@ -143,8 +144,8 @@ class Task(ABC):
           train: every training step pays for the sums, which may be of fewer metrics then.
 
         Returns:
-          The loss of each example, float32 `[N]`, and sums of any shapes, each weighted by the batch's `weight`, so that
-          padding never counts; sums of several batches are added.
+          The loss of each example, float32 `[N]`, and sums of any shapes, each weighted by the batch's `weight`, so
+          that padding never counts; sums of several batches are added.
         """
 
     @abstractmethod

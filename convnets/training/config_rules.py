@@ -9,8 +9,8 @@ from ml_collections import ConfigDict
 from convnets import kernels
 from convnets.augment import compose
 from convnets.errors import InvalidValue
+from convnets.evaluation.averaging import AVERAGES
 from convnets.evaluation.protocols import protocols
-from convnets.evaluation.scores import AVERAGES
 from convnets.parallel import WRAPPERS
 from convnets.registry import type_wanted
 from convnets.training.config import CHOICES, complete, flatten, refuse_unknown

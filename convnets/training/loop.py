@@ -18,13 +18,15 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from convnets.augment import Transform
-from convnets.data.source import Source
-from convnets.evaluation.evaluate import Evaluation
+from convnets.data.source import Source, Splits
+from convnets.evaluation.evaluator import Evaluation
+from convnets.evaluation.inference import Inference
+from convnets.evaluation.runner import evaluate
 from convnets.parallel import Devices
 from convnets.progress import Bar, Screen
+from convnets.tasks.model import Model
 from convnets.training.checkpoints import Checkpoints
 from convnets.training.distant_checkpoints import DistantCheckpoints
-from convnets.training.evaluation import Evaluator
 from convnets.training.feed import Feed
 from convnets.training.figures import ADVICE, Diverged, Figures
 from convnets.training.initialization import Beginning
@@ -33,7 +35,7 @@ from convnets.training.metrics_log import MetricsLog, best_step
 from convnets.training.pixel_statistics import chain_of
 from convnets.training.plan import Phase, Plan
 from convnets.training.savings import savings
-from convnets.training.setup import Model, Splits, initial_state, mapped_train_step
+from convnets.training.setup import initial_state, mapped_train_step
 from convnets.training.state import TrainState
 from convnets.training.workdir import Workdir
 
@@ -95,7 +97,7 @@ class Loop:
           CheckpointMismatch: the workdir's checkpoint does not fit.
           Diverged: a loss that is not finite; the checkpoints before it stay.
         """
-        self.evaluator = Evaluator(self.config, self.model, self.devices)
+        self.inference = Inference(self.model, self.devices, self.config.evaluation)
         self.figures = Figures(self.model.task.summarize)
         with (
             Interruption() as self.interruption,
@@ -277,7 +279,7 @@ class Loop:
         if test is None:
             return self._interrupted()
         if jax.process_index() == 0:
-            self.workdir.save_predictions("test", test.predictions | test.tables)
+            self.workdir.save_predictions("test", test.records)
         variables = jax.device_get(state.variables())
         return Outcome(self.step, self.seconds, test=test, test_step=step, variables=variables)
 
@@ -286,7 +288,17 @@ class Loop:
 
     def _evaluate(self, state: TrainState, source: Source, split: str, step: int) -> Evaluation | None:
         """Evaluates and records; None if interrupted."""
-        evaluation = self.evaluator(state.variables(), source, split, self.screen, self.interruption.requested)
+        evaluation = evaluate(
+            self.inference,
+            state.variables(),
+            source,
+            self.model.task.evaluator(len(source)),
+            self.devices,
+            self.config,
+            title=split,
+            screen=self.screen,
+            stop=self.interruption.requested,
+        )
         if evaluation is None:
             return None
         if not all(math.isfinite(value) for value in evaluation.metrics.values()):

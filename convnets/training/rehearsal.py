@@ -13,9 +13,8 @@ from convnets.augment import compose, with_components
 from convnets.data.source import Source, load_training_batch
 from convnets.errors import InvalidValue
 from convnets.parallel import AXIS
+from convnets.tasks.model import Model, made_for, unit_range
 from convnets.training.plan import Plan
-from convnets.training.setup import Model
-from convnets.training.step import made_for, unit_range
 
 
 def rehearse(config: ConfigDict, model: Model, source: Source, plan: Plan) -> None:
@@ -30,25 +29,25 @@ def rehearse(config: ConfigDict, model: Model, source: Source, plan: Plan) -> No
     sizes: list[int | None] = [side for _, side in plan.resolutions]
     places = np.arange(2) % len(source)
 
-    def once(native: Any, batch: Mapping[str, Any]) -> Any:
-        variables = model.network.init(jax.random.key(0), native, train=False)
+    def once(key: Any, batch: Mapping[str, Any]) -> Any:
+        variables = model.init(key)
         example = compose(chain)(jax.random.split(jax.random.key(0)), unit_range(batch))
-        images = model.normalize(example["image"])
+        example["image"] = images = model.normalize(example["image"])
+        example["weight"] = jnp.ones(len(images))
         network = made_for(model.network, images.shape) if grow else model.network
         try:
-            outputs, _ = network.apply(
-                variables, images, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(0)}
+            outputs, _ = model.task.forward(
+                network, variables, example, train=True, rngs={"dropout": jax.random.key(0)}
             )
         except ScopeParamShapeError as error:
             raise InvalidValue(
                 f"train.resolutions is for networks whose parameters fit any size of images, and those of "
                 f"{config.network.name!r} do not fit {images.shape[1]} x {images.shape[2]}: leave it empty"
             ) from error
-        return model.task.loss(outputs, example)
+        return model.task.loss(outputs, example, train=True)[0]
 
-    native = jnp.zeros((1, *model.image_shape))
     for size in sizes or [None]:
         batch = load_training_batch(source, places, np.zeros(2, np.int64), config.seed, size)
         # One device: its axis is there for what is summed over all of them.
-        one_device = jax.tree.map(lambda values: values[None], (native, batch))
+        one_device = jax.tree.map(lambda values: values[None], (jax.random.key(0), batch))
         jax.eval_shape(jax.vmap(once, axis_name=AXIS), *one_device)

@@ -5,10 +5,11 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from convnets.errors import InvalidValue
+from convnets.tasks.model import Model
 from convnets.training.checkpoints import Checkpoints
 from convnets.training.metrics_log import best_step, read_records
 from convnets.training.plan import Plan, make_plan
-from convnets.training.setup import Model, initial_state
+from convnets.training.setup import initial_state
 from convnets.training.workdir import Workdir
 
 

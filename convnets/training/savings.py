@@ -15,8 +15,9 @@ from convnets.data.source import Source
 from convnets.parallel import AXIS
 from convnets.pretrained.freezing import divided
 from convnets.pretrained.patterns import Path, flat
+from convnets.tasks.model import Model
 from convnets.training.plan import Phase, Plan
-from convnets.training.setup import Model, train_step
+from convnets.training.setup import train_step
 from convnets.training.state import TrainState
 
 MILLION = 1e6

@@ -1,11 +1,9 @@
 """From a config to the things that it names. What depends on batch sizes and devices is computed here, last."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
@@ -17,37 +15,15 @@ from convnets.data.few import few
 from convnets.data.mask_sizes import check_mask_sizes
 from convnets.data.normalization import Normalization
 from convnets.data.reporting import drawn_by
-from convnets.data.source import Source, SourceInfo, carve
+from convnets.data.source import SourceInfo, Splits, carve
 from convnets.errors import InvalidValue
-from convnets.parallel import AXIS, REPLICATED, SPLIT, Devices
+from convnets.parallel import AXIS, REPLICATED, Devices
 from convnets.progress import Bar, Screen
-from convnets.tasks import Task
+from convnets.tasks import Model
 from convnets.training import step
 from convnets.training.config import options_of
 from convnets.training.plan import Phase, Plan
 from convnets.training.state import TrainState, create_state, first_state
-
-
-@dataclass(frozen=True)
-class Model:
-    """A network with its task, and how images come to it.
-
-    Attributes:
-      info: of the source; its images are evaluated.
-      image_shape: (H, W, C) of the images that the network is trained on, as augmentation leaves them; the last of
-        them, where their size grows.
-    """
-
-    task: Task
-    network: nn.Module
-    normalize: Normalization
-    info: SourceInfo
-    image_shape: tuple[int, int, int]
-
-    @property
-    def evaluation_step(self) -> Any:
-        """Of one device; see `step.make_evaluation_step`."""
-        return step.make_evaluation_step(self.network, self.task, self.normalize)
 
 
 def build_model(config: ConfigDict, info: SourceInfo) -> Model:
@@ -69,17 +45,17 @@ def build_model(config: ConfigDict, info: SourceInfo) -> Model:
         )
     network = task.network(config.network.name, options)
     shape = augmented_shape(config, info)
-    image = jnp.zeros((1, *shape))
+    model = Model(task, network, Normalization(mean, std), info, shape)
+    batch = {"image": jnp.zeros((1, *shape))}
 
     def once() -> Any:
-        variables = network.init(jax.random.key(0), image, train=False)
-        outputs: Any = network.apply(variables, image, train=False)
-        return variables["params"], task.predictions(outputs)
+        variables = model.init(jax.random.key(0))
+        return variables["params"], task.decode(model.forward(variables, batch), batch)
 
     # Traced, not computed: images that don't fit the network or the task are refused here and not after minutes.
     params, _ = jax.eval_shape(once)
     _refuse_idle_weight(config, params)
-    return Model(task, network, Normalization(mean, std), info, shape)
+    return model
 
 
 def _refuse_idle_weight(config: ConfigDict, params: Any) -> None:
@@ -99,15 +75,6 @@ def batch_norm_options(config: ConfigDict) -> dict[str, Any]:
     epsilon = {"epsilon": norm.epsilon} if norm.epsilon else {}
     scope = {"axis_name": AXIS, "synchronized": norm.scope == "synchronized"}
     return {"momentum": norm.momentum, "per": norm.per, **epsilon, **scope}
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The three parts of a data set: to learn from, to choose by (None if none is held out), and to report."""
-
-    train: Source
-    validation: Source | None
-    test: Source
 
 
 def load_splits(config: ConfigDict, console: Console | None = None) -> Splits:
@@ -168,8 +135,7 @@ def initial_shapes(config: ConfigDict, model: Model, plan: Plan, at: int = 0) ->
 def _beginning(config: ConfigDict, model: Model, plan: Plan, at: int) -> Callable[[], TrainState]:
     return partial(
         first_state,
-        model.network,
-        model.image_shape,
+        model,
         plan.optimizer,
         seed=config.seed,
         average=config.train.average_decay > 0,
@@ -210,12 +176,10 @@ def check_batch_size(config: ConfigDict, devices: Devices) -> None:
 
 def train_step(
     config: ConfigDict, model: Model, plan: Plan, phase: Phase, chain: Sequence[Transform] | None = None
-) -> Callable[[TrainState, step.Batch], tuple[TrainState, step.Figures]]:
-    """`(state, batch) -> (state, figures)` on one device, in a phase of training; see `step.make_train_step`."""
+) -> Callable[[TrainState, step.Batch], tuple[TrainState, step.StepMetrics]]:
+    """`(state, batch) -> (state, metrics)` on one device, in a phase of training; see `step.make_train_step`."""
     return step.make_train_step(
-        model.network,
-        model.task,
-        model.normalize,
+        model,
         compose(config.augmentation if chain is None else chain),
         plan.optimizer,
         plan.schedule,
@@ -243,7 +207,7 @@ def mapped_train_step(
     *,
     at: int = 0,
 ) -> Any:
-    """`(state, batches on the devices [steps, ...]) -> (state, figures [steps])`, the state's buffers donated.
+    """`(state, batches on the devices [steps, ...]) -> (state, metrics [steps])`, the state's buffers donated.
 
     Args:
       chain: of transforms, instead of the config's.
@@ -257,8 +221,3 @@ def mapped_train_step(
         donate=True,
         rematerialized=config.network.get("remat", False),
     )
-
-
-def mapped_evaluation_step(model: Model, devices: Devices) -> Any:
-    """`(variables, batch on the devices) -> (sums, predictions)`."""
-    return devices.wrap(model.evaluation_step, (REPLICATED, SPLIT))

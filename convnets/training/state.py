@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Collection
 from typing import Any
 
-import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -14,6 +13,7 @@ from jax import Array
 
 from convnets.pretrained.freezing import divided, joined
 from convnets.pretrained.patterns import Path, flat
+from convnets.tasks.model import Model
 
 MANY_PARAMETERS = 50_000_000
 """From here on, drawing the parameters takes longer than compiling what draws them."""
@@ -71,8 +71,7 @@ class TrainState(flax.struct.PyTreeNode):
 
 
 def first_state(
-    network: nn.Module,
-    image_shape: tuple[int, int, int],
+    model: Model,
     optimizer: optax.GradientTransformation,
     *,
     seed: int,
@@ -86,8 +85,7 @@ def first_state(
       average: whether it has an average of the parameters.
       frozen: parameters that are not trained.
     """
-    images = jnp.zeros((1, *image_shape), jnp.float32)
-    variables = network.init({"params": jax.random.key(seed)}, images, train=False)
+    variables = model.init(jax.random.key(seed))
     params = variables["params"]
     trained, _ = divided(params, frozen)
     return TrainState(
@@ -100,10 +98,10 @@ def first_state(
     )
 
 
-def create_state(beginning: Callable[[], TrainState]) -> TrainState:
+def create_state(initial: Callable[[], TrainState]) -> TrainState:
     """The state that a function such as `first_state` gives, computed."""
     # Runs once: on CPU, code that is compiled in a fifth of the time is worth being slower, up to so many numbers.
-    traced = jax.jit(beginning).trace()
+    traced = jax.jit(initial).trace()
     size = sum(math.prod(array.shape) for array in jax.tree.leaves(traced.out_info.params))
     level = 0 if size < MANY_PARAMETERS else 1
     quick = {"xla_backend_optimization_level": level} if jax.default_backend() == "cpu" else {}

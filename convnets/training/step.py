@@ -1,57 +1,30 @@
 """One step on one device: pure functions of (state, batch) with collectives over the devices' axis."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
 from convnets.augment import example_keys
-from convnets.data.normalization import Normalization
 from convnets.parallel import AXIS, sum_over_devices
 from convnets.pretrained.freezing import divided, joined, still_norms
 from convnets.pretrained.patterns import Path, flat, nested
-from convnets.tasks import Task
+from convnets.tasks.model import Model, made_for, unit_range
+from convnets.tasks.task import Batch, loss_and_sums
 from convnets.training.state import TrainState
 
-Batch = Mapping[str, Array]
-Figures = dict[str, Array]
+StepMetrics = dict[str, Array]
 
 
 DROPOUT_STREAM = 2
 """What sets the draws of dropout apart from all others of the same seed."""
 
 
-def unit_range(batch: Batch) -> dict[str, Array]:
-    """The batch with its uint8 images as float32 in [0, 1]."""
-    return dict(batch) | {"image": batch["image"].astype(jnp.float32) / 255}
-
-
-def own_pixels(images: Array, batch: Batch) -> Array:
-    """Normalized images of a batch `[N, H, W, C]` with zeros beyond what `extent [N, 2]` says of each, if it does.
-
-    So what pictures of their own sizes are filled up with is zero to the network, as the zeros around its maps are.
-    """
-    if "extent" not in batch:
-        return images
-    rows, columns = (jnp.arange(side) < batch["extent"][:, axis, None] for axis, side in enumerate(images.shape[1:3]))
-    return jnp.where((rows[:, :, None] & columns[:, None, :])[..., None], images, 0.0)
-
-
-def made_for(network: nn.Module, shape: Sequence[int]) -> nn.Module:
-    """The network whose last pool covers the whole map of images of `shape [..., H, W, C]`, of the same parameters."""
-    has_size = any(field.name == "image_size" for field in fields(network))
-    return network.clone(image_size=shape[-3]) if has_size else network
-
-
 def make_train_step(
-    network: nn.Module,
-    task: Task,
-    normalize: Normalization,
+    model: Model,
     augment: Callable[[Array, dict[str, Array]], dict[str, Array]],
     optimizer: optax.GradientTransformation,
     schedule: optax.Schedule,
@@ -63,7 +36,7 @@ def make_train_step(
     images_grow: bool = False,
     frozen: Collection[Path] = (),
     factors: Mapping[Path, float] | None = None,
-) -> Callable[[TrainState, Batch], tuple[TrainState, Figures]]:
+) -> Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]]:
     """A training step.
 
     Args:
@@ -80,34 +53,30 @@ def make_train_step(
       factors: of the learning rate, for the parameters where it is not 1.
 
     Returns:
-      `step(state, batch) -> (state, figures)`. The batch has `image [n, H, W, C]` uint8, `epoch`, `index` and `weight`
-      (`[n]`) and what the task reads. The figures are float32 scalars over the batch of all devices: the task's
+      `step(state, batch) -> (state, metrics)`. The batch has `image [n, H, W, C]` uint8, `epoch`, `index` and `weight`
+      (`[n]`) and what the task reads. The metrics are float32 over the batch of all devices: the task's
       sums, `objective` (the mean loss that was differentiated), `learning_rate`, `gradient_norm`, and `parameter_norm`
       after the step.
     """
-    factor_of = (factors or {}).get
+    task, factor_of = model.task, (factors or {}).get
 
     def objective(
         trained: Any, held: Any, batch_stats: Any, batch: Batch, key: Array, examples: Array
-    ) -> tuple[Array, tuple[Any, Figures]]:
+    ) -> tuple[Array, tuple[Any, StepMetrics]]:
         example = unit_range(batch)
         weight = example.pop("weight")
         example = augment(example_keys(seed, batch["epoch"], batch["index"]), example)
         example["weight"] = weight
-        sized = made_for(network, example["image"].shape) if images_grow else network
+        example["image"] = model.normalize(example["image"])
+        network = made_for(model.network, example["image"].shape) if images_grow else model.network
+        variables = {"params": joined(trained, held), "batch_stats": batch_stats}
         with still_norms(frozen):
-            outputs, updates = sized.apply(
-                {"params": joined(trained, held), "batch_stats": batch_stats},
-                normalize(example["image"]),
-                train=True,
-                mutable=["batch_stats"],
-                rngs={"dropout": key},
-            )
+            outputs, updates = task.forward(network, variables, example, train=True, rngs={"dropout": key})
+        losses, sums = loss_and_sums(task, outputs, example, train=True)
         # A share of the mean over all examples, so that parts and devices count by what they hold.
-        loss = jnp.sum(weight * task.loss(outputs, example)) / examples
-        return loss, (updates.get("batch_stats", {}), task.measure(outputs, example, train=True))
+        return jnp.sum(weight * losses) / examples, (updates.get("batch_stats", {}), sums)
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Figures]:
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
         stream = jax.random.fold_in(jax.random.key(seed), DROPOUT_STREAM)
         key = jax.random.fold_in(jax.random.fold_in(stream, state.step), lax.axis_index(AXIS))
         trained, held = divided(state.params, frozen)
@@ -160,27 +129,27 @@ def make_train_step(
             optimizer_state=optimizer_state,
             average=average,
         )
-        figures = sums | {
+        metrics = sums | {
             "objective": loss,
             "learning_rate": learning_rate,
             "gradient_norm": gradient_norm,
             "parameter_norm": optax.tree.norm(params),
         }
-        return state, figures
+        return state, metrics
 
     return step
 
 
 def repeat(
-    step: Callable[[TrainState, Batch], tuple[TrainState, Figures]], *, unroll: bool
-) -> Callable[[TrainState, Batch], tuple[TrainState, Figures]]:
-    """Several steps in one call: batches `[steps, n, ...]` -> the last state and the figures of each, `[steps]`.
+    step: Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]], *, unroll: bool
+) -> Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]]:
+    """Several steps in one call: batches `[steps, n, ...]` -> the last state and the metrics of each, `[steps]`.
 
     Args:
       unroll: whether to write the steps out or to loop over them.
     """
 
-    def steps(state: TrainState, batches: Batch) -> tuple[TrainState, Figures]:
+    def steps(state: TrainState, batches: Batch) -> tuple[TrainState, StepMetrics]:
         return _scan(step, state, dict(batches), unroll)
 
     return steps
@@ -195,17 +164,3 @@ def _scan(function: Callable[[Any, Any], tuple[Any, Any]], carry: Any, inputs: A
         carry, result = function(carry, jax.tree.map(lambda x: x[i], inputs))  # noqa: B023
         results.append(result)
     return carry, jax.tree.map(lambda *parts: jnp.stack(parts), *results)
-
-
-def make_evaluation_step(
-    network: nn.Module, task: Task, normalize: Normalization
-) -> Callable[[Any, Batch], tuple[Figures, dict[str, Array]]]:
-    """`step(variables, batch) -> (sums over the batch of all devices, predictions [n, ...] of this device's part)`."""
-
-    def step(variables: Any, batch: Batch) -> tuple[Figures, dict[str, Array]]:
-        example = unit_range(batch)
-        images = own_pixels(normalize(example["image"]), batch)
-        outputs: Any = network.apply(variables, images, train=False)
-        return sum_over_devices(task.measure(outputs, example)), task.predictions(outputs)
-
-    return step

@@ -6,9 +6,9 @@ from trained_networks import trained
 from convnets.cli import transfer_duration
 from convnets.cli.probe import Probed
 from convnets.cli.transfer_duration import decide_duration, kept_duration
+from convnets.data.source import Splits
 from convnets.errors import InvalidValue
 from convnets.parallel import Devices
-from convnets.training.setup import Splits
 from convnets.training.workdir import Workdir
 
 SECONDS_A_STEP = 0.5

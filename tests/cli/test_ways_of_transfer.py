@@ -5,9 +5,8 @@ from trained_networks import trained
 
 from convnets.cli.probe import Probed
 from convnets.cli.transfer import RATES, ways_to_train
-from convnets.data.source import InMemorySource
+from convnets.data.source import InMemorySource, Splits
 from convnets.training.config import default_config
-from convnets.training.setup import Splits
 
 FROZEN = {
     "freeze.below": "stage2",

@@ -7,9 +7,9 @@ from PIL import Image
 from convnets import data
 from convnets.data.mask_sizes import check_mask_sizes
 from convnets.data.reporting import drawn_by
-from convnets.data.source import carve
+from convnets.data.source import Splits, carve
 from convnets.errors import InvalidValue
-from convnets.training.setup import Splits, check_masks
+from convnets.training.setup import check_masks
 from tests.data.mask_files import write
 from tests.data.photograph import noise
 

@@ -6,11 +6,10 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from convnets.evaluation.evaluate import evaluate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.experimental import multihost_utils
-
-from convnets.evaluation.evaluate import evaluate
 
 
 def batches(length: int, batch_size: int) -> Iterator[dict[str, np.ndarray]]:

@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from convnets.evaluation.scores import add, mean, nothing, score, take_crop, take_map
 from PIL import Image
 from scipy.special import softmax
 
-from convnets.evaluation.scores import add, mean, nothing, score, take_crop, take_map
 from convnets.evaluation.views import Crop, crops_at
 
 

@@ -4,10 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from convnets.evaluation.whole_images import resample, scaled_extents, score_pixels
 from PIL import Image
 from scipy.special import softmax
-
-from convnets.evaluation.whole_images import resample, scaled_extents, score_pixels
 
 EXTENTS = np.array([[20, 26], [9, 26], [20, 11], [1, 1]], np.int32)
 

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from convnets.cli import train
-from convnets.data.source import InMemorySource, SourceInfo
+from convnets.data.source import InMemorySource, SourceInfo, Splits
 from convnets.errors import InvalidValue
 from convnets.training.config import complete, default_config
-from convnets.training.setup import Splits
 from convnets.training.workdir import Workdir
 
 INFO = SourceInfo("pets", ("cat", "dog"), (2, 2, 3), {"train": 4, "test": 2}, digest="1234")

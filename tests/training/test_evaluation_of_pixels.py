@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from convnets.training.evaluation import check_smallest, views_of_run
 
 from convnets.data.pictures import Pictures, Serving
 from convnets.data.records import Record
@@ -9,7 +10,6 @@ from convnets.data.source import SourceInfo, Subset
 from convnets.errors import InvalidValue
 from convnets.evaluation.protocols import protocols
 from convnets.training.config import complete, default_config
-from convnets.training.evaluation import check_smallest, views_of_run
 from convnets.training.setup import build_model
 from tests.data.few_records import FewRecords
 from tests.data.photograph import noise

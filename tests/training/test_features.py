@@ -5,6 +5,7 @@ import os
 import jax
 import numpy as np
 import pytest
+from convnets.training.features import FeatureCache, facts_of, features_of
 from PIL import Image
 from rich.console import Console
 from stripes import config_of, striped
@@ -14,7 +15,6 @@ from convnets.data.few import few
 from convnets.data.source import Subset
 from convnets.parallel import Devices
 from convnets.progress import Screen
-from convnets.training.features import FeatureCache, facts_of, features_of
 from convnets.training.plan import make_plan
 from convnets.training.setup import build_model, initial_state
 

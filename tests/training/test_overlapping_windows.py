@@ -8,17 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from convnets.evaluation.large_images import pixel_classes, windows_of
+from convnets.tasks.segmentation.segmentation import Segmentation
+from convnets.training.overlapping_windows import OverlappingWindows
+from convnets.training.whole_images_step import WholeImagesStep
 from scipy.special import softmax
 
 from convnets.data.normalization import Normalization
 from convnets.data.source import SourceInfo
-from convnets.evaluation.large_images import pixel_classes, windows_of
 from convnets.evaluation.protocols import views_of
 from convnets.parallel import Devices
-from convnets.tasks.segmentation.segmentation import Segmentation
-from convnets.training.overlapping_windows import OverlappingWindows
-from convnets.training.setup import Model
-from convnets.training.whole_images_step import WholeImagesStep
+from convnets.tasks.model import Model
 
 INFO = SourceInfo("dots", ("a", "b"), (50, 70, 3), {"test": 4}, mask_classes=("ground", "left", "right"))
 SLOPES = np.array([0.0, 0.1, -0.2])

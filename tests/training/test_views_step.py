@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from convnets.training.evaluation import Evaluator
+from convnets.training.views_step import ViewsStep
 from rich.console import Console
 from scipy.special import softmax
 from training.stripes import config_of, striped
@@ -18,9 +20,8 @@ from convnets.errors import InvalidValue
 from convnets.evaluation.views import Crop, Map, Views
 from convnets.parallel import Devices
 from convnets.progress import Screen
-from convnets.training.evaluation import Evaluator
-from convnets.training.setup import Model, build_model
-from convnets.training.views_step import ViewsStep
+from convnets.tasks.model import Model
+from convnets.training.setup import build_model
 
 
 class Constant(nn.Module):

@@ -7,6 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from convnets.tasks.segmentation.segmentation import Segmentation
+from convnets.training.overlapping_windows import OverlappingWindows
+from convnets.training.whole_images_step import WholeImagesStep
 from PIL import Image
 from scipy.special import softmax
 
@@ -14,10 +17,7 @@ from convnets.data.normalization import Normalization
 from convnets.data.source import SourceInfo
 from convnets.evaluation.protocols import views_of
 from convnets.parallel import Devices
-from convnets.tasks.segmentation.segmentation import Segmentation
-from convnets.training.overlapping_windows import OverlappingWindows
-from convnets.training.setup import Model
-from convnets.training.whole_images_step import WholeImagesStep
+from convnets.tasks.model import Model
 from convnets.unlabelled import IGNORED
 
 INFO = SourceInfo("dots", ("a", "b"), (32, 48, 3), {"test": 4}, mask_classes=("ground", "left", "right"))

@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from convnets.training.windows_step import WindowsStep, look, windows_of
 
 from convnets import tasks
 from convnets.data.normalization import Normalization
 from convnets.data.source import SourceInfo
 from convnets.evaluation.views import Crop, Map, Views
 from convnets.parallel import Devices
-from convnets.training.setup import Model
-from convnets.training.windows_step import WindowsStep, look, windows_of
+from convnets.tasks.model import Model
 
 SIDE = 40
 """Of the images as they are served; the network's own are 32."""

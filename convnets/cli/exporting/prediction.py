@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from convnets.cli.exporting.trained import Trained
-from convnets.cli.predict import predict
+from convnets.evaluation.inference import predict
 
 
 def prediction(trained: Trained) -> Callable[[jax.Array], dict[str, jax.Array]]:

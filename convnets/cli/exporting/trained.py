@@ -5,8 +5,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from convnets.tasks.model import Model
 from convnets.training.config import options_of
-from convnets.training.setup import Model
 
 
 @dataclass(frozen=True)

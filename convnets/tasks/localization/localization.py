@@ -3,7 +3,6 @@
 Lecture: "Classification + Localization". K objects are K boxes with K classes, of a fixed meaning each or in any order.
 """
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +18,8 @@ from convnets.data.source import Source, SourceInfo
 from convnets.errors import InvalidValue
 from convnets.evaluation.averaging import Average
 from convnets.evaluation.boxes import iou
-from convnets.models.localizer import BOXES, Attach, LocalizationNetwork, head_place
 from convnets.evaluation.evaluator import Metrics, Sums, Tables
+from convnets.models.localizer import BOXES, Attach, LocalizationNetwork, head_place
 from convnets.tasks.classification import one_window
 from convnets.tasks.localization import measures
 from convnets.tasks.localization.coordinates import Coordinates, decode, encode

@@ -34,7 +34,7 @@ class MergeBoxes:
 
     def __init__(self, task: Any, network: nn.Module, image_shape: tuple[int, int, int], average: Average):
         self.task, self.average = task, average
-        self.window, self.image_shape, self.backbone = image_shape[:2], image_shape, network.backbone  # type: ignore[attr-defined]
+        self.window, self.image_shape, self.backbone = image_shape[:2], image_shape, network.backbone
 
     def check(self, views: Views, whole: bool) -> None:
         """Refuses several views of objects that have no order, and averages of logits."""

@@ -3,9 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.optimize import linear_sum_assignment
-
 from convnets.tasks.localization.matching import cheapest
+from scipy.optimize import linear_sum_assignment
 
 
 @pytest.mark.parametrize("objects", [1, 2, 3, 6])

@@ -10,8 +10,7 @@ import pytest
 from convnets import tasks
 from convnets.data.source import InMemorySource, SourceInfo
 from convnets.errors import InvalidValue
-from convnets.evaluation.metrics import WIDTHS, boundary_bands
-from convnets.evaluation.metrics import measures
+from convnets.evaluation.metrics import WIDTHS, boundary_bands, measures
 from convnets.unlabelled import IGNORED
 
 CLASSES = ("ground", "shirt", "shoe", "bag")

@@ -3,12 +3,10 @@
 import hashlib
 import json
 import zipfile
-from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -16,57 +14,59 @@ from ml_collections import ConfigDict
 
 from convnets.data.few import Few
 from convnets.data.pictures import Pictures
-from convnets.data.pipeline import EvaluationBatches, read_ahead
 from convnets.data.source import Source, Subset
-from convnets.evaluation.evaluate import evaluate
-from convnets.evaluation.protocols import views_of
-from convnets.evaluation.scores import take_crop
+from convnets.evaluation.evaluator import Evaluator
+from convnets.evaluation.inference import centre_view
+from convnets.evaluation.runner import evaluate
 from convnets.parallel import REPLICATED, SPLIT, Devices, sum_over_devices
 from convnets.pretrained.patterns import flat
-from convnets.progress import Bar, Screen
-from convnets.training.setup import Model
-from convnets.training.step import unit_range
+from convnets.progress import Screen
+from convnets.tasks.model import Model, unit_range
+from convnets.tasks.task import Batch
 
 Features = dict[str, np.ndarray]
 """By the name of a map, float32 `[n, C]`, each filter's mean over the map; and `label`, int32 `[n]`."""
 
 
-def features_of(
-    config: ConfigDict, model: Model, variables: Any, source: Source, devices: Devices, title: str, screen: Screen
-) -> Features:
-    """The pooled maps of every example of a source, of its image (or its centre, if the network takes smaller ones)."""
-    batch_size = -(-config.evaluation.batch_size // devices.count) * devices.count
-    batches = EvaluationBatches(
-        source, batch_size=batch_size, process=jax.process_index(), process_count=jax.process_count()
-    )
-    step = devices.wrap(_step(model), (REPLICATED, SPLIT))
-    with Bar(screen, title, len(batches)) as bar, closing(read_ahead(batches, **config.loader)) as stream:
-        found = evaluate(
-            step,
-            devices.replicate(variables),
-            stream,
-            lambda sums: {},
-            devices.split,
-            devices.join,
-            progress=bar.update,
-        )
-    assert found is not None
-    return {name: found.predictions[name] for name in found.predictions if name not in ("index", "place")}
+class FeatureStep:
+    """A `runner.Step` whose predictions are the named maps of a network, each filter's mean over the map.
 
+    They are of the `centre_view`.
+    """
 
-def _step(model: Model) -> Any:
-    image, size = model.info.image_shape[:2], model.image_shape[:2]
-    [crop] = views_of("centre_crop", image, size).crops
+    calls = 1
 
-    def step(variables: Any, batch: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
-        values = unit_range({"image": batch["image"]})["image"]
-        if image != size:
-            values = take_crop(values, jnp.array(crop, jnp.float32), size)
-        outputs: Any = model.network.apply(variables, model.normalize(values), train=False)
-        pooled = {name: jnp.mean(x.astype(jnp.float32), (1, 2)) for name, x in outputs[1].items() if x.ndim == 4}
+    def __init__(self, model: Model, devices: Devices):
+        self.model, self.seen, self.join = model, lambda: None, devices.join
+        self._step = devices.wrap(self._of_device, (REPLICATED, SPLIT))
+
+    def __call__(self, variables: Any, batch: Any) -> tuple[Any, Any]:
+        return self._step(variables, batch)
+
+    def _of_device(self, variables: Any, batch: Batch) -> tuple[dict[str, Array], dict[str, Array]]:
+        example = unit_range(batch)
+        example["image"] = centre_view(self.model, example["image"])
+        _, maps = self.model.forward(variables, example)
+        pooled = {name: jnp.mean(x.astype(jnp.float32), (1, 2)) for name, x in maps.items() if x.ndim == 4}
         return sum_over_devices({"weight": jnp.sum(batch["weight"])}), pooled
 
-    return step
+
+def features_of(
+    config: ConfigDict, model: Model, variables: Any, source: Source, devices: Devices, *, title: str, screen: Screen
+) -> Features:
+    """The pooled maps of every example of a source."""
+    found = evaluate(
+        FeatureStep(model, devices),
+        devices.replicate(variables),
+        source,
+        Evaluator(lambda sums: {}),
+        devices,
+        config,
+        title=title,
+        screen=screen,
+    )
+    assert found is not None
+    return {name: value for name, value in found.records.items() if name not in ("index", "place")}
 
 
 class FeatureCache:

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from convnets.data.source import Source, carve
+from convnets.data.source import Source, Splits, carve
 from convnets.errors import InvalidValue
+from convnets.evaluation.features import FeatureCache, Features, facts_of, features_of
 from convnets.evaluation.linear_probe import Labelled, Probe, accuracy, probe
 from convnets.parallel import Devices
 from convnets.pretrained.depth import needs
 from convnets.progress import Bar, Screen
-from convnets.training.features import FeatureCache, Features, facts_of, features_of
-from convnets.training.setup import Model, Splits
+from convnets.tasks.model import Model
 
 HELD_OUT = 5
 """Where there is no validation split, one in so many training examples chooses the regularization."""
@@ -60,7 +60,7 @@ def probe_stages(
         facts = facts_of(config, model, variables, source)
         found = cache.load(name, facts)
         if found is None:
-            found = features_of(config, model, variables, source, devices, f"features of {name}", screen)
+            found = features_of(config, model, variables, source, devices, title=f"features of {name}", screen=screen)
             if "label" not in found:
                 raise InvalidValue(f"the examples of {source.info.name!r} have no labels, which probes need")
             cache.save(name, facts, found)
