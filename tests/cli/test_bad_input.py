@@ -1,25 +1,15 @@
 """What bad input gets: one sentence, a non-zero exit, and nothing saved before is lost."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-from launching import EXPERIMENT, ROOT, launch, needs_data
+from launching import ROOT, launch, needs_data
+from small_runs import CLASSIFICATION
 
 from convnets.cli.command_line import main
 from convnets.data import fashion_mnist
-
-TINY = (
-    EXPERIMENT,
-    "--config.train.batch_size=64",
-    "--config.train.duration=4 steps",
-    "--config.validation.examples=59000",
-    "--config.evaluation.batch_size=2000",
-    "--config.schedule.warmup=0 steps",
-)
 
 
 @pytest.fixture(autouse=True)
@@ -27,26 +17,14 @@ def at_the_root(monkeypatch):
     monkeypatch.chdir(ROOT)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    """The workdir of a run of four steps."""
-    os.chdir(ROOT)
-    workdir = tmp_path_factory.mktemp("finished") / "run"
-    assert main(["launch.py", "train", *TINY, f"--workdir={workdir}"]) == 0
-    return workdir
+@pytest.fixture
+def finished(classifier, tmp_path) -> Path:
+    """A finished run, to be written to."""
+    return Path(shutil.copytree(classifier, tmp_path / "finished"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def refused(capsys, *arguments: str) -> str:
-    """Runs launch.py, which must refuse in one sentence; returns it."""
-    assert main(["launch.py", *arguments]) == 1
-    said = capsys.readouterr()
-    assert said.err.startswith("error: ")
-    assert said.err.count("\n") == 1, said.err
-    return said.err
 
 
 @pytest.mark.parametrize(
@@ -73,7 +51,7 @@ def refused(capsys, *arguments: str) -> str:
         ("--config.train.duration=ten epochs", "'ten epochs' is not a duration"),
         ("--config.train.duration=10 minutes", "'10 minutes' is not a duration"),
         ("--config.schedule.warmup=9 epochs", "the warm-up of 9 epochs is longer than the training"),
-        ("--config.validation.examples=60000", "validation.examples is 60000, and must lie in [0, 60000)"),
+        ("--config.validation.examples=200", "validation.examples is 200, and must lie in [0, 200)"),
         ("--config.optimizer.weight_decay=-1", "optimizer.weight_decay is -1.0, and must not be negative"),
         (
             "--config.network.pooling=mean",
@@ -105,26 +83,27 @@ def refused(capsys, *arguments: str) -> str:
         ("--config.normalization.mean=('a',)", "normalization.mean is ('a',), and takes finite numbers"),
         ("--noconfig.optimizer.learning_rate", "Did you mean: config.optimizer.learning_rate"),
         ("--workdir=/dev/null/run", "the workdir /dev/null/run can't be written: Not a directory"),
-        ("--data_dir=/nowhere", "Fashion-MNIST's four idx files are not in /nowhere"),
+        ("--config.data.name=fashion_mnist --data_dir=/nowhere", "Fashion-MNIST's four idx files are not in /nowhere"),
         ("--workdirr=x", "the command train has no flag --workdirr: did you mean 'workdir'"),
         ("--num_processes=0", "--process_id must lie in [0, --num_processes)"),
         ("stray", "takes flags only, written as --flag=value, and was given 'stray'"),
     ],
 )
-@needs_data()
-def test_a_mistake_on_the_command_line_is_refused_before_anything_is_written(capsys, tmp_path, argument, sentence):
-    assert sentence in refused(capsys, "train", *TINY, f"--workdir={tmp_path / 'run'}", argument)
-    assert not (tmp_path / "run").exists()
+def test_a_mistake_on_the_command_line_is_refused_before_anything_is_written(refused, tmp_path, argument, sentence):
+    run = tmp_path / "run"
+    arguments = [argument] if "'" in argument else argument.split()
+    assert sentence in refused("train", *CLASSIFICATION, f"--workdir={run}", *arguments)
+    assert not run.exists()
 
 
-def test_unknown_commands_and_missing_flags_are_refused(capsys, tmp_path):
-    assert "did you mean 'train'" in refused(capsys, "trian")
-    assert "--workdir is missing" in refused(capsys, "train", EXPERIMENT)
-    assert "--config is missing" in refused(capsys, "train", "--workdir=x")
+def test_unknown_commands_and_missing_flags_are_refused(refused, tmp_path):
+    assert "did you mean 'train'" in refused("trian")
+    assert "--workdir is missing" in refused("train", CLASSIFICATION[0])
+    assert "--config is missing" in refused("train", "--workdir=x")
     assert "did you mean 'experiments/lenet_fashion_mnist.py'" in refused(
-        capsys, "train", "--config=experiments/lenet_fashion_mnis.py", "--workdir=x"
+        "train", "--config=experiments/lenet_fashion_mnis.py", "--workdir=x"
     )
-    assert "is not a workdir" in refused(capsys, "evaluate", f"--workdir={tmp_path}")
+    assert "is not a workdir" in refused("evaluate", f"--workdir={tmp_path}")
 
 
 @pytest.mark.parametrize(
@@ -154,112 +133,130 @@ def test_unknown_commands_and_missing_flags_are_refused(capsys, tmp_path):
         ),
     ],
 )
-def test_a_mistake_in_an_experiment_file_is_refused(capsys, tmp_path, body, sentence):
+def test_a_mistake_in_an_experiment_file_is_refused(refused, tmp_path, body, sentence):
     path = tmp_path / "experiment.py"
     path.write_text(body)
-    assert sentence in refused(capsys, "train", f"--config={path}", f"--workdir={tmp_path / 'run'}")
+    assert sentence in refused("train", f"--config={path}", f"--workdir={tmp_path / 'run'}")
 
 
-@needs_data()
-def test_another_config_in_the_workdir_is_refused_with_the_fields_that_differ(capsys, finished):
-    before = contents(finished)
-    said = refused(capsys, "train", *TINY, f"--workdir={finished}", "--config.optimizer.learning_rate=0.3")
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("evaluate --split=tests", "unknown split 'tests': did you mean 'test'"),
+        ("evaluate --checkpoint=3", "has no checkpoint of step 3: there are 15, 30"),
+        ("evaluate --checkpoint=first", "'first' is not 'best', 'last' or a step"),
+        ("evaluate --config.train.batch_size=1", "was trained with, and stays"),
+        ("evaluate --config.evaluation.protocol=ten_crops", "evaluation.protocol is 'ten_crops'"),
+        ("evaluate --config.evaluation.average=votes", "one of probabilities, logits"),
+        (
+            "evaluate --config.evaluation.protocol=dense --config.evaluation.scales=(0.5,)",
+            "evaluation.scales must lie in [1, 16]",
+        ),
+        ("predict", "name image files or folders"),
+        ("predict BROKEN", "broken.png"),
+        ("ensemble", "name the runs"),
+        ("ensemble RUN@zzz", "'zzz' is not 'best', 'last' or a step"),
+        ("ensemble RUN@²", "'²' is not 'best', 'last' or a step"),
+        ("ensemble RUN@7", "has no checkpoint of step 7: there are 15, 30"),
+        ("ensemble RUN --out=both.txt", "let it end in .json"),
+        ("ensemble RUN --out=nowhere/both.json", "no file can be made in nowhere"),
+        ("ensemble RUN --split=dev", "unknown split 'dev'"),
+        ("compare", "name workdirs"),
+        ("compare nowhere", "the folder of runs is 'nowhere', and there is no such folder"),
+        ("compare RUN --out=plot.jpg", "let it end in .png"),
+    ],
+)
+def test_what_can_t_be_done_with_a_run_is_refused(classifier, refused, tmp_path, arguments, sentence):
+    (tmp_path / "broken.png").write_bytes(b"")
+    arguments = arguments.replace("RUN", str(classifier)).replace("BROKEN", str(tmp_path / "broken.png"))
+    command, *rest = arguments.split()
+    workdir = [f"--workdir={classifier}"] if command in ("evaluate", "predict") else []
+    assert sentence in refused(command, *workdir, *rest)
+
+
+def test_another_config_in_the_workdir_is_refused_with_the_fields_that_differ(refused, classifier):
+    before = contents(classifier)
+    said = refused("train", *CLASSIFICATION, f"--workdir={classifier}", "--config.optimizer.learning_rate=0.3")
     assert "optimizer.learning_rate is 0.05 there and 0.3 here" in said
     assert "batch_size" not in said
-    assert contents(finished) == before
+    assert contents(classifier) == before
 
 
-@needs_data()
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoints(capsys, tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoints(refused, tmp_path):
     workdir = tmp_path / "run"
-    fields = (*TINY, f"--workdir={workdir}", "--config.train.duration=400 steps", "--config.checkpoint.every=1 steps",
+    fields = (*CLASSIFICATION, f"--workdir={workdir}", "--config.train.duration=400 steps",
+              "--config.checkpoint.every=1 steps", "--config.evaluation.every=400 steps",
               "--config.optimizer.momentum=0.0", "--config.optimizer.weight_decay=1e6",
               "--config.optimizer.learning_rate=10.0", "--config.schedule.name=constant",
               "--config.schedule.warmup=0 steps")  # fmt: skip
-    assert main(["launch.py", "train", *fields]) == 1
-    said = capsys.readouterr().err
+    said = refused("train", *fields)
     assert "error: the loss of step " in said
     bad = int(said.split("the loss of step ")[1].split(" ")[0])
-    saved = sorted(int(path.name) for path in (workdir / "checkpoints").iterdir())
-    assert saved == [bad - 2, bad - 1]
+    assert sorted(int(path.name) for path in (workdir / "checkpoints").iterdir()) == [bad - 2, bad - 1]
     before = contents(workdir / "checkpoints")
     # Started again it stops at the same step, and what was saved is still there.
-    assert main(["launch.py", "train", *fields]) == 1
-    assert f"the loss of step {bad} " in capsys.readouterr().err
+    assert f"the loss of step {bad} " in refused("train", *fields)
     assert contents(workdir / "checkpoints") == before
 
 
-@needs_data()
-def test_a_corrupt_data_file_is_refused_by_name(capsys, tmp_path):
-    folder = tmp_path / "data"
-    shutil.copytree(fashion_mnist.find(), folder)
-    victim = next(folder.glob("train-images*"))
-    victim.write_bytes(victim.read_bytes()[:100_000])
-    assert victim.name in refused(capsys, "train", *TINY, f"--workdir={tmp_path / 'run'}", f"--data_dir={folder}")
-
-
-@needs_data()
-def test_a_checkpoint_that_does_not_fit_is_refused_and_left_alone(capsys, finished, tmp_path):
-    workdir = tmp_path / "run"
-    shutil.copytree(finished, workdir)
-    config = json.loads((workdir / "config.json").read_text())
-    config["network"] = {"name": "lenet5_bn", "pooling": "max", "dtype": "float32"}
-    (workdir / "config.json").write_text(json.dumps(config))
-    before = contents(workdir / "checkpoints")
-    said = refused(capsys, "train", *TINY, f"--workdir={workdir}", "--config.network.name=lenet5_bn")
-    assert "does not fit this network" in said
-    assert "batch_stats/norm1/mean is missing" in said
-    assert contents(workdir / "checkpoints") == before
-
-
-@needs_data()
-def test_a_damaged_checkpoint_is_refused_by_name(finished, tmp_path):
-    workdir = tmp_path / "run"
-    shutil.copytree(finished, workdir)
-    largest = max(
-        (p for p in (workdir / "checkpoints" / "4").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size
-    )
-    largest.write_bytes(largest.read_bytes()[:100])
-    # In a process of its own: the library beneath complains of its unfinished work in threads.
-    status, said = launch(["train", *TINY, f"--workdir={workdir}"])
-    assert status == 1
-    assert f"error: the checkpoint {workdir / 'checkpoints' / '4'} is damaged: remove its folder" in said
-    assert largest.exists()
-
-
-@needs_data()
-@pytest.mark.parametrize("name", ["config.json", "data.json", "metrics.jsonl"])
-def test_a_damaged_file_of_the_workdir_is_refused_by_name(capsys, finished, tmp_path, name):
-    workdir = tmp_path / "run"
-    shutil.copytree(finished, workdir)
-    (workdir / name).write_text('{"name": 3}\n' if name != "config.json" else "null")
-    assert name in refused(capsys, "report", f"--workdir={workdir}")
-
-
-@needs_data()
-def test_a_result_that_is_not_finite_is_no_success(capsys, tmp_path):
-    fields = ("--config.optimizer.learning_rate=1e38", "--config.train.duration=1 steps")
-    assert "the loss of step 1 is" in refused(capsys, "train", *TINY, *fields, f"--workdir={tmp_path / 'run'}")
+def test_a_result_that_is_not_finite_is_no_success(refused, tmp_path):
+    fields = ("--config.optimizer.learning_rate=1e38", "--config.train.duration=1 steps",
+              "--config.schedule.warmup=0 steps")  # fmt: skip
+    assert "the loss of step 1 is" in refused("train", *CLASSIFICATION, *fields, f"--workdir={tmp_path / 'run'}")
     assert not list((tmp_path / "run" / "checkpoints").iterdir())
 
 
 @needs_data()
-def test_evaluate_predict_and_report_refuse_in_one_sentence(capsys, finished, tmp_path):
-    workdir = f"--workdir={finished}"
-    assert "unknown split 'tests': did you mean 'test'" in refused(capsys, "evaluate", workdir, "--split=tests")
-    assert "no checkpoint of step 3: there are 4" in refused(capsys, "evaluate", workdir, "--checkpoint=3")
-    assert "is not 'best', 'last' or a step" in refused(capsys, "evaluate", workdir, "--checkpoint=first")
-    assert "was trained with, and stays" in refused(capsys, "evaluate", workdir, "--config.train.batch_size=1")
-    assert "name image files or folders" in refused(capsys, "predict", workdir)
-    (tmp_path / "broken.png").write_bytes(b"")
-    assert "broken.png" in refused(capsys, "predict", workdir, str(tmp_path / "broken.png"))
-    assert "is not a workdir" in refused(capsys, "report", f"--workdir={tmp_path}")
+def test_a_corrupt_data_file_is_refused_by_name(refused, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(fashion_mnist.find(), folder)
+    victim = next(folder.glob("train-images*"))
+    victim.write_bytes(victim.read_bytes()[:100_000])
+    fields = (*CLASSIFICATION, "--config.data.name=fashion_mnist", f"--data_dir={folder}")
+    assert victim.name in refused("train", *fields, f"--workdir={tmp_path / 'run'}")
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused_and_left_alone(refused, finished):
+    config = json.loads((finished / "config.json").read_text())
+    config["network"] = {"name": "lenet5_bn", "pooling": "max", "dtype": "float32"}
+    (finished / "config.json").write_text(json.dumps(config))
+    before = contents(finished / "checkpoints")
+    said = refused("train", *CLASSIFICATION, f"--workdir={finished}", "--config.network.name=lenet5_bn")
+    assert "does not fit this network" in said
+    assert "batch_stats/norm1/mean is missing" in said
+    assert contents(finished / "checkpoints") == before
+
+
+def test_a_damaged_checkpoint_is_refused_by_name(finished):
+    checkpoint = finished / "checkpoints" / "30"
+    largest = max((path for path in checkpoint.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:100])
+    # In a process of its own: the library beneath complains of its unfinished work in threads.
+    status, said = launch(["evaluate", f"--workdir={finished}"])
+    assert status == 1
+    assert f"error: the checkpoint {checkpoint} is damaged: remove its folder" in said
+    assert largest.exists()
+
+
+@pytest.mark.parametrize("name", ["config.json", "data.json", "metrics.jsonl"])
+def test_a_damaged_file_of_the_workdir_is_refused_by_name(refused, finished, name):
+    (finished / name).write_text('{"name": 3}\n' if name != "config.json" else "null")
+    assert name in refused("report", f"--workdir={finished}")
 
 
 @needs_data()
-def test_the_workdir_may_be_resumed_with_the_data_in_another_place(capsys, finished):
-    assert main(["launch.py", "train", *TINY, f"--workdir={finished}", f"--data_dir={fashion_mnist.find()}"]) == 0
-    assert "resuming at step 4 of 4" in capsys.readouterr().out
+def test_a_finished_run_is_resumed_with_the_data_in_another_place(capsys, finished, tmp_path):
+    assert main(["", "train", *CLASSIFICATION, f"--workdir={finished}", f"--data_dir={tmp_path}"]) == 0
+    assert "resuming at step 30 of 30" in capsys.readouterr().out
     lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
-    assert [line["split"] for line in lines if line["kind"] == "evaluation"] == ["validation", "test"]
-    assert np.all([(finished / name).exists() for name in ("report.html", "summary.json")])
+    assert [line["split"] for line in lines if line["kind"] == "evaluation"] == ["validation", "validation", "test"]
+    assert (finished / "report.html").exists() and (finished / "summary.json").exists()
+
+
+def test_an_evaluation_that_can_t_be_is_refused_before_a_workdir_is_claimed(refused, tmp_path):
+    for scales in ("(0.5,)", "('a',)"):
+        fields = ("--config.evaluation.protocol=ten_crop", f"--config.evaluation.scales={scales}")
+        assert "evaluation.scales must lie in [1, 16]" in refused(
+            "train", *CLASSIFICATION, *fields, f"--workdir={tmp_path / 'new'}"
+        )
+    assert not (tmp_path / "new").exists()
