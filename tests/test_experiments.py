@@ -15,8 +15,8 @@ from convnets.data.pipeline import TrainingBatches
 from convnets.errors import InvalidValue
 from convnets.parallel import Devices
 from convnets.pretrained.surgery import Surgery, operate
+from convnets.training.dry_run import dry_run
 from convnets.training.plan import make_plan
-from convnets.training.rehearsal import rehearse
 from convnets.training.setup import build_model, check_batch_size, initial_state, load_splits, mapped_train_step
 
 
@@ -71,7 +71,7 @@ def test_it_resolves_and_fits_its_data(experiment):
     assert held_out > 0 or (plan.plateau is None and config.evaluation.checkpoint == "last")
     assert len(views_of_run(config, model)) > 0
     check_batch_size(config, Devices("pmap", jax.devices()[: math.gcd(8, config.train.batch_size)]))
-    rehearse(config, model, splits.train, plan)
+    dry_run(config, model, splits.train, plan)
 
 
 @pytest.mark.parametrize("letter", ["B", "C", "D", "E"])

@@ -15,7 +15,7 @@ from convnets.cli.exporting.trained import Exported, Trained
 from convnets.cli.runtime import prepare
 from convnets.errors import InvalidValue, nearest
 from convnets.files import write_atomically
-from convnets.training.restore import restore_variables
+from convnets.training.checkpoints import restore_variables
 from convnets.training.setup import build_model
 from convnets.training.workdir import Workdir
 

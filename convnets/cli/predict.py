@@ -18,7 +18,7 @@ from convnets.errors import InvalidValue
 from convnets.evaluation.prediction import Predictor
 from convnets.files import write_atomically
 from convnets.tasks.model import Model
-from convnets.training.restore import restore_variables
+from convnets.training.checkpoints import restore_variables
 from convnets.training.setup import build_model
 from convnets.training.workdir import Workdir
 

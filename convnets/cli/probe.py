@@ -23,9 +23,9 @@ from convnets.parallel import Devices
 from convnets.plots.accuracy_by_depth import plot_accuracy_by_depth
 from convnets.progress import Screen
 from convnets.tasks.model import Model
+from convnets.training.checkpoints import find_step, restore_variables
 from convnets.training.initialization import beginning_of, source_of, take_normalization
 from convnets.training.plan import make_plan
-from convnets.training.restore import find_step, restore_variables
 from convnets.training.setup import build_model, initial_state, load_splits
 from convnets.training.workdir import Workdir
 

@@ -19,8 +19,8 @@ from convnets.plots.filters import plot_filters
 from convnets.plots.html_report import Table, write_report
 from convnets.plots.learning_curves import plot_learning_curves
 from convnets.tasks.model import Model
+from convnets.training.checkpoints import restore_variables
 from convnets.training.metrics_log import Record, read_records
-from convnets.training.restore import restore_variables
 from convnets.training.setup import build_model, load_splits
 from convnets.training.workdir import Workdir
 

@@ -17,7 +17,7 @@ from convnets.evaluation.runner import evaluate
 from convnets.files import write_atomically
 from convnets.parallel import Devices
 from convnets.progress import Screen
-from convnets.training.restore import find_step, restore_variables
+from convnets.training.checkpoints import find_step, restore_variables
 from convnets.training.setup import build_model, load_splits
 from convnets.training.workdir import Workdir
 

@@ -23,7 +23,7 @@ from convnets.errors import InvalidValue
 from convnets.evaluation.sliding_window import Agreement, SlidingClassifier, agreement
 from convnets.plots.sliding_window_picture import Heading, Shown, plot_sliding_window
 from convnets.tasks.model import Model, unit_range
-from convnets.training.restore import find_step, restore_variables
+from convnets.training.checkpoints import find_step, restore_variables
 from convnets.training.setup import build_model
 from convnets.training.workdir import Workdir
 

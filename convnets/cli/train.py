@@ -29,12 +29,12 @@ from convnets.evaluation.inference import check_smallest, check_views
 from convnets.files import write_atomically
 from convnets.parallel import Devices
 from convnets.tasks.model import Model
-from convnets.training.distant_checkpoints import DistantCheckpoints
+from convnets.training.checkpoint_mirror import CheckpointMirror
+from convnets.training.dry_run import dry_run
 from convnets.training.initialization import beginning_of, source_of, take_normalization, take_normalization_of_run
 from convnets.training.interruption import end_with_parent
 from convnets.training.loop import Loop, Outcome
 from convnets.training.plan import make_plan
-from convnets.training.rehearsal import rehearse
 from convnets.training.setup import build_model, check_batch_size, check_masks, check_splits, load_splits
 from convnets.training.this_machine import shares_of_processes
 from convnets.training.workdir import Workdir
@@ -120,12 +120,13 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
     for split in (splits.validation, splits.test):
         check_smallest(model, config.evaluation, split)
     plan = make_plan(config, model, len(splits.train))
-    rehearse(config, model, splits.train, plan)
+    dry_run(config, model, splits.train, plan)
     beginning = beginning_of(config, model, source)
-    distant = None
+    mirror = None
     if console is not None:
         if config.checkpoint.folder:
-            distant = distant_checkpoints(config, workdir)
+            mirror = CheckpointMirror(config.checkpoint.folder, workdir.checkpoints, workdir.metrics_file)
+            mirror.claim(config)
         derived = {"steps": plan.steps, "learning_rate": plan.learning_rate, "training_examples": len(splits.train)}
         workdir.claim(config, splits.train.info, derived)
         where = f"{devices.count} x {jax.devices()[0].device_kind}"
@@ -138,7 +139,7 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
             show_initialization(beginning, workdir, console)
     # What the first one brought and wrote is there for the others.
     multihost_utils.sync_global_devices("the beginning of the run")
-    outcome = Loop(config, model, plan, splits, devices, workdir, console, beginning, distant).run()
+    outcome = Loop(config, model, plan, splits, devices, workdir, console, beginning, mirror).run()
     if outcome.interrupted is not None:
         name = signal.Signals(outcome.interrupted).name
         if console is not None:
@@ -150,24 +151,10 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
         return 128 + outcome.interrupted
     if console is not None:
         finish(config, workdir, model, outcome, console)
-    if distant is not None:
+    if mirror is not None:
         # The test came after the last checkpoint.
-        distant.update_metrics()
+        mirror.update_metrics()
     return 0
-
-
-def distant_checkpoints(config: ConfigDict, workdir: Workdir) -> DistantCheckpoints:
-    """Where checkpoints are copied to, claimed for this run; what is only there or only in the workdir then is in both.
-
-    Raises:
-      InvalidValue: a place that can't be reached or written, or is another run's.
-    """
-    distant = DistantCheckpoints(config.checkpoint.folder, workdir.checkpoints, workdir.metrics_file)
-    distant.check(config)
-    distant.claim(config)
-    distant.fetch()
-    distant.catch_up()
-    return distant
 
 
 def check_processes_agree(splits: Splits) -> None:

@@ -27,9 +27,9 @@ from convnets.pretrained.depth import LOGITS, groups
 from convnets.progress import Screen
 from convnets.training.config import default_config
 from convnets.training.config_file import to_json
+from convnets.training.dry_run import dry_run
 from convnets.training.metrics_log import read_records
 from convnets.training.plan import make_plan
-from convnets.training.rehearsal import rehearse
 from convnets.training.setup import check_batch_size
 from convnets.training.workdir import Workdir
 
@@ -53,7 +53,7 @@ def run(arguments: Arguments) -> int:
         # What training would refuse is refused before the probes are paid for.
         check_batch_size(way, devices)
         check_views(probed.model, way.evaluation)
-        rehearse(way, probed.model, source, make_plan(way, probed.model, len(source)))
+        dry_run(way, probed.model, source, make_plan(way, probed.model, len(source)))
     kept = kept_duration(config, workdir, budget)
     with Screen(console) as screen:
         cache = FeatureCache(workdir.folder)

@@ -1,4 +1,4 @@
-"""Checkpoints on disk. All that the project knows of Orbax's checkpoints is in this file."""
+"""Checkpoints on disk, and the networks in them. All that the project knows of Orbax is in this file."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -11,9 +11,15 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, PartitionSpec
+from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
 from convnets.errors import ConvnetsError, InvalidValue
+from convnets.tasks.model import Model
+from convnets.training.metrics_log import best_step, read_records
+from convnets.training.plan import make_plan, metric_of
+from convnets.training.setup import initial_state
+from convnets.training.workdir import Workdir
 
 # Orbax tells of every file at INFO and of its defaults at WARNING through absl; a run's own lines say what matters.
 logging.getLogger("absl").setLevel(logging.ERROR)
@@ -72,7 +78,7 @@ class Checkpoints:
         self.folder = folder
         self._checkpointer = ocp.training.Checkpointer(
             folder.absolute(),
-            save_decision_policy=_always(),
+            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
             preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(keep), _Best(step=best_step)]),
             cleanup_tmp_directories=sweep,
         )
@@ -149,10 +155,6 @@ class Checkpoints:
             raise DamagedCheckpoint(f"{damaged} ({type(error).__name__})") from error
 
 
-def _always() -> Any:
-    return ocp.training.save_decision_policies.FixedIntervalPolicy(1)
-
-
 def _global(state: Any) -> Any:
     """What Orbax can write: with several processes, arrays that all of them know to be one."""
     if jax.process_count() == 1:
@@ -163,12 +165,11 @@ def _global(state: Any) -> Any:
 
 def _named(tree: Any) -> dict[str, tuple[tuple[int, ...], str]]:
     """Name -> (shape, type) of each array of a tree."""
-
-    def name(path: tuple[Any, ...]) -> str:
-        return "/".join(str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in path)
-
     leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda x: hasattr(x, "shape"))
-    return {name(path): (tuple(leaf.shape), np.dtype(leaf.dtype).name) for path, leaf in leaves}
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): (tuple(leaf.shape), np.dtype(leaf.dtype).name)
+        for path, leaf in leaves
+    }
 
 
 def _refuse_misfits(what: str, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -183,3 +184,54 @@ def _refuse_misfits(what: str, saved: dict[str, Any], wanted: dict[str, Any]) ->
         if len(complaints) > len(shown):
             shown.append(f"and {len(complaints) - len(shown)} more")
         raise CheckpointMismatch(f"{what} does not fit this network and optimizer: {'; '.join(shown)}")
+
+
+def restore_variables(workdir: Workdir, config: ConfigDict, model: Model, which: str) -> tuple[int, Any]:
+    """The variables that evaluation applies the network with, from a checkpoint of a run that may still be going on.
+
+    Args:
+      which: "best", "last", or a step.
+
+    Returns:
+      The step of the checkpoint, and the variables as NumPy arrays.
+
+    Raises:
+      InvalidValue: no such checkpoint.
+      CheckpointMismatch: a checkpoint of another network.
+    """
+    step = find_step(workdir, config, model, which)
+    plan = make_plan(config, model, model.info.splits["train"] - config.validation.examples)
+    with Checkpoints(workdir.checkpoints) as checkpoints:
+        state = checkpoints.restore(step, initial_state(config, model, plan, at=step))
+    return step, state.variables()
+
+
+def find_step(workdir: Workdir, config: ConfigDict, model: Model, which: str) -> int:
+    """The step of a checkpoint: "best", "last", or a step.
+
+    Raises:
+      InvalidValue: a run without checkpoints, or another word.
+    """
+    steps = steps_of(workdir)
+    if not steps:
+        raise InvalidValue(f"{workdir.folder} has no checkpoints yet: train first")
+    if which == "best":
+        best = best_step(read_records(workdir.metrics_file), *metric_of(config, model.task), steps)
+        return steps[-1] if best is None else best
+    if which == "last":
+        return steps[-1]
+    if not (which.isascii() and which.isdigit()):
+        raise InvalidValue(f"the checkpoint {which!r} is not 'best', 'last' or a step")
+    if int(which) not in steps:
+        there = ", ".join(map(str, steps))
+        raise InvalidValue(f"{workdir.folder} has no checkpoint of step {which}: there are {there}")
+    return int(which)
+
+
+def steps_of(workdir: Workdir) -> list[int]:
+    """The steps that a run has checkpoints of, ascending."""
+    # Orbax would make the folder.
+    if not workdir.checkpoints.exists():
+        return []
+    with Checkpoints(workdir.checkpoints) as checkpoints:
+        return checkpoints.steps

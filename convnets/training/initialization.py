@@ -19,8 +19,8 @@ from convnets.pretrained.files import read_weights
 from convnets.pretrained.parts import is_head, is_stem_kernel
 from convnets.pretrained.surgery import Report, Surgery, operate
 from convnets.tasks.model import Model
+from convnets.training.checkpoints import find_step, restore_variables, steps_of
 from convnets.training.config import complete, default_config
-from convnets.training.restore import find_step, restore_variables, steps_of
 from convnets.training.setup import build_model
 from convnets.training.state import TrainState
 from convnets.training.workdir import Workdir

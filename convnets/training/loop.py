@@ -25,8 +25,8 @@ from convnets.evaluation.runner import evaluate
 from convnets.parallel import Devices
 from convnets.progress import Bar, Screen
 from convnets.tasks.model import Model
+from convnets.training.checkpoint_mirror import CheckpointMirror
 from convnets.training.checkpoints import Checkpoints
-from convnets.training.distant_checkpoints import DistantCheckpoints
 from convnets.training.feed import Feed
 from convnets.training.figures import ADVICE, Diverged, Figures
 from convnets.training.initialization import Beginning
@@ -86,7 +86,7 @@ class Loop:
     workdir: Workdir
     console: Console | None
     beginning: Beginning | None = None
-    distant: DistantCheckpoints | None = None
+    mirror: CheckpointMirror | None = None
     seconds: Seconds = field(default_factory=Seconds)
     step: int = 0
 
@@ -249,8 +249,8 @@ class Loop:
         self.checkpoints.save(self.step, self.state, memory)
 
     def _copy(self, step: int) -> None:
-        if self.distant is not None:
-            self.distant.update(step)
+        if self.mirror is not None:
+            self.mirror.update(step)
 
     def _validate(self) -> bool:
         """Evaluates the validation split and tells the plateau schedule; False if interrupted."""

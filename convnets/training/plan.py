@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -15,12 +15,10 @@ from convnets.errors import InvalidValue, nearest
 from convnets.pretrained.depth import below, height
 from convnets.pretrained.patterns import Path, matches, matching
 from convnets.tasks import Task
+from convnets.tasks.model import Model
 from convnets.training import optimizers, schedules
 from convnets.training.config import options_of
 from convnets.training.duration import Clock, Duration
-
-if TYPE_CHECKING:
-    from convnets.training.setup import Model
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class Plan:
         return next(phase for phase in reversed(self.phases) if phase.start <= step)
 
 
-def make_plan(config: ConfigDict, model: "Model", epoch_size: int) -> Plan:
+def make_plan(config: ConfigDict, model: Model, epoch_size: int) -> Plan:
     """Durations in steps, the learning rate for the batch size, the schedule, the optimizer and the phases.
 
     Raises:
@@ -186,7 +184,7 @@ def _resolutions(config: ConfigDict, clock: Clock, steps: int) -> tuple[tuple[in
     return pairs
 
 
-def _phases(config: ConfigDict, model: "Model", clock: Clock, steps: int) -> tuple[Phase, ...]:
+def _phases(config: ConfigDict, model: Model, clock: Clock, steps: int) -> tuple[Phase, ...]:
     """The phases of a training.
 
     Raises:

@@ -16,7 +16,7 @@ from convnets.cli.command_line import main
 from convnets.cli.exporting.onnx_model import NEEDED
 from convnets.data import fashion_mnist
 from convnets.pretrained.conversion import to_own_names
-from convnets.training.restore import restore_variables
+from convnets.training.checkpoints import restore_variables
 from convnets.training.setup import build_model
 from convnets.training.workdir import Workdir
 

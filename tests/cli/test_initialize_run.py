@@ -7,7 +7,7 @@ import pytest
 from launching import EXPERIMENT, ROOT, needs_data
 
 from convnets.cli.command_line import main
-from convnets.training.restore import restore_variables
+from convnets.training.checkpoints import restore_variables
 from convnets.training.setup import build_model
 from convnets.training.workdir import Workdir
 

@@ -14,7 +14,7 @@ from PIL import Image
 from convnets.cli.command_line import main
 from convnets.cli.experiments import override
 from convnets.pretrained.patterns import flat
-from convnets.training.restore import restore_variables
+from convnets.training.checkpoints import restore_variables
 from convnets.training.setup import build_model
 from convnets.training.workdir import Workdir
 

@@ -7,8 +7,8 @@ from stripes import CLASSES, config_of, striped
 
 from convnets.data.source import InMemorySource, Source, SourceInfo
 from convnets.errors import InvalidValue
+from convnets.training.dry_run import dry_run
 from convnets.training.plan import make_plan
-from convnets.training.rehearsal import rehearse
 from convnets.training.setup import build_model
 
 SMALL = {"network.stem": "small"}
@@ -16,7 +16,7 @@ SMALL = {"network.stem": "small"}
 
 def rehearse_on(config: ConfigDict, source: Source) -> None:
     model = build_model(config, source.info)
-    rehearse(config, model, source, make_plan(config, model, len(source)))
+    dry_run(config, model, source, make_plan(config, model, len(source)))
 
 
 @pytest.mark.parametrize("network", ["googlenet", "googlenet_bn"])

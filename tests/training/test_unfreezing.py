@@ -15,10 +15,9 @@ from stripes import config_of, striped
 from convnets.data.source import Splits
 from convnets.parallel import Devices
 from convnets.pretrained.patterns import flat
-from convnets.training.checkpoints import Checkpoints
+from convnets.training.checkpoints import Checkpoints, restore_variables
 from convnets.training.loop import Loop
 from convnets.training.plan import make_plan
-from convnets.training.restore import restore_variables
 from convnets.training.setup import build_model, initial_state
 from convnets.training.workdir import Workdir
 

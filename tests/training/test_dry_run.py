@@ -7,14 +7,14 @@ from convnets.data.pictures import Pictures, Serving
 from convnets.data.records import Record
 from convnets.errors import InvalidValue
 from convnets.training.config import complete, default_config
+from convnets.training.dry_run import dry_run
 from convnets.training.plan import make_plan
-from convnets.training.rehearsal import rehearse
 from convnets.training.setup import build_model
 from tests.data.few_records import FewRecords
 from tests.data.photograph import noise
 
 
-def rehearsed(fields, source=None, **serving):
+def dry_run_of(fields, source=None, **serving):
     config = default_config()
     config.data.name = "image_folder"
     config.normalization.mean = config.normalization.std = (0.5, 0.5, 0.5)
@@ -26,7 +26,7 @@ def rehearsed(fields, source=None, **serving):
         records = [Record(noise(50, 60, seed=i), f"picture {i}", i % 2) for i in range(4)]
         source = Pictures(FewRecords(records), Serving(size=32, evaluation_size=32, **serving))
     model = build_model(config, source.info)
-    rehearse(config, model, source, make_plan(config, model, len(source)))
+    dry_run(config, model, source, make_plan(config, model, len(source)))
 
 
 RESNET = {"network.name": "resnet20", "data.size": 32}
@@ -34,15 +34,15 @@ GROWING = {"train.resolutions": (("0 steps", 16), ("1 steps", 24), ("2 steps", 3
 
 
 def test_a_run_that_fits_is_not_refused():
-    rehearsed(RESNET)
-    rehearsed(RESNET | GROWING)
-    rehearsed(RESNET | GROWING, channels=3, crop="random_shape")
+    dry_run_of(RESNET)
+    dry_run_of(RESNET | GROWING)
+    dry_run_of(RESNET | GROWING, channels=3, crop="random_shape")
 
 
 def test_parameters_that_do_not_fit_growing_images_are_refused():
     fields = {"network.name": "alexnet", "network.stem": "small", "network.width": 0.05, "data.size": 32}
     with pytest.raises(InvalidValue, match=r"train\.resolutions is for networks whose parameters fit any size"):
-        rehearsed(fields | {"train.resolutions": (("0 steps", 16), ("1 epochs", 32))})
+        dry_run_of(fields | {"train.resolutions": (("0 steps", 16), ("1 epochs", 32))})
 
 
 def test_auxiliary_maps_of_several_windows_are_refused():
@@ -50,7 +50,7 @@ def test_auxiliary_maps_of_several_windows_are_refused():
     records = [Record(noise(50, 60), "picture", 0)]
     source = Pictures(FewRecords(records), Serving(size=320, evaluation_size=224))
     with pytest.raises(InvalidValue, match="map of logits"):
-        rehearsed(fields, source)
+        dry_run_of(fields, source)
 
 
 def test_mixing_examples_that_have_boxes_is_refused():
@@ -58,7 +58,7 @@ def test_mixing_examples_that_have_boxes_is_refused():
     records = [Record(noise(50, 60), "picture", 0, boxes, np.zeros(1, np.int32))]
     source = Pictures(FewRecords(records, fields=("label", "boxes")), Serving(size=32, evaluation_size=32))
     with pytest.raises(InvalidValue, match="boxes"):
-        rehearsed(RESNET | {"augmentation": (("mixup", {}),)}, source)
+        dry_run_of(RESNET | {"augmentation": (("mixup", {}),)}, source)
 
 
 @pytest.mark.parametrize(
@@ -75,4 +75,4 @@ def test_mixing_examples_that_have_boxes_is_refused():
 )
 def test_resolutions_that_make_no_sense_are_refused(resolutions, sentence):
     with pytest.raises(InvalidValue, match=sentence):
-        rehearsed(RESNET | {"train.resolutions": resolutions})
+        dry_run_of(RESNET | {"train.resolutions": resolutions})

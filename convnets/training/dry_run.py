@@ -17,7 +17,7 @@ from convnets.tasks.model import Model, made_for, unit_range
 from convnets.training.plan import Plan
 
 
-def rehearse(config: ConfigDict, model: Model, source: Source, plan: Plan) -> None:
+def dry_run(config: ConfigDict, model: Model, source: Source, plan: Plan) -> None:
     """Augments, applies and scores the first two training examples in each size that will occur, in shapes alone.
 
     Raises:

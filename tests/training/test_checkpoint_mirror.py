@@ -1,5 +1,6 @@
-"""Checkpoints that are copied elsewhere: what is there when, whose it is, and what comes back."""
+"""Copies of checkpoints elsewhere: what is there when, whose it is, and what comes back."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,12 +9,11 @@ import time
 import urllib.request
 
 import pytest
-from ml_collections import ConfigDict
 
 from convnets.cli.local_processes import free_port
 from convnets.errors import InvalidValue
+from convnets.training.checkpoint_mirror import CheckpointMirror
 from convnets.training.config import complete, default_config
-from convnets.training.distant_checkpoints import DistantCheckpoints
 
 KEY = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
 
@@ -61,27 +61,26 @@ def where(request, tmp_path, monkeypatch):
 class Run:
     """What a run has on its disk."""
 
-    def __init__(self, folder, where):
+    def __init__(self, folder, where, **fields):
         self.checkpoints, self.metrics = folder / "checkpoints", folder / "metrics.jsonl"
-        self.distant = DistantCheckpoints(where, self.checkpoints, self.metrics)
+        self.mirror = CheckpointMirror(str(where), self.checkpoints, self.metrics)
+        self.mirror.claim(config_of(**fields))
 
-    def save(self, step):
+    def save(self, step, *, copy=True):
         for name in ("state/arrays", "metadata"):
             file = self.checkpoints / str(step) / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(f"{name} of {step}".encode() * 1000)
         self.metrics.write_text(f"until {step}\n")
-        self.distant.update(step)
+        if copy:
+            self.mirror.update(step)
 
     def contents(self):
         files = [path for path in self.checkpoints.rglob("*") if path.is_file()]
         return {str(file.relative_to(self.checkpoints)): file.read_bytes() for file in files}
 
-
-def claimed(folder, where):
-    run = Run(folder, where)
-    run.distant.check(config_of())
-    run.distant.claim(config_of())
+    def steps(self):
+        return sorted(int(path.name) for path in self.checkpoints.iterdir())
 
 
 def config_of(**fields):
@@ -92,10 +91,12 @@ def config_of(**fields):
 
 def test_a_run_whose_disk_is_lost_gets_its_checkpoints_and_metrics_back(where, tmp_path):
     run = Run(tmp_path / "run", where)
-    for step in (5, 10, 15):
+    for step in (5, 10):
         run.save(step)
+    # As if the place could not be reached for a while.
+    run.save(15, copy=False)
+    run.mirror.claim(config_of())
     again = Run(tmp_path / "again", where)
-    again.distant.fetch()
     assert again.contents() == run.contents()
     assert len(again.contents()) == 6
     assert again.metrics.read_text() == "until 15\n"
@@ -107,88 +108,58 @@ def test_checkpoints_that_the_run_no_longer_keeps_are_removed_there_too(where, t
     run.save(10)
     shutil.rmtree(run.checkpoints / "1")
     run.save(11)
-    again = Run(tmp_path / "again", where)
-    again.distant.fetch()
-    assert sorted(path.name for path in again.checkpoints.iterdir()) == ["10", "11"]
+    assert Run(tmp_path / "again", where).steps() == [10, 11]
 
 
-def test_checkpoints_that_were_never_copied_are_made_up_for(where, tmp_path):
+def test_a_run_goes_on_from_what_was_done_elsewhere_and_keeps_what_it_has_itself(tmp_path):
+    where = tmp_path / "elsewhere"
     run = Run(tmp_path / "run", where)
-    run.save(5)
-    before = run.distant
-    # As if the place could not be reached for a while.
-    run.distant = DistantCheckpoints(str(tmp_path / "nobody looks here"), run.checkpoints, run.metrics)
-    run.save(10)
-    run.distant = before
-    run.distant.catch_up()
-    again = Run(tmp_path / "again", where)
-    again.distant.fetch()
-    assert again.contents() == run.contents()
-    assert again.metrics.read_text() == "until 10\n"
-
-
-def test_the_curves_of_a_run_that_went_on_elsewhere_come_with_its_checkpoints(tmp_path):
-    run = Run(tmp_path / "run", str(tmp_path / "elsewhere"))
-    run.save(5)
-    there = Run(tmp_path / "there", str(tmp_path / "elsewhere"))
-    there.distant.fetch()
-    there.save(10)
-    run.distant.fetch()
-    assert run.metrics.read_text() == "until 10\n"
-
-
-def test_a_copy_that_is_not_whole_does_not_count(tmp_path):
-    run = Run(tmp_path / "run", str(tmp_path / "elsewhere"))
-    run.save(5)
-    run.save(10)
-    (tmp_path / "elsewhere/10/whole").unlink()
-    again = Run(tmp_path / "again", str(tmp_path / "elsewhere"))
-    again.distant.fetch()
-    assert [path.name for path in again.checkpoints.iterdir()] == ["5"]
-
-
-def test_what_the_run_has_itself_is_left_alone(tmp_path):
-    run = Run(tmp_path / "run", str(tmp_path / "elsewhere"))
     run.save(5)
     run.metrics.write_text("more\n")
     before = run.contents()
-    (tmp_path / "elsewhere/5/metadata").write_text("other")
-    run.distant.fetch()
-    assert run.contents() == before
-    assert run.metrics.read_text() == "more\n"
+    (where / "5/metadata").write_text("other")
+    run.mirror.claim(config_of())
+    assert run.contents() == before and run.metrics.read_text() == "more\n"
+    Run(tmp_path / "there", where).save(10)
+    run.mirror.claim(config_of())
+    assert run.steps() == [5, 10] and run.metrics.read_text() == "until 10\n"
+
+
+def test_a_copy_that_is_not_whole_does_not_count(tmp_path):
+    run = Run(tmp_path / "run", tmp_path / "elsewhere")
+    run.save(5)
+    run.save(10)
+    (tmp_path / "elsewhere/10/whole").unlink()
+    assert Run(tmp_path / "again", tmp_path / "elsewhere").steps() == [5]
 
 
 def test_the_folder_of_another_run_is_refused_with_the_fields_that_differ(where, tmp_path):
-    run = Run(tmp_path / "run", where)
-    run.distant.check(config_of(seed=1))
-    run.distant.claim(config_of(seed=1))
-    run.distant.check(config_of(seed=1))
+    Run(tmp_path / "run", where, seed=1)
     # Where data are read does not make another run.
-    run.distant.check(config_of(seed=1, loader={"threads": 1, "buffer": 1, "workers": 1}))
+    Run(tmp_path / "run", where, seed=1, loader={"threads": 1, "buffer": 1, "workers": 1})
     with pytest.raises(InvalidValue, match=r"of another config .seed is 1 there and 2 here.: name another folder"):
-        run.distant.check(config_of(seed=2))
+        Run(tmp_path / "run", where, seed=2)
 
 
 def test_copies_from_before_a_field_was_added_are_the_run_s_still(tmp_path):
     older = config_of().to_dict()
     del older["train"]["wrapper"]
-    run = Run(tmp_path / "run", str(tmp_path / "elsewhere"))
-    run.distant.claim(ConfigDict(older))
-    run.distant.check(config_of())
+    (tmp_path / "config.json").write_text(json.dumps(older))
+    Run(tmp_path / "run", tmp_path)
 
 
 def test_checkpoints_of_nobody_known_are_refused(tmp_path):
-    run = Run(tmp_path / "run", str(tmp_path / "elsewhere"))
-    run.save(5)
+    Run(tmp_path / "run", tmp_path / "elsewhere").save(5)
+    (tmp_path / "elsewhere/config.json").unlink()
     with pytest.raises(InvalidValue, match=r"holds checkpoints but no config\.json"):
-        run.distant.check(config_of())
+        Run(tmp_path / "run", tmp_path / "elsewhere")
 
 
-def test_a_place_that_cannot_be_written_is_refused_in_a_sentence(tmp_path):
+def test_a_place_that_cannot_be_used_is_refused_in_a_sentence(tmp_path):
     (tmp_path / "file").touch()
     for where, sentence in ((f"{tmp_path}/file/folder", "can't be"), ("ftp://host/folder", "can't be opened")):
         with pytest.raises(InvalidValue, match=rf"checkpoint\.folder {where} {sentence}") as refused:
-            claimed(tmp_path / "run", where)
+            Run(tmp_path / "run", where)
         assert "\n" not in str(refused.value)
 
 
@@ -196,7 +167,6 @@ def test_a_bucket_that_is_not_there_is_refused_in_a_sentence(s3, tmp_path, monke
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
     for name, value in KEY.items():
         monkeypatch.setenv(name, value)
-    run = Run(tmp_path / "run", "s3://nowhere/folder")
     with pytest.raises(InvalidValue, match=r"checkpoint\.folder s3://nowhere/folder can't be") as refused:
-        run.distant.check(config_of())
+        Run(tmp_path / "run", "s3://nowhere/folder")
     assert "\n" not in str(refused.value)
