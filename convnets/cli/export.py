@@ -10,8 +10,8 @@ from rich.console import Console
 from convnets.analysis.human_units import short_bytes
 from convnets.cli.command_line import Arguments
 from convnets.cli.experiments import override, refuse_rest
-from convnets.cli.exporting import onnx_model, program, weights
-from convnets.cli.exporting.trained import Exported, Trained
+from convnets.cli.export_formats import Exported, Trained, npz, safetensors, stablehlo
+from convnets.cli.export_onnx import check_installed, onnx
 from convnets.cli.runtime import prepare
 from convnets.errors import InvalidValue, nearest
 from convnets.files import write_atomically
@@ -35,10 +35,10 @@ class Format:
 
 
 FORMATS = {
-    "safetensors": Format(weights.safetensors, holds_about=True),
-    "npz": Format(weights.npz, holds_about=False),
-    "stablehlo": Format(program.stablehlo, holds_about=False),
-    "onnx": Format(onnx_model.onnx, holds_about=True, check=onnx_model.check_installed),
+    "safetensors": Format(safetensors, holds_about=True),
+    "npz": Format(npz, holds_about=False),
+    "stablehlo": Format(stablehlo, holds_about=False),
+    "onnx": Format(onnx, holds_about=True, check=check_installed),
 }
 
 

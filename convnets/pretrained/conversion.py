@@ -14,9 +14,9 @@ from convnets import models
 from convnets.data.normalization import Normalization
 from convnets.errors import InvalidValue
 from convnets.pretrained.files import Weights
-from convnets.pretrained.naming import NAMINGS, Naming, namings_of
-from convnets.pretrained.parts import is_head, is_stem_kernel
-from convnets.pretrained.patterns import Path, flat, matches, nested
+from convnets.pretrained.naming import Naming
+from convnets.pretrained.naming_tables import NAMINGS, namings_of
+from convnets.pretrained.patterns import Path, flat, is_head, is_stem_kernel, matches, nested
 
 OWN_NAMES = ("params/", "batch_stats/")
 """What the names of arrays begin with in files that were written with our own names."""

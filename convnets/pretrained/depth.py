@@ -10,8 +10,7 @@ import jax.numpy as jnp
 from jax.extend.core import Jaxpr, Literal
 
 from convnets.errors import InvalidValue, nearest
-from convnets.pretrained.parts import is_head
-from convnets.pretrained.patterns import Path
+from convnets.pretrained.patterns import Path, is_head
 
 LOGITS = "logits"
 """What stands behind all feature maps."""

@@ -1,31 +1,31 @@
-"""Layers named by patterns: "stage3*", "*/norm", "logits"."""
+"""Layers and arrays by their names: paths, patterns ("stage3*", "*/norm"), and the two ends of a network."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-import jax
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from convnets.errors import InvalidValue, nearest
 
 Path = tuple[str, ...]
 """Where an array lies: the names of its layers, and its own, as `("stage1_conv1", "convolution", "kernel")`."""
 
+STEMS = ("conv1", "stage1_conv1")
+"""Names of the layer that sees the images."""
+
+HEAD = "head"
+"""Name of what a task puts on a network besides its logits."""
+
 
 def flat(tree: Mapping[str, Any]) -> dict[Path, Any]:
-    """Every array of a tree such as `params`, by its path."""
-    return {tuple(key.key for key in path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(dict(tree))}
+    """Every array of a tree such as `params`, by its path and in the order of the paths."""
+    return dict(sorted(flatten_dict(dict(tree)).items()))
 
 
 def nested(arrays: Mapping[Path, Any]) -> dict[str, Any]:
     """The tree of what `flat` gave."""
-    tree: dict[str, Any] = {}
-    for path, array in arrays.items():
-        place = tree
-        for name in path[:-1]:
-            place = place.setdefault(name, {})
-        place[path[-1]] = array
-    return tree
+    return dict(unflatten_dict(dict(arrays)))
 
 
 def matches(path: Path, pattern: str) -> bool:
@@ -56,3 +56,18 @@ def matching(paths: Iterable[Path], patterns: Sequence[str], what: str) -> set[P
             raise InvalidValue(f"{what} has {pattern!r}, and there is no such layer: {hint}")
         found |= these
     return found
+
+
+def is_head(path: Path) -> bool:
+    """Whether an array belongs to a layer whose outputs are the classes, or to what a task puts on the network."""
+    return "logits" in path or HEAD in path
+
+
+def is_stem(path: Path) -> bool:
+    """Whether an array belongs to the layer that sees the images, its batch norm included."""
+    return path[0] in STEMS
+
+
+def is_stem_kernel(path: Path) -> bool:
+    """Whether an array holds the filters that see the images."""
+    return is_stem(path) and path[-1] == "kernel"

@@ -5,13 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-import jax
-
 from convnets.errors import InvalidValue, nearest
-from convnets.pretrained.deepening import BLOCK, identity_blocks
-from convnets.pretrained.parts import is_head, is_stem, is_stem_kernel
-from convnets.pretrained.patterns import Path, flat, matches
-from convnets.pretrained.stem import adapt_stem
+from convnets.pretrained.adapting import BLOCK, adapt_stem, identity_blocks
+from convnets.pretrained.patterns import Path, flat, is_head, is_stem, is_stem_kernel, matches, nested
 
 Variables = Mapping[str, Any]
 """What a network is applied with: `params` and `batch_stats`, trees of arrays by the names of layers."""
@@ -120,12 +116,8 @@ def operate(
             complaints[("", name)] = f"{name} {list(shape)} is left over"
     _refuse(complaints, wanted, given)
 
-    def replaced(path: Any, array: Any) -> Any:
-        return taken.get(tuple(key.key for key in path), array)
-
-    return dict(jax.tree_util.tree_map_with_path(replaced, dict(variables))), Report(
-        tuple(entries[path] for path in sorted(entries, key=_by_layer))
-    )
+    report = Report(tuple(entries[path] for path in sorted(entries, key=_by_layer)))
+    return {name: {} for name in variables} | nested(wanted | taken), report
 
 
 def _adapted(path: Path, there: Any, here: Any, surgery: Surgery) -> tuple[Any, str] | None:

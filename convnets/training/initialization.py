@@ -16,7 +16,7 @@ from convnets.data.normalization import Normalization
 from convnets.errors import ConvnetsError, InvalidValue
 from convnets.pretrained.conversion import convert
 from convnets.pretrained.files import read_weights
-from convnets.pretrained.parts import is_head, is_stem_kernel
+from convnets.pretrained.patterns import is_head, is_stem_kernel
 from convnets.pretrained.surgery import Report, Surgery, operate
 from convnets.tasks.model import Model
 from convnets.training.checkpoints import find_step, restore_variables, steps_of

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from convnets.cli.exporting.onnx_model import NEEDED
 from launching import EXPERIMENT, ROOT, needs_data
 from PIL import Image
 
 from convnets.cli.command_line import main
-from convnets.cli.exporting.onnx_model import NEEDED
 from convnets.data import fashion_mnist
 from convnets.pretrained.conversion import to_own_names
 from convnets.training.checkpoints import restore_variables

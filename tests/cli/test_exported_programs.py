@@ -7,12 +7,12 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from trained_networks import pixels, trained
-
-from convnets import kernels
 from convnets.cli.exporting.onnx_model import NEEDED, onnx
 from convnets.cli.exporting.program import PLATFORMS, stablehlo
 from convnets.cli.exporting.trained import Trained
+from trained_networks import pixels, trained
+
+from convnets import kernels
 from convnets.cli.predict import predict
 
 NETWORKS: dict[str, dict[str, Any]] = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
-from convnets.pretrained.stem import adapt_stem
+from convnets.pretrained.adapting import adapt_stem
 
 KERNEL = np.random.default_rng(0).normal(size=(7, 7, 3, 8)).astype(np.float32)
 

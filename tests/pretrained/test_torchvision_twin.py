@@ -16,8 +16,7 @@ from convnets import kernels, models
 from convnets.layers import BatchNorm
 from convnets.pretrained.conversion import convert
 from convnets.pretrained.files import read_weights
-from convnets.pretrained.files.writing import as_safetensors
-from convnets.pretrained.torchvision_twin import difference_from_torchvision, torchvision_state
+from convnets.pretrained.writing import as_safetensors, difference_from_torchvision, torchvision_state
 
 NETWORKS = {
     "alexnet_owt": AlexNet,

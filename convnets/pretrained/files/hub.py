@@ -1,8 +1,9 @@
 """Files of the Hugging Face hub, by `huggingface_hub` and its cache: `hf://owner/name[@revision][/file]`."""
 
+import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,7 @@ from typing import Any
 
 from convnets.data.normalization import Normalization
 from convnets.errors import InvalidValue
-from convnets.pretrained.files.hub_normalization import normalization_of
-from convnets.pretrained.files.unreadable import reason_of
+from convnets.pretrained.files.weights import reason_of
 
 BEGINS = "hf://"
 PLACE = re.compile(r"hf://(?P<name>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/@]+))?(?:/(?P<file>[^/].*))?")
@@ -21,6 +21,8 @@ USUAL_FILES = ("model.safetensors", "pytorch_model.bin")
 
 SECONDS = 10
 """How long the hub may take to say what it has."""
+
+WHITE = 255
 
 LOGGERS = ("huggingface_hub", "httpx", "httpx2")
 
@@ -140,6 +142,35 @@ class Repository:
             f"{self} {what}, and the cache {self._library.constants.HF_HUB_CACHE} has no copy of {names}, which would "
             f"have been used: {advice}, or give the path of a file"
         )
+
+
+def normalization_of(file: Callable[[str], Path | None]) -> Normalization | None:
+    """The normalization by `config.json`, as timm writes it, or by `preprocessor_config.json` of transformers.
+
+    Args:
+      file: the path of a file of the repository; None if it has none of that name.
+
+    Returns:
+      None if neither says one that can be understood.
+    """
+    timm = _json(file("config.json")).get("pretrained_cfg")
+    if isinstance(timm, Mapping) and (found := Normalization.parse(timm.get("mean"), timm.get("std"), 1)):
+        return found
+    preprocessor = _json(file("preprocessor_config.json"))
+    if preprocessor.get("do_normalize") is False:
+        return None
+    # There the pixels are multiplied by a factor before the mean is taken off.
+    factor = preprocessor.get("rescale_factor", 1 / WHITE) if preprocessor.get("do_rescale", True) else 1
+    return Normalization.parse(preprocessor.get("image_mean"), preprocessor.get("image_std"), factor, WHITE)
+
+
+def _json(path: Path | None) -> Mapping[str, Any]:
+    """The object of a JSON file; an empty one if there is none."""
+    try:
+        found = json.loads(path.read_bytes()) if path else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _no_bar() -> type:

@@ -2,29 +2,42 @@
 
 import dataclasses
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 from convnets.errors import InvalidValue
-from convnets.pretrained.files import caffe_file, hub, npz_file, onnx_file, safetensors_file, torch_file
-from convnets.pretrained.files.exported import Description
-from convnets.pretrained.files.formats import format_of
-from convnets.pretrained.files.unreadable import refusing
-from convnets.pretrained.files.weights import Contents, Weights, uniform
+from convnets.pretrained.files import arrays as plain
+from convnets.pretrained.files import hub
+from convnets.pretrained.files.caffe import read_caffe
+from convnets.pretrained.files.torch_file import MAGIC_NUMBER, ZIP, read_torch
+from convnets.pretrained.files.weights import Contents, Description, UnreadableFile, Weights, refusing, uniform
 
 READERS: dict[str, tuple[str, Callable[[Path], Contents]]] = {
-    "safetensors": ("a safetensors file", safetensors_file.read),
-    "pytorch": ("a PyTorch file", torch_file.read),
-    "npz": ("an npz file", npz_file.read),
-    "onnx": ("an ONNX file", onnx_file.read),
-    "caffe": ("a Caffe model", caffe_file.read),
+    "safetensors": ("a safetensors file", plain.read_safetensors),
+    "pytorch": ("a PyTorch file", read_torch),
+    "npz": ("an npz file", plain.read_npz),
+    "onnx": ("an ONNX file", plain.read_onnx),
+    "caffe": ("a Caffe model", read_caffe),
 }
 
 DESCRIPTIONS: dict[str, Callable[[Path], Description]] = {
-    "safetensors": safetensors_file.description,
-    "npz": npz_file.description,
+    "safetensors": plain.safetensors_description,
+    "npz": plain.npz_description,
 }
 """Of the formats that weights are exported in from here."""
+
+ENDINGS = {
+    ".safetensors": "safetensors",
+    ".pth": "pytorch",
+    ".pt": "pytorch",
+    ".bin": "pytorch",
+    ".npz": "npz",
+    ".onnx": "onnx",
+    ".caffemodel": "caffe",
+}
+
+POINTER_OF_LFS = b"version https://git-lfs.github.com/"
 
 
 def read_weights(place: str) -> Weights:
@@ -62,3 +75,43 @@ def _read(path: Path, origin: str, named: str) -> Weights:
         arrays, more = uniform(arrays)
         said = DESCRIPTIONS[kind](path) if kind in DESCRIPTIONS else Description()
     return Weights(arrays, origin, kind, said.normalization, notes + more, said.classes)
+
+
+def format_of(path: Path) -> str:
+    """The format of the file, as `Weights.format` names it. ONNX and Caffe files are known by their names alone.
+
+    Raises:
+      UnreadableFile: it is in none of the formats.
+      OSError: it can't be opened.
+    """
+    with open(path, "rb") as file:
+        beginning = file.read(64)
+    if beginning.startswith(POINTER_OF_LFS):
+        raise UnreadableFile(
+            "is the pointer that Git LFS keeps in place of the file: fetch the file with `git lfs pull`"
+        )
+    if beginning.startswith(ZIP) and (found := _in_zip(path)):
+        return found
+    if MAGIC_NUMBER in beginning:
+        return "pytorch"
+    length_of_header = int.from_bytes(beginning[:8], "little")
+    if beginning[8:9] == b"{" and length_of_header <= path.stat().st_size:
+        return "safetensors"
+    if by_name := ENDINGS.get(path.suffix.lower()):
+        return by_name
+    raise UnreadableFile(
+        "is in no known format of weights by its content or its name: known are safetensors (.safetensors), PyTorch "
+        "(.pth, .pt, .bin), NumPy (.npz), ONNX (.onnx) and Caffe (.caffemodel)"
+    )
+
+
+def _in_zip(path: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    # Whatever ails the directory, the reader that the file's name asks for will say so.
+    except Exception:
+        return None
+    if any(name.endswith("/data.pkl") for name in names):
+        return "pytorch"
+    return "npz" if any(name.endswith(".npy") for name in names) else None

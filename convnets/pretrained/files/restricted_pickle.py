@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
-from convnets.pretrained.files.unreadable import Unreadable
+from convnets.pretrained.files.weights import UnreadableFile
 
 LONGEST_NAME = 100
 
@@ -45,7 +45,7 @@ def load(stream: IO[bytes], names: Mapping[str, Any], persistent: Callable[[Any]
       persistent: what stands for something that is kept outside the pickle, from what the pickle calls it by.
 
     Raises:
-      Unreadable: the pickle imports another name, or holds an operation that files of tensors have no use for.
+      UnreadableFile: the pickle imports another name, or holds an operation that files of tensors have no use for.
       Exception: of any kind, at a pickle that is damaged.
     """
     stack: list[Any] = []
@@ -108,17 +108,17 @@ def load(stream: IO[bytes], names: Mapping[str, Any], persistent: Callable[[Any]
             case "REDUCE" | "NEWOBJ":
                 constructor, arguments = _popped(stack, 2)
                 if not isinstance(constructor, Constructor):
-                    raise Unreadable(f"is damaged: its pickle calls a {type(constructor).__name__}")
+                    raise UnreadableFile(f"is damaged: its pickle calls a {type(constructor).__name__}")
                 stack.append(constructor.build(*arguments))
             case "BUILD":
                 # Attributes of an object, such as the `_metadata` of a state dict: nothing here has any.
                 _popped(stack, 1)
             case _:
-                raise Unreadable(
+                raise UnreadableFile(
                     f"holds the pickle operation {operation}, which no file of tensors has; nothing of it was run: "
                     "fetch another file"
                 )
-    raise Unreadable("is damaged: its pickle has no end")
+    raise UnreadableFile("is damaged: its pickle has no end")
 
 
 def mapping(pairs: Iterable[Iterable[Any]] = ()) -> dict[Any, Any]:
@@ -127,7 +127,7 @@ def mapping(pairs: Iterable[Iterable[Any]] = ()) -> dict[Any, Any]:
     for key, value in pairs:
         # Hashing a tuple in a tuple, a million deep, would overrun the interpreter's stack.
         if key is not None and not isinstance(key, str | int | float | bytes):
-            raise Unreadable(f"is damaged: its pickle has a {type(key).__name__} for a key")
+            raise UnreadableFile(f"is damaged: its pickle has a {type(key).__name__} for a key")
         found[key] = value
     return found
 
@@ -138,8 +138,8 @@ def _named(name: str, names: Mapping[str, Any]) -> Any:
     return names[name]
 
 
-def _forbidden(name: str) -> Unreadable:
-    return Unreadable(
+def _forbidden(name: str) -> UnreadableFile:
+    return UnreadableFile(
         f"holds code or objects besides tensors: {name[:LONGEST_NAME]!r}; nothing of it was run: save the tensors "
         "alone, as torch.save(model.state_dict(), path) does"
     )
@@ -147,7 +147,7 @@ def _forbidden(name: str) -> Unreadable:
 
 def _popped(stack: list[Any], number: int) -> list[Any]:
     if len(stack) < number:
-        raise Unreadable("is damaged: its pickle takes more than it has given")
+        raise UnreadableFile("is damaged: its pickle takes more than it has given")
     items = stack[-number:]
     del stack[-number:]
     return items
@@ -159,11 +159,11 @@ def _pairs(items: list[Any]) -> Iterable[tuple[Any, Any]]:
 
 def _extend(target: Any, items: list[Any]) -> None:
     if not isinstance(target, list):
-        raise Unreadable(f"is damaged: its pickle appends to a {type(target).__name__}")
+        raise UnreadableFile(f"is damaged: its pickle appends to a {type(target).__name__}")
     target.extend(items)
 
 
 def _update(target: Any, items: list[Any]) -> None:
     if not isinstance(target, dict):
-        raise Unreadable(f"is damaged: its pickle sets items of a {type(target).__name__}")
+        raise UnreadableFile(f"is damaged: its pickle sets items of a {type(target).__name__}")
     target.update(mapping(_pairs(items)))

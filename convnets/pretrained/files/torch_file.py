@@ -5,15 +5,13 @@ import mmap
 import sys
 import zipfile
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
 from convnets.pretrained.files.restricted_pickle import load
-from convnets.pretrained.files.state_dict import state_dict
 from convnets.pretrained.files.torch_tensors import NAMES, Storage, Tensor, storage
-from convnets.pretrained.files.unreadable import Unreadable
-from convnets.pretrained.files.weights import Contents
+from convnets.pretrained.files.weights import Contents, UnreadableFile
 
 MAGIC_NUMBER = bytes.fromhex("8a0a6cfc9c46f9206aa85019")
 """0x1950a86a20f9469cfc6c, as it is pickled at the beginning of an older file."""
@@ -26,12 +24,19 @@ LENGTH = 8
 """Bytes of the number of elements that goes before each storage of an older file."""
 
 
-def read(path: Path) -> Contents:
+NESTED = ("state_dict", "model", "model_state_dict", "state_dict_ema")
+"""Under which of these names, in this order, training scripts keep the weights beside other things."""
+
+PARALLEL = "module."
+"""What `torch.nn.DataParallel` puts before every name."""
+
+
+def read_torch(path: Path) -> Contents:
     """The tensors of the file's state dict by their names; storages of anything else are not read.
 
     Raises:
-      Unreadable: it holds code or objects besides tensors, no state dict, or tensors outside their storages; it ends
-        early.
+      UnreadableFile: it holds code or objects besides tensors, no state dict, or tensors outside their storages; it
+        ends early.
     """
     with open(path, "rb") as file:
         is_zip = file.read(len(ZIP)) == ZIP
@@ -43,23 +48,23 @@ def _read_zip(path: Path) -> Contents:
     with zipfile.ZipFile(path) as archive:
         folders = [name.removesuffix("data.pkl") for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(folders) != 1:
-            raise Unreadable("is a zip file, but none of torch.save: it has no data.pkl in its one folder")
+            raise UnreadableFile("is a zip file, but none of torch.save: it has no data.pkl in its one folder")
         (folder,) = folders
         pickle = _entry(archive, f"{folder}data.pkl", size)
-        tensors, notes = state_dict(load(io.BytesIO(pickle), NAMES, storage))
+        tensors, notes = _state_dict(load(io.BytesIO(pickle), NAMES, storage))
         order: str = sys.byteorder
         if f"{folder}byteorder" in archive.namelist():
             order = _entry(archive, f"{folder}byteorder", size).decode()
         if order not in ("little", "big"):
-            raise Unreadable(f"is damaged: it says that its order of bytes is {order!r}")
+            raise UnreadableFile(f"is damaged: it says that its order of bytes is {order!r}")
         needed = _storages(tensors)
         if sum(each.nbytes for each in needed) > size:
-            raise Unreadable("is damaged: its tensors take more bytes than the file has")
+            raise UnreadableFile("is damaged: its tensors take more bytes than the file has")
         raw = {}
         for each in needed:
             entry = _entry(archive, f"{folder}data/{each.key}", each.nbytes)
             if len(entry) != each.nbytes:
-                raise Unreadable(f"is damaged: the storage {each.key!r} has {len(entry)} bytes, not {each.nbytes}")
+                raise UnreadableFile(f"is damaged: the storage {each.key!r} has {len(entry)} bytes, not {each.nbytes}")
             raw[each] = np.frombuffer(entry, np.uint8)
             if order != sys.byteorder:
                 raw[each] = raw[each].view(f"u{each.dtype.itemsize}").byteswap()
@@ -70,10 +75,10 @@ def _entry(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     """The content of an entry of at most so many bytes, which is compared with its checksum."""
     entry = archive.getinfo(name)
     if max(entry.file_size, entry.compress_size) > most:
-        raise Unreadable(f"is damaged: {name!r} takes more bytes than the file has")
+        raise UnreadableFile(f"is damaged: {name!r} takes more bytes than the file has")
     # An entry that unfolds to a thousand times its size is none of `torch.save`, which compresses nothing.
     if entry.compress_type != zipfile.ZIP_STORED:
-        raise Unreadable(f"has {name!r} compressed, as torch.save does not: save it again")
+        raise UnreadableFile(f"has {name!r} compressed, as torch.save does not: save it again")
     return archive.read(entry)
 
 
@@ -83,13 +88,15 @@ def _read_pickles(path: Path) -> Contents:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
             stream: IO[bytes] = mapped  # type: ignore[assignment]
             if MAGIC_NUMBER not in mapped[:64]:
-                raise Unreadable("is no file of torch.save: it does not begin as those do")
+                raise UnreadableFile("is no file of torch.save: it does not begin as those do")
             known: dict[str, Storage] = {}
             _, protocol, _, found, keys = (load(stream, NAMES, lambda given: _noted(given, known)) for _ in range(5))
             start = mapped.tell()
         if protocol != PROTOCOL:
-            raise Unreadable(f"is of the protocol {protocol!r} of torch.save, and known is {PROTOCOL}: save it again")
-        tensors, notes = state_dict(found)
+            raise UnreadableFile(
+                f"is of the protocol {protocol!r} of torch.save, and known is {PROTOCOL}: save it again"
+            )
+        tensors, notes = _state_dict(found)
         raw = _raw(file, start, [known[key] for key in keys], _storages(tensors))
     return {name: tensor.array(raw[tensor.storage]) for name, tensor in tensors.items()}, notes
 
@@ -107,15 +114,55 @@ def _raw(file: IO[bytes], start: int, present: list[Storage], needed: set[Storag
         count = int.from_bytes(file.read(LENGTH), "little")
         start += LENGTH + each.nbytes
         if start > size:
-            raise Unreadable(f"is cut short: it ends at {size:,} bytes, within the storage {each.key!r}")
+            raise UnreadableFile(f"is cut short: it ends at {size:,} bytes, within the storage {each.key!r}")
         if count * each.dtype.itemsize != each.nbytes:
-            raise Unreadable(f"is damaged: the storage {each.key!r} says that it has {count} numbers")
+            raise UnreadableFile(f"is damaged: the storage {each.key!r} says that it has {count} numbers")
         if each in needed:
             raw[each] = np.fromfile(file, np.uint8, each.nbytes)
     if missing := needed - raw.keys():
-        raise Unreadable(f"lacks the storage {min(each.key for each in missing)!r}: fetch it again")
+        raise UnreadableFile(f"lacks the storage {min(each.key for each in missing)!r}: fetch it again")
     return raw
 
 
 def _storages(tensors: dict[str, Tensor]) -> set[Storage]:
     return {tensor.storage for tensor in tensors.values()}
+
+
+def _state_dict(found: Any) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The tensors by their names, and notes on where they were, what was left out and what names lost.
+
+    Raises:
+      UnreadableFile: there is no mapping with tensors at the top or one step below.
+    """
+    if not isinstance(found, dict):
+        raise UnreadableFile(
+            f"holds a {type(found).__name__.lower()} and no named tensors: save them as "
+            "torch.save(model.state_dict(), path) does"
+        )
+    notes = []
+    within = next((name for name in NESTED if _tensors(found.get(name))), None)
+    if within is not None:
+        found = found[within]
+        notes.append(f"under {within!r}")
+    tensors = _tensors(found)
+    if not tensors:
+        raise UnreadableFile(
+            f"holds no tensors at its top or under {', '.join(NESTED)}, only {_in_words(list(found)) or 'nothing'}: "
+            "save one state_dict by itself"
+        )
+    if others := [key for key in found if key not in tensors]:
+        notes.append(f"left out what is no tensor: {_in_words(others)}")
+    if all(name.startswith(PARALLEL) for name in tensors):
+        tensors = {name.removeprefix(PARALLEL): tensor for name, tensor in tensors.items()}
+        notes.append(f"{PARALLEL!r} taken off the names")
+    return tensors, tuple(notes)
+
+
+def _tensors(found: Any) -> dict[str, Tensor]:
+    if not isinstance(found, dict):
+        return {}
+    return {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, Tensor)}
+
+
+def _in_words(keys: list[Any]) -> str:
+    return ", ".join(repr(key)[:40] for key in keys[:3]) + (", ..." if len(keys) > 3 else "")

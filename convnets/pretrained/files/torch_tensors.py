@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 
 from convnets.pretrained.files.restricted_pickle import Constructor, mapping
-from convnets.pretrained.files.unreadable import Unreadable
+from convnets.pretrained.files.weights import UnreadableFile
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ def storage(identity: Any) -> Storage:
     """The storage of a persistent id: ("storage", type, key, device, number of elements), and None in older files.
 
     Raises:
-      Unreadable: it is something else.
+      UnreadableFile: it is something else.
     """
     match identity:
         case ("storage", np.dtype() as dtype, str() as key, _, int() as count, *more) if count >= 0:
             if not any(view is not None for view in more):
                 return Storage(key, dtype, count * dtype.itemsize)
-    raise Unreadable("holds something that is kept outside the pickle and is no storage of numbers: save it again")
+    raise UnreadableFile("holds something that is kept outside the pickle and is no storage of numbers: save it again")
 
 
 def _rebuild(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
@@ -64,14 +64,14 @@ def _rebuild_typed(
 
 def _view(storage: Any, dtype: Any, offset: Any, shape: Any, strides: Any) -> Tensor:
     if not isinstance(storage, Storage) or not isinstance(dtype, np.dtype) or len(shape) != len(strides):
-        raise Unreadable("is damaged: a tensor in it is not made as tensors are")
+        raise UnreadableFile("is damaged: a tensor in it is not made as tensors are")
     for number in (offset, *shape, *strides):
         if type(number) is not int or number < 0:
-            raise Unreadable(f"is damaged: a tensor in it has a size, stride or offset of {number!r}")
+            raise UnreadableFile(f"is damaged: a tensor in it has a size, stride or offset of {number!r}")
     held, size = storage.nbytes // dtype.itemsize, math.prod(shape)
     last = offset + sum((extent - 1) * stride for extent, stride in zip(shape, strides, strict=True))
     if size and (last >= held or size > held):
-        raise Unreadable(
+        raise UnreadableFile(
             f"holds a tensor of shape {list(shape)}, strides {list(strides)} and offset {offset} on a storage of "
             f"{held} numbers, which has not so many: save it with .contiguous(), or fetch it again"
         )

@@ -1,17 +1,21 @@
-"""Named arrays of a weight file, all finite and the floating ones float32."""
+"""What a weight file holds: named arrays, all finite and the floating ones float32, and what is said of them."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from convnets.data.normalization import Normalization
-from convnets.pretrained.files.unreadable import Unreadable
+from convnets.errors import ConvnetsError, InvalidValue
 
 Contents = tuple[dict[str, np.ndarray], tuple[str, ...]]
 """What a file of one format holds, in the file's own types, and notes on it."""
+
+LONGEST_REASON = 200
 
 ROUNDED = (np.dtype(np.float64), np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 
@@ -43,10 +47,10 @@ def uniform(arrays: Mapping[str, np.ndarray]) -> Contents:
     """The arrays with float16, bfloat16 and float64 as float32, read-only, and notes on how many those were.
 
     Raises:
-      Unreadable: there are none, one isn't of numbers, or has NaN or infinite ones.
+      UnreadableFile: there are none, one isn't of numbers, or has NaN or infinite ones.
     """
     if not arrays:
-        raise Unreadable("holds no arrays: give a file of weights")
+        raise UnreadableFile("holds no arrays: give a file of weights")
     converted, rounded = {}, Counter[str]()
     for name, array in arrays.items():
         if array.dtype in ROUNDED:
@@ -55,12 +59,12 @@ def uniform(arrays: Mapping[str, np.ndarray]) -> Contents:
             with np.errstate(over="ignore", under="ignore", invalid="ignore"):
                 array = array.astype(np.float32)
         elif array.dtype != np.float32 and array.dtype.kind not in "iub":
-            raise Unreadable(
+            raise UnreadableFile(
                 f"holds {name!r} of {array.dtype.name}, and what can be read is float64, float32, float16, bfloat16, "
                 "whole numbers and truth values: save it in one of these"
             )
         if array.dtype.kind == "f" and not _finite(array):
-            raise Unreadable(
+            raise UnreadableFile(
                 f"holds {name!r} with NaN or infinite numbers, which no trained network has: give the weights of "
                 "another step or file"
             )
@@ -69,6 +73,64 @@ def uniform(arrays: Mapping[str, np.ndarray]) -> Contents:
     return converted, tuple(
         f"{count} array{'s' if count > 1 else ''} of {name}, as float32" for name, count in rounded.items()
     )
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known of the network that weights are of; nothing, if they were not exported from here.
+
+    Attributes:
+      normalization: mean and deviation of the channels that it was trained with, on the scale where white is 1.
+      classes: names of the classes that it tells apart, in the order of their labels.
+    """
+
+    normalization: Normalization | None = None
+    classes: tuple[str, ...] = ()
+
+
+def described(said: Any) -> Description:
+    """What a JSON object says; nonsense in it counts as nothing, as files of others may have the same words."""
+    facts = said if isinstance(said, Mapping) else {}
+    pair, names = facts.get("normalization"), facts.get("classes")
+    return Description(
+        Normalization.parse(pair.get("mean"), pair.get("deviation")) if isinstance(pair, Mapping) else None,
+        tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else (),
+    )
+
+
+class UnreadableFile(Exception):
+    """The rest of a sentence that begins with the name of the file: "holds no tensors: give ..."."""
+
+
+@contextmanager
+def refusing(file: str, kind: str) -> Iterator[None]:
+    """Makes one sentence about `file`, of the format `kind`, of whatever is raised while it is read.
+
+    Raises:
+      InvalidValue: the file can't be read.
+    """
+    try:
+        yield
+    except ConvnetsError:
+        raise
+    except UnreadableFile as error:
+        raise InvalidValue(f"{file} {error}") from error
+    except PermissionError as error:
+        raise InvalidValue(f"{file} may not be read ({error.strerror}): change its permissions") from error
+    # What the libraries raise at damaged bytes is no part of what they promise, and is of a dozen kinds.
+    except Exception as error:
+        raise InvalidValue(
+            f"{file} can't be read as {kind} ({reason_of(error)}): it is damaged, cut short or something else than it "
+            "seems, so fetch it again"
+        ) from error
+
+
+def reason_of(error: Exception) -> str:
+    """An error's text on one line, as the texts of libraries may be long or none."""
+    said = getattr(error, "strerror", None) or " ".join(str(error).split())
+    if not said or isinstance(error, LookupError):
+        said = f"{type(error).__name__} {said}".rstrip()
+    return said[:LONGEST_REASON].rstrip(".")
 
 
 def _finite(array: np.ndarray) -> bool:

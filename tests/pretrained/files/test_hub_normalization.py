@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from convnets.pretrained.files.hub_normalization import normalization_of
+from convnets.pretrained.files.hub import normalization_of
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = ((0.5,) * 3, (0.5,) * 3)

@@ -9,7 +9,7 @@ from good_files import GOOD, STATE
 
 from convnets.errors import InvalidValue
 from convnets.pretrained.files import Weights, read_weights
-from convnets.pretrained.files.formats import ENDINGS
+from convnets.pretrained.files.reading import ENDINGS
 
 KNOWN_BY_CONTENT = [name for name in GOOD if name not in ("onnx", "caffe")]
 

@@ -5,7 +5,7 @@ import pytest
 from safetensors import safe_open
 
 from convnets.pretrained.files import read_weights
-from convnets.pretrained.files.writing import as_npz, as_safetensors
+from convnets.pretrained.writing import as_npz, as_safetensors
 
 ARRAYS = {
     "params/conv1/convolution/kernel": np.random.default_rng(0).normal(size=(3, 3, 2, 4)).astype(np.float32),

@@ -1,6 +1,14 @@
-"""Filters that have learned to see images of one kind, made to see those of another."""
+"""Parameters made to fit another network: filters for other images, and new residual blocks that are the identity."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+
+from convnets.pretrained.patterns import Path
+
+BLOCK = re.compile(r"stage\d+_block\d+")
 
 
 def adapt_stem(kernel: np.ndarray, size: int, channels: int) -> tuple[np.ndarray, str]:
@@ -28,6 +36,23 @@ def adapt_stem(kernel: np.ndarray, size: int, channels: int) -> tuple[np.ndarray
         done.append(f"{height}x{width} filters shared out to {size}x{size}")
         shared = np.einsum("ih,jw,hwcf->ijcf", _overlaps(size, height), _overlaps(size, width), shared)
     return shared.astype(np.float32), ", ".join(done)
+
+
+def identity_blocks(variables: Mapping[Path, Any], source: Mapping[Path, Any]) -> dict[Path, np.ndarray]:
+    """The arrays, by their paths in `variables`, that make an identity of each block that `source` does not have.
+
+    So a deeper network starts as a shallower one (the lecture's "solution by construction"). With a scale and a bias of
+    zero in its last norm a block is `relu(0 + x)`, which is x, since x comes from a ReLU. That holds for shortcuts
+    without a projection, and not for plain networks, which have none.
+    """
+    there = {path[1] for path in source}
+    new = {path[1] for path in variables if BLOCK.fullmatch(path[1])} - there
+    last = {block: max(path[2] for path in variables if path[1] == block and "conv" in path[2]) for block in new}
+    return {
+        path: np.zeros(array.shape, array.dtype)
+        for path, array in variables.items()
+        if path[1] in new and path[2:] in {(last[path[1]], "norm", "scale"), (last[path[1]], "norm", "bias")}
+    }
 
 
 def _turns(new: int, old: int) -> np.ndarray:

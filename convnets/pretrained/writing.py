@@ -1,5 +1,6 @@
-"""A network as the state of torchvision's network of the same architecture, where torchvision has it."""
+"""A network as a weight file: in its own names, or as the state of torchvision's network where that is the same."""
 
+import io
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -8,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import safetensors.numpy
 
 from convnets import models
 from convnets.layers import BatchNorm
@@ -53,6 +55,18 @@ def torchvision_state(architecture: str, variables: Mapping[str, Any]) -> dict[s
     arrays = to_names(variables, naming)
     norms = [name.removesuffix("running_mean") for name in arrays if name.endswith(".running_mean")]
     return arrays | {norm + COUNTER: np.zeros((), np.int64) for norm in norms}
+
+
+def as_safetensors(arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> bytes:
+    """A safetensors file, with what is said about the arrays in its header."""
+    return safetensors.numpy.save(dict(arrays), metadata=dict(about))
+
+
+def as_npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """An archive of `numpy.savez`."""
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]
+    return content.getvalue()
 
 
 def _difference_of_arrays(naming: Naming, published: nn.Module, variables: Mapping[str, Any]) -> str:

@@ -1,10 +1,17 @@
-"""A traced function in the operations that the converter to ONNX, and runtimes of ONNX, know in this form.
+"""A network as an ONNX model, by jax2onnx.
 
 jax2onnx 0.17 makes of a pool over `[N, H, W, C]` one over four axes, which ONNX Runtime refuses, and does not pad where
-the number of images is left open. Pools over the same windows and concatenation with zeros give the same numbers.
+the number of images is left open. So the traced function is written in other operations first: pools over the same
+windows, and concatenation with zeros, give the same numbers.
 """
 
-from collections.abc import Callable, Sequence
+import dataclasses
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import jax
@@ -12,8 +19,45 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var
 
+from convnets import kernels
+from convnets.cli.export_formats import Exported, Trained, images_of, in_words, prediction
+from convnets.errors import InvalidValue
+
+NEEDED = ("onnx", "onnx_ir", "jax2onnx")
+VERSION = ">=0.17,<0.18"
+
 CALLS = {"jit": "jaxpr", "custom_jvp_call": "call_jaxpr", "remat2": "jaxpr"}
 """Operations that only call a function, and the parameter that holds it."""
+
+
+def check_installed() -> None:
+    """Refuses where the converter is not installed.
+
+    Raises:
+      InvalidValue: with what to install, or what does without.
+    """
+    missing = [package for package in NEEDED if find_spec(package) is None]
+    if missing:
+        raise InvalidValue(
+            f"--format=onnx takes {' and '.join(missing)}, not installed here: pip install -r requirements-onnx.txt && "
+            f'pip install --no-deps "jax2onnx{VERSION}", or use --format=stablehlo, which takes nothing more'
+        )
+
+
+def onnx(trained: Trained) -> Exported:
+    """An ONNX model that computes in float32, whatever the run did: ONNX Runtime has little else for a CPU."""
+    network = trained.model.network.clone(dtype=jnp.float32)
+    trained = dataclasses.replace(trained, model=dataclasses.replace(trained.model, network=network))
+    images = images_of(trained)
+    with kernels.use("plain"):
+        traced, outputs = jax.make_jaxpr(prediction(trained), return_shape=True)(images)
+    with _quiet("jax2onnx", "onnx_ir"):
+        from onnx.helper import set_model_props
+
+        to_onnx = import_module("jax2onnx").to_onnx
+        model = to_onnx(rewritten(traced), [images], input_names=["images"], output_names=sorted(outputs))
+    set_model_props(model, {name: json.dumps(said) for name, said in trained.about().items()})
+    return Exported(model.SerializeToString(), f"ONNX, {in_words(images, outputs)}")
 
 
 def rewritten(traced: ClosedJaxpr) -> Callable[..., list[Array]]:
@@ -85,3 +129,16 @@ REPLACEMENTS: dict[str, Callable[..., Array]] = {
     "pad": _pad,
 }
 """By the names of JAX's operations, with their parameters."""
+
+
+@contextmanager
+def _quiet(*loggers: str) -> Iterator[None]:
+    """Without what is said of the libraries that jax2onnx could convert if they were installed."""
+    levels = {name: logging.getLogger(name).level for name in loggers}
+    for name in loggers:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

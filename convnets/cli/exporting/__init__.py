@@ -1,1 +1,0 @@
-"""The formats that `launch.py export` writes, one a file."""
