@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from convnets.cli.exporting.onnx_model import NEEDED
 from launching import EXPERIMENT, ROOT, needs_data
 from PIL import Image
 
 from convnets.cli.command_line import main
+from convnets.cli.export_onnx import NEEDED
 from convnets.data import fashion_mnist
 from convnets.pretrained.conversion import to_own_names
 from convnets.training.checkpoints import restore_variables
@@ -180,7 +180,7 @@ def test_a_file_that_is_there_already_is_left_alone(workdir, tmp_path, capsys, t
 
 
 def test_onnx_without_its_converter_is_refused_with_what_to_install(workdir, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("convnets.cli.exporting.onnx_model.find_spec", lambda package: None)
+    monkeypatch.setattr("convnets.cli.export_onnx.find_spec", lambda package: None)
     said = refused(capsys, f"--workdir={workdir}", f"--out={tmp_path / 'lenet.onnx'}")
     assert f"takes {' and '.join(NEEDED)}, not installed here: pip install -r requirements-onnx.txt" in said
     assert "or use --format=stablehlo" in said

@@ -7,12 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from convnets.cli.exporting.onnx_model import NEEDED, onnx
-from convnets.cli.exporting.program import PLATFORMS, stablehlo
-from convnets.cli.exporting.trained import Trained
 from trained_networks import pixels, trained
 
 from convnets import kernels
+from convnets.cli.export_formats import PLATFORMS, Trained, stablehlo
+from convnets.cli.export_onnx import NEEDED, onnx
 from convnets.cli.predict import predict
 
 NETWORKS: dict[str, dict[str, Any]] = {

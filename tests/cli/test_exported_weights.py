@@ -3,10 +3,10 @@
 import json
 
 import numpy as np
-from convnets.cli.exporting.weights import npz, safetensors
 from safetensors import safe_open
 from trained_networks import trained
 
+from convnets.cli.export_formats import npz, safetensors
 from convnets.pretrained.conversion import convert, to_own_names
 from convnets.pretrained.files import read_weights
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from convnets.cli.exporting.trained import Trained
 
+from convnets.cli.export_formats import Trained
 from convnets.data.source import SourceInfo
 from convnets.training.config import complete, default_config
 from convnets.training.setup import build_model
