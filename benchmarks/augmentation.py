@@ -12,7 +12,7 @@ from benchmarks.experiment import Experiment, training
 from benchmarks.measuring import Result, Row
 from convnets.analysis.timing import alternate
 from convnets.augment import Transform, compose, example_keys, transforms
-from convnets.data.source import InMemorySource, SourceInfo, Splits
+from convnets.data.source import ArraySource, SourceInfo, Splits
 from convnets.parallel import Devices
 from convnets.training.config import complete, default_config
 from convnets.training.plan import make_plan
@@ -29,7 +29,7 @@ def load() -> Experiment:
     random = np.random.default_rng(0)
     info = SourceInfo("noise", tuple("abcdefghij"), SHAPE, {"train": 1024, "test": 1024})
     images = random.integers(0, 256, (1024, *SHAPE), dtype=np.uint8)
-    source = InMemorySource({"image": images, "label": random.integers(0, 10, 1024).astype(np.int32)}, info)
+    source = ArraySource({"image": images, "label": random.integers(0, 10, 1024).astype(np.int32)}, info)
     config = default_config()
     config.network.name = "resnet20"
     config.normalization.mean, config.normalization.std = (0.5,) * 3, (0.25,) * 3

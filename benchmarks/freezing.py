@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.experiment import training
 from benchmarks.measuring import Result, Row
 from convnets.analysis.timing import alternate
-from convnets.data.source import InMemorySource, SourceInfo
+from convnets.data.source import ArraySource, SourceInfo
 from convnets.parallel import Devices
 from convnets.training.config import complete, default_config
 from convnets.training.plan import make_plan
@@ -21,7 +21,7 @@ TRAINED = {"all": "", "last stage and head": "stage4", "head": "pre_logits"}
 """What is trained, by the feature map below which the rest is frozen."""
 
 
-def random_images(count: int) -> InMemorySource:
+def random_images(count: int) -> ArraySource:
     """So many images of noise."""
     random = np.random.default_rng(0)
     arrays: dict[str, np.ndarray] = {
@@ -29,7 +29,7 @@ def random_images(count: int) -> InMemorySource:
         "label": random.integers(0, CLASSES, count).astype(np.int32),
     }
     info = SourceInfo("random images", tuple(map(str, range(CLASSES))), (SIDE, SIDE, 3), {"train": count})
-    return InMemorySource(arrays, info)
+    return ArraySource(arrays, info)
 
 
 def contestant(below: str, batch_size: int) -> tuple[Callable[[], Any], int, float]:

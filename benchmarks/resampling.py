@@ -10,8 +10,7 @@ from benchmarks.measuring import Result, Row
 from benchmarks.photographs import photographs
 from convnets.analysis.timing import alternate
 from convnets.data.decoding import Picture
-from convnets.data.parts import Part
-from convnets.data.resampling import resized_exactly, resized_quickly
+from convnets.data.resampling import Part, resized_exactly, resized_quickly
 
 SIZE = 224
 SIDES = (120, 175, 224, 280, 328, 400, 448, 800, 1200)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from convnets.data.source import InMemorySource, SourceInfo
+from convnets.data.source import ArraySource, SourceInfo
 from convnets.errors import InvalidValue
 
 FOLDER = "CONVNETS_TEXTURES"
@@ -23,7 +23,7 @@ MEAN, DEVIATION = 127.5, 48.0
 """Gray levels, of every patch before it is rounded and cut off at black and white."""
 
 
-def texture_patches() -> tuple[InMemorySource, InMemorySource]:
+def texture_patches() -> tuple[ArraySource, ArraySource]:
     """The patches to train on and those to test on, 32 of each photograph in each, that touch but don't overlap.
 
     Images are `[64, 64, 3]` uint8 of three equal channels. Each photograph is cut to its central square and resized
@@ -66,7 +66,7 @@ def _patches(part: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 
-def _source(patches: list[np.ndarray], info: SourceInfo) -> InMemorySource:
+def _source(patches: list[np.ndarray], info: SourceInfo) -> ArraySource:
     labels = np.repeat(np.arange(len(patches), dtype=np.int32), [len(of_class) for of_class in patches])
     images = np.repeat(np.concatenate(patches)[..., None], 3, -1)
-    return InMemorySource({"image": images, "label": labels}, info)
+    return ArraySource({"image": images, "label": labels}, info)

@@ -16,8 +16,8 @@ from benchmarks.repeated_training import RepeatedTraining
 from convnets import data
 from convnets.cli.transfer import RATES
 from convnets.data.fashion_mnist import CLASSES
-from convnets.data.few import few
-from convnets.data.source import Source, Subset
+from convnets.data.source import Source
+from convnets.data.views import Subset, class_subset
 from convnets.pretrained.surgery import Surgery, operate
 from convnets.training.config import complete, default_config
 from convnets.training.state import TrainState
@@ -48,8 +48,10 @@ def run(quick: bool) -> Result:
     """
     seeds, known_steps, new_steps = (2, 10, 5) if quick else (SEEDS, KNOWN_STEPS, NEW_STEPS)
     whole, tested = (data.create("fashion_mnist", split) for split in ("train", "test"))
-    learned, accuracy = _learn_known(few(whole, "train", KNOWN), few(tested, "test", KNOWN), known_steps)
-    train, test = few(whole, "train", NEW), few(tested, "test", NEW)
+    learned, accuracy = _learn_known(
+        class_subset(whole, "train", KNOWN), class_subset(tested, "test", KNOWN), known_steps
+    )
+    train, test = class_subset(whole, "train", NEW), class_subset(tested, "test", NEW)
     trainings = {
         way: RepeatedTraining(_experiment(new_steps, NEW_BATCH, fields), train.info) for way, fields in WAYS.items()
     }

@@ -15,7 +15,8 @@ from benchmarks.few_examples import Scores, add, drawn, probed, rows_of
 from benchmarks.measuring import Result
 from benchmarks.repeated_training import RepeatedTraining
 from benchmarks.texture_patches import PATCH, texture_patches
-from convnets.data.source import InMemorySource, SourceInfo, Subset
+from convnets.data.source import ArraySource, SourceInfo
+from convnets.data.views import Subset
 from convnets.errors import InvalidValue
 from convnets.evaluation.features import Features
 from convnets.plots.accuracy_by_depth import plot_accuracy_by_depth
@@ -92,14 +93,12 @@ def _vgg(imported: Imported, info: SourceInfo) -> RepeatedTraining:
     return RepeatedTraining(complete(config), info)
 
 
-def _pixels(source: InMemorySource) -> Features:
+def _pixels(source: ArraySource) -> Features:
     batch = source.batch(np.arange(len(source)))
     return {"pixels": batch["image"][..., 0].reshape(len(source), -1) / np.float32(255), "label": batch["label"]}
 
 
-def _train_from_scratch(
-    scores: Scores, train: InMemorySource, test: InMemorySource, seeds: int, steps: int
-) -> list[float]:
+def _train_from_scratch(scores: Scores, train: ArraySource, test: ArraySource, seeds: int, steps: int) -> list[float]:
     """Adds the test accuracies; gives back those on the training patches."""
     training = RepeatedTraining(_resnet(steps), train.info)
     labels = train.batch(np.arange(len(train)))["label"]

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from convnets.data import sources
-from convnets.data.pictures import Serving
-from convnets.data.records import Record, RecordsInfo
-from convnets.data.source import InMemorySource, Source, SourceInfo
+from convnets.data.picture_options import PictureOptions
+from convnets.data.pictures import serve
+from convnets.data.records import Record
+from convnets.data.source import ArraySource, Source, SourceInfo
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "experiments").glob("*.py"))
@@ -66,7 +67,7 @@ class FewPictures:
     def __init__(self, classes: int):
         self.classes = classes
         names = tuple(f"class {number}" for number in range(classes))
-        self.info = RecordsInfo("noise", names, {"train": EXAMPLES, "test": EXAMPLES})
+        self.info = SourceInfo("noise", names, {"train": EXAMPLES, "test": EXAMPLES})
 
     def __len__(self) -> int:
         return EXAMPLES
@@ -76,15 +77,15 @@ class FewPictures:
         return Record(pixels, f"picture {i}", i % self.classes)
 
 
-def few_images(classes: int, shape: tuple[int, int, int]) -> InMemorySource:
+def few_images(classes: int, shape: tuple[int, int, int]) -> ArraySource:
     """Noise of one size."""
     images = np.random.default_rng(0).integers(0, 256, (EXAMPLES, *shape)).astype(np.uint8)
     names = tuple(f"class {number}" for number in range(classes))
     info = SourceInfo("noise", names, shape, {"train": EXAMPLES, "test": EXAMPLES})
-    return InMemorySource({"image": images, "label": np.arange(EXAMPLES, dtype=np.int32)}, info)
+    return ArraySource({"image": images, "label": np.arange(EXAMPLES, dtype=np.int32)}, info)
 
 
-class Growing(InMemorySource):
+class Growing(ArraySource):
     """Serves the upper left part of its images for training with smaller ones."""
 
     def training_batch(
@@ -133,14 +134,14 @@ def _masks_for(source: Any) -> Any:
 
 
 def _noise_for(source: Any) -> Any:
-    options_of_serving = {field.name for field in fields(Serving)}
+    options_of_serving = {field.name for field in fields(PictureOptions)}
 
     @functools.wraps(source)
     def noise(split: str, **options: Any) -> Source:
         classes, _ = SIZES[options.get("dataset", "")]
         serving = {name: value for name, value in options.items() if name in options_of_serving}
         if serving:
-            return Serving(**serving).serve(FewPictures(classes), split)
+            return serve(FewPictures(classes), PictureOptions(**serving), split)
         return few_images(classes, (32, 32, 3 if "dataset" in options else 1))
 
     return noise

@@ -8,8 +8,8 @@ from jax import Array, lax
 
 from convnets.augment.boxes import clipped
 from convnets.augment.transforms import Example, check_strength, transforms
+from convnets.data.label_map import IGNORED
 from convnets.errors import InvalidValue
-from convnets.unlabelled import IGNORED
 
 
 def crop_at(example: Example, top: Array, left: Array, height: int, width: int) -> Example:

@@ -14,8 +14,8 @@ from jax import Array
 
 from convnets.augment.boxes import corners, is_empty, outlines, surrounding
 from convnets.augment.transforms import Example, check_choice
+from convnets.data.label_map import IGNORED
 from convnets.errors import InvalidValue
-from convnets.unlabelled import IGNORED
 
 Border = Literal["zero", "edge", "reflect"]
 """What lies around the picture: black that is ignored in masks, its outermost pixels, or its mirror images."""

@@ -12,7 +12,7 @@ from convnets.cli.command_line import Arguments
 from convnets.cli.experiments import load_experiment, override, refuse_rest, with_data_dir
 from convnets.cli.pictures import picture_path
 from convnets.data.pipeline import EpochOrder
-from convnets.data.source import load_batch, load_training_batch
+from convnets.data.source import load_training_batch
 from convnets.errors import InvalidValue
 from convnets.plots.contact_sheet import plot_contact_sheet
 from convnets.progress import Screen
@@ -43,7 +43,7 @@ def run(arguments: Arguments) -> int:
         chain = chain_of(config, source, None, screen)
     order = EpochOrder(len(source), config.seed)
     _, places = order(0, rows)
-    originals = unit_range({name: jnp.asarray(value) for name, value in load_batch(source, places).items()})
+    originals = unit_range({name: jnp.asarray(value) for name, value in source.batch(places).items()})
 
     @jax.jit
     def draw(epochs: jax.Array, pairs: dict[str, jax.Array]) -> dict[str, jax.Array]:

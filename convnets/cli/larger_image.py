@@ -10,9 +10,7 @@ from ml_collections import ConfigDict
 
 from convnets.data.decoding import Picture
 from convnets.data.image_files import find_images
-from convnets.data.parts import Part
-from convnets.data.resampling import resized_exactly
-from convnets.data.source import load_batch
+from convnets.data.resampling import Part, resized_exactly
 from convnets.errors import InvalidValue
 from convnets.evaluation.protocols import views_of
 from convnets.evaluation.views import crop, scaled
@@ -75,7 +73,7 @@ def _mosaic(config: ConfigDict, model: Model, workdir: Workdir, size: int) -> La
     height, width, channels = model.image_shape
     rows, columns = size // height, size // width
     indices = np.linspace(0, len(splits.test) - 1, rows * columns).round().astype(int)
-    images = load_batch(splits.test, indices)["image"]
+    images = splits.test.batch(indices)["image"]
     if images.shape[1:3] != (height, width):
         [view] = views_of("centre_crop", images.shape[1:3], (height, width)).crops
         cut = crop(jnp.asarray(images, jnp.float32), jnp.array(view[:4], jnp.float32), view.mirrored, (height, width))

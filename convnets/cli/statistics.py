@@ -1,4 +1,4 @@
-"""`launch.py statistics`: mean, deviation and principal components of a data set's training pixels."""
+"""`launch.py statistics`: mean, std and principal components of a data set's training pixels."""
 
 import json
 
@@ -25,9 +25,9 @@ def run(arguments: Arguments) -> int:
         return 0
     table = Table(title=f"{source.info.name}, {len(source):,} training images, white is 1", show_header=False)
     table.add_row("mean", _numbers(statistics.mean))
-    table.add_row("deviation", _numbers(statistics.deviation))
+    table.add_row("std", _numbers(statistics.std))
     for number, component in enumerate(statistics.components, 1):
-        table.add_row(f"principal component {number}, times its deviation", _numbers(component))
+        table.add_row(f"principal component {number}, times its std", _numbers(component))
     console.print(table)
     return 0
 

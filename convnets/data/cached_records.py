@@ -10,7 +10,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convnets.data.decoding import UnreadableImage
-from convnets.data.records import Record, RecordsInfo
+from convnets.data.records import Record
+from convnets.data.source import SourceInfo
 from convnets.errors import InvalidValue
 
 VERSION = 2
@@ -54,7 +55,7 @@ class CachedRecords:
       DamagedCache: the folder, or a part of its content, is not there.
     """
 
-    def __init__(self, folder: Path, info: RecordsInfo):
+    def __init__(self, folder: Path, info: SourceInfo):
         self.folder, self.info = folder, info
         try:
             with open(folder / _INDEX, "rb") as file, np.load(file) as index:

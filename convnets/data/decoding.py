@@ -13,9 +13,11 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from convnets.data.records import Content
 from convnets.errors import InvalidValue
 
+Content = bytes | Path | np.ndarray
+"""A picture: the content of an image file, the file itself, or decoded pixels uint8 `[H, W, C]`."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 JPEG_BEGINS = b"\xff\xd8\xff"
 NUMPY_BEGINS = b"\x93NUMPY"
 PNG_DEPTH = 24
@@ -167,7 +169,7 @@ def _decode_stored(content: bytes, name: str, colours: bool) -> np.ndarray:
             stored = np.asarray(image)
             if image.mode == "P" and colours:
                 palette = np.array(image.getpalette("RGB"), np.int32).reshape(-1, 3)
-                # What is beyond the palette has a colour that no legend has.
+                # What is beyond the palette has a colour that no label map has.
                 return np.append(palette, np.full((256, 3), -1, np.int32), axis=0)[stored]
             if image.mode == "RGBA" and (stored[..., 3] == LEVELS).all():
                 return stored[..., :3]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convnets.data.source import DataNotFound, InMemorySource, SourceInfo
+from convnets.data.source import ArraySource, DataNotFound, SourceInfo
 from convnets.errors import InvalidValue
 from convnets.files import cache_folder as user_cache_folder
 
@@ -83,7 +83,7 @@ FILES = {
 }
 
 
-def load(split: str, *, data_dir: str = "", padding: int = 2) -> InMemorySource:
+def load(split: str, *, data_dir: str = "", padding: int = 2) -> ArraySource:
     """Fashion-MNIST's `train` (60,000) or `test` (10,000) examples, in the publisher's order.
 
     An example is `image [28 + 2p, 28 + 2p, 1]` uint8 (0 is background) and `label` int32 in 0..9.
@@ -106,7 +106,7 @@ def load(split: str, *, data_dir: str = "", padding: int = 2) -> InMemorySource:
     count, height, width = images.shape
     padded = np.zeros((count, *info.image_shape), np.uint8)
     padded[:, padding : padding + height, padding : padding + width, 0] = images
-    return InMemorySource({"image": padded, "label": labels.astype(np.int32)}, info)
+    return ArraySource({"image": padded, "label": labels.astype(np.int32)}, info)
 
 
 def describe(padding: int = 2) -> SourceInfo:

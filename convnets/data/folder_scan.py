@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convnets.data.image_files import SUFFIXES
+from convnets.data.decoding import SUFFIXES
 from convnets.errors import InvalidValue
 from convnets.files import cache_folder, write_atomically
 

@@ -20,15 +20,14 @@ from typing import Any
 
 import numpy as np
 
+from convnets.data.answers import check_boxes, labels_of_boxes, mask_of
 from convnets.data.cached_records import VERSION, CachedRecords, DamagedCache, Shrunk, write
 from convnets.data.decoding import Picture, UnreadableImage
-from convnets.data.legend import Legend
-from convnets.data.masks import mask_of
-from convnets.data.parts import Part
-from convnets.data.record_boxes import check_boxes, labels_of_boxes
-from convnets.data.records import Records, RecordsInfo
+from convnets.data.label_map import LabelMap
+from convnets.data.records import Records, are_files
 from convnets.data.reporting import bar
-from convnets.data.resampling import moved, nearest, resized_exactly
+from convnets.data.resampling import Part, moved, nearest, resized_exactly
+from convnets.data.source import SourceInfo
 from convnets.errors import ConvnetsError, InvalidValue
 
 SAMPLE = 64
@@ -49,7 +48,7 @@ def cached(
     short_side: int,
     channels: int,
     unreadable: int,
-    legend: Legend | None = None,
+    label_map: LabelMap | None = None,
 ) -> CachedRecords:
     """The records with their pictures from a cache below `root`, which is made if it is not there or damaged.
 
@@ -57,18 +56,18 @@ def cached(
       short_side: pictures that are larger are brought to it (as `resized_exactly`); smaller ones stay as they are.
       channels: 1 or 3.
       unreadable: so many pictures may be such that can't be decoded.
-      legend: what the values in the masks mean, which are kept as classes; None: they are kept as they are.
+      label_map: what the values in the masks mean, which are kept as classes; None: they are kept as they are.
 
     Raises:
       InvalidValue: a folder that can't be written or has too little room, or more pictures that can't be decoded.
       ConvnetsError: as the records raise it.
     """
     root = Path(root).expanduser()
-    key = _key(records, short_side, channels, legend)
+    key = _key(records, short_side, channels, label_map)
     folder = root / f"{records.info.name.replace(os.sep, '-')}-{key}"
     cache = _opened(folder, records.info)
     if cache is None:
-        shrink = partial(_shrunk, records, short_side=short_side, channels=channels, legend=legend)
+        shrink = partial(_shrunk, records, short_side=short_side, channels=channels, label_map=label_map)
         try:
             cache = _made(records, folder, shrink, channels)
         # One of them is an OSError too.
@@ -84,7 +83,7 @@ def cached(
     return cache
 
 
-def _key(records: Records, short_side: int, channels: int, legend: Legend | None) -> str:
+def _key(records: Records, short_side: int, channels: int, label_map: LabelMap | None) -> str:
     facts: dict[str, Any] = {
         "version": VERSION,
         "state": records.info.state,
@@ -93,16 +92,15 @@ def _key(records: Records, short_side: int, channels: int, legend: Legend | None
         "short_side": short_side,
         "channels": channels,
     }
-    if legend is not None:
+    if label_map is not None:
         # Names alone change no pixel.
-        facts["legend"] = [len(legend.classes), legend.values, legend.ignored]
+        facts["legend"] = [len(label_map.classes), label_map.values, label_map.ignored]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _state_of_files(records: Records) -> str:
     """Changes with the content of files that have one picture or mask each; empty if the records have none."""
-    # All are of a kind, and to fetch one that is no file may mean to read it.
-    if not len(records) or not _files(records, 0):
+    if not are_files(records):
         return ""
     sha256, starts = hashlib.sha256(), range(0, len(records), AT_ONCE)
     # Most of the time goes by waiting for the disk.
@@ -134,7 +132,7 @@ def _files(records: Records, i: int) -> list[Path]:
     return [content for content in (record.image, record.mask) if isinstance(content, Path)]
 
 
-def _opened(folder: Path, info: RecordsInfo) -> CachedRecords | None:
+def _opened(folder: Path, info: SourceInfo) -> CachedRecords | None:
     try:
         return CachedRecords(folder, info)
     except DamagedCache:
@@ -209,7 +207,7 @@ def _in_order(records: Records, shrink: Shrink) -> Generator[Shrunk | Unreadable
 
 
 def _shrunk(
-    records: Records, i: int, *, short_side: int, channels: int, legend: Legend | None
+    records: Records, i: int, *, short_side: int, channels: int, label_map: LabelMap | None
 ) -> Shrunk | UnreadableImage:
     try:
         record = records[i]
@@ -219,7 +217,7 @@ def _shrunk(
         size = max(1, round(whole.height * scale)), max(1, round(whole.width * scale))
         mask = boxes = labels = None
         if record.mask is not None:
-            classes = mask_of(record.mask, record.name, pixels.shape[0], pixels.shape[1], legend)
+            classes = mask_of(record.mask, record.name, pixels.shape[0], pixels.shape[1], label_map)
             mask = nearest(classes, whole, size).astype(np.uint8)
         if record.boxes is not None:
             check_boxes(record, *pixels.shape[:2])

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from convnets.data.decoding import Picture
-from convnets.data.parts import Part, central_part
-from convnets.data.resampling import resized_exactly
+from convnets.data.decoding import SUFFIXES, Picture
+from convnets.data.resampling import Part, central_part, resized_exactly
 from convnets.errors import InvalidValue
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 
 
 def find_images(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:

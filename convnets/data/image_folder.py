@@ -12,12 +12,11 @@ import numpy as np
 from convnets.data import list_entries
 from convnets.data.class_names import name_some
 from convnets.data.data_folder import data_folder
+from convnets.data.decoding import SUFFIXES
 from convnets.data.folder_scan import FolderScan, scan_folder
-from convnets.data.image_files import SUFFIXES
 from convnets.data.image_list import ImageList
-from convnets.data.labelled_files import FileRecords, LabelledFiles
-from convnets.data.records import RecordsInfo
-from convnets.data.source import DataNotFound
+from convnets.data.records import FileRecords, LabelledFiles
+from convnets.data.source import UNKNOWN_SHAPE, DataNotFound, SourceInfo
 from convnets.data.synset_files import find_label_file, read_labels, shown_names
 from convnets.errors import InvalidValue
 
@@ -79,9 +78,10 @@ def open_folder(
         files["test"] = ImageList(places["test"], progress).files(classes)
     else:
         files["test"] = _label_test_folder(_scan(places["test"], progress), classes, places["train"], folder, labels)
-    info = RecordsInfo(
+    info = SourceInfo(
         name=folder.name,
         classes=shown_names(folder, classes),
+        image_shape=UNKNOWN_SHAPE,
         splits={name: len(files[name]) for name in PLACES},
         fields=files[split].fields,
         box_counts=files[split].box_counts,

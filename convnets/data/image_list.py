@@ -23,8 +23,8 @@ import numpy as np
 
 from convnets.data.class_names import sort_classes, unknown_class
 from convnets.data.folder_scan import Paths
-from convnets.data.labelled_files import Boxes, LabelledFiles
 from convnets.data.list_entries import entry_place, read_entries
+from convnets.data.records import Boxes, LabelledFiles
 from convnets.errors import InvalidValue, nearest
 
 FIELDS = ("path", "label", "boxes", "mask")

@@ -16,8 +16,7 @@ import grain
 import numpy as np
 from absl import flags
 
-from convnets.data.canvases import canvases
-from convnets.data.source import Source, count_unreadable, load_batch, load_training_batch
+from convnets.data.source import Source, load_training_batch
 
 Batch = dict[str, np.ndarray]
 
@@ -96,8 +95,8 @@ class TrainingBatches:
 class EvaluationBatches:
     """Every example exactly once, in batches of one size: the last is filled up with weight 0.
 
-    They come in order. Of a source whose pictures keep their own sizes a batch has examples of one canvas: the
-    canvases ascend by height and width, those of one canvas come in order, and the last batch of each is filled up.
+    They come in order. Of a source whose pictures keep their own sizes a batch has examples of one bucket: the
+    buckets ascend by height and width, those of one bucket come in order, and the last batch of each is filled up.
 
     A batch holds what the examples hold, with a leading axis, `weight [n]` (float32) and `place [n]` (int32), the
     example's place in the source, or -1 where it was filled up.
@@ -118,7 +117,7 @@ class EvaluationBatches:
         batch_places = self._places[int(number)]
         places = batch_places[self.slice]
         # A place filled up repeats an example of the batch, whose weight is then 0.
-        batch = load_batch(self.source, np.where(places < 0, batch_places.max(), places))
+        batch = self.source.batch(np.where(places < 0, batch_places.max(), places))
         weight = (places >= 0).astype(np.float32)
         if "weight" in batch:
             # A picture that can't be decoded counts for nothing.
@@ -129,7 +128,7 @@ class EvaluationBatches:
 
 def _groups(source: Source) -> list[np.ndarray]:
     """The places of the examples that may share batches, group by group."""
-    found = canvases(source)
+    found = source.buckets
     if found is None or not len(found):
         return [np.arange(len(source))]
     number = np.unique(found, axis=0, return_inverse=True)[1].reshape(-1)
@@ -190,7 +189,7 @@ class Reader:
         batch: Batch = dict(next(self._stream))
         places = batch.pop("unreadable", None)
         if places is not None:
-            count_unreadable(self._source, places[places >= 0])
+            self._source.count_unreadable(places[places >= 0])
         return batch
 
     def close(self) -> None:

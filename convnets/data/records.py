@@ -2,17 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from convnets.data.legend import Legend
-
-Content = bytes | Path | np.ndarray
-"""A picture: the content of an image file, the file itself, or decoded pixels uint8 `[H, W, C]`."""
+from convnets.data.decoding import Content
+from convnets.data.folder_scan import Paths
+from convnets.data.source import SourceInfo, as_indices
+from convnets.errors import InvalidValue
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Record:
       boxes: float32 `[n, 4]` (y0, x0, y1, x1) in pixels of the upright picture, if it has any; n differs from record to
         record.
       box_labels: int32 `[n]`, the class of each box, if they have classes.
-      mask: a picture of the same size whose levels or colours are the classes of the pixels, by the data set's legend.
+      mask: a picture of the same size whose levels or colours are classes of pixels, by the data set's label map.
       listed: where its answers stand, as "line 5 of photos.csv", if not with the picture.
     """
 
@@ -39,41 +40,127 @@ class Record:
     listed: str = ""
 
 
-@dataclass(frozen=True)
-class RecordsInfo:
-    """What is known of a split without reading its pictures.
-
-    Attributes:
-      name: the data set's name.
-      classes: names of the classes; label `i` is `classes[i]`.
-      splits: examples in each split, as `Source.info` has them.
-      fields: which of `label`, `boxes` and `mask` every record has.
-      state: what identifies the pictures that these records have, and changes when they do; of JSON's types.
-      legend: what the values in the masks mean, where the data set says so.
-      box_counts: the fewest and the most boxes of a record, where that is known.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    splits: dict[str, int]
-    fields: Sequence[str] = ("label",)
-    state: dict[str, Any] = field(default_factory=dict)
-    legend: Legend | None = None
-    box_counts: tuple[int, int] | tuple[()] = ()
-
-
 class Records(Protocol):
     """Records by index: `records[i]` for `0 <= i < len(records)`. May be sent to other processes by pickling."""
 
     @property
-    def info(self) -> RecordsInfo: ...
+    def info(self) -> SourceInfo: ...
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, i: int, /) -> Record: ...
 
 
+def are_files(records: Records) -> bool:
+    """Whether pictures are files of their own, so that fetching a record reads none; all records are of a kind."""
+    try:
+        return len(records) > 0 and isinstance(records[0].image, Path)
+    except InvalidValue:
+        return False
+
+
 def digest_of(state: Mapping[str, Any]) -> str:
-    """A hash of what says which examples there are in which order, wherever they lie; of a `RecordsInfo.state`."""
+    """A hash of what says which examples there are in which order, wherever they lie; of a `SourceInfo.state`."""
     examples = {name: value for name, value in state.items() if name not in ("path", "files")}
     return hashlib.sha256(json.dumps(examples, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The boxes of n images, one image after the other.
+
+    Attributes:
+      edges: float32 `[total, 4]` (y0, x0, y1, x1) in pixels of the upright pictures.
+      ends: int64 `[n]`, the boxes of an image and of all before it.
+      labels: int32 `[total]`, the class of each box, if boxes have one.
+    """
+
+    edges: np.ndarray
+    ends: np.ndarray
+    labels: np.ndarray | None = None
+
+    def of(self, i: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Edges `[k, 4]` and labels `[k]` of the image at place `i`."""
+        rows = slice(self.ends[i - 1] if i else 0, self.ends[i])
+        return self.edges[rows].copy(), None if self.labels is None else self.labels[rows].copy()
+
+
+@dataclass(frozen=True)
+class LabelledFiles:
+    """The n images of a split and what is known of them; what is None, no image has.
+
+    Attributes:
+      origin: the folder or list that they were found in.
+      folder: what the paths are relative to, if they are not absolute.
+      images: n paths.
+      labels: int32 `[n]`.
+      boxes: n times some boxes.
+      masks: n paths.
+      places: where the answers of an image stand, by its number; None: with the images.
+    """
+
+    origin: Path
+    folder: Path
+    images: Paths
+    labels: np.ndarray | None = None
+    boxes: Boxes | None = None
+    masks: Paths | None = None
+    places: Callable[[int], str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Which of `label`, `boxes` and `mask` the images have."""
+        answers = {"label": self.labels, "boxes": self.boxes, "mask": self.masks}
+        return tuple(name for name, answer in answers.items() if answer is not None)
+
+    @property
+    def box_counts(self) -> tuple[int, int] | tuple[()]:
+        """The fewest and the most boxes of an image; () without boxes."""
+        if self.boxes is None or not len(self):
+            return ()
+        counts = np.diff(self.boxes.ends, prepend=0)
+        return int(counts.min()), int(counts.max())
+
+    @property
+    def state(self) -> dict[str, str | int]:
+        """Where they are, how many, and a SHA-256 of their relative paths and answers in their order."""
+        sha256 = hashlib.sha256(self.images.text)
+        arrays = {"label": self.labels}
+        if self.boxes is not None:
+            arrays |= {"edges": self.boxes.edges, "ends": self.boxes.ends, "box label": self.boxes.labels}
+        for name, array in arrays.items():
+            if array is not None:
+                # Little-endian on every machine.
+                sha256.update(name.encode() + array.astype(array.dtype.newbyteorder("<")).tobytes())
+        if self.masks is not None:
+            sha256.update(b"mask" + self.masks.text)
+        return {"path": os.path.abspath(self.origin), "files": len(self), "sha256": sha256.hexdigest()}
+
+
+class FileRecords:
+    """The files of a split as records."""
+
+    def __init__(self, files: LabelledFiles, info: SourceInfo):
+        self.files = files
+        self.info = info
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, i: int, /) -> Record:
+        """The record at place `i`; its picture is the path of a file that is not opened.
+
+        Raises:
+          IndexError: `i` outside `0 <= i < len`.
+        """
+        files = self.files
+        i = int(as_indices([i], len(files))[0])
+        image = files.folder / files.images[i]
+        label = None if files.labels is None else int(files.labels[i])
+        boxes, box_labels = (None, None) if files.boxes is None else files.boxes.of(i)
+        mask = None if files.masks is None else files.folder / files.masks[i]
+        listed = "" if files.places is None else files.places(i)
+        return Record(image, str(image), label, boxes, box_labels, mask, listed)

@@ -15,14 +15,12 @@ from PIL import Image
 
 from convnets.data import fashion_mnist
 from convnets.data.silhouettes import silhouette
-from convnets.data.source import SourceInfo
+from convnets.data.source import NO_OBJECT, Source, SourceInfo, as_indices
 from convnets.errors import InvalidValue
 
 BACKGROUND = 0
 """The mask value of the ground; class c of `info.classes` is c + 1."""
 MASK_CLASSES = ("background", *fashion_mnist.CLASSES)
-NO_OBJECT = -1
-"""The label of a place for a box that no garment fills; its box is (0, 0, 0, 0)."""
 SPLITS = ("train", "test")
 PLACES = 20
 """Places tried for a garment, before the one with the least overlap is taken."""
@@ -70,7 +68,7 @@ class Recipe:
             raise InvalidValue(f"data.seed is {self.seed}, and must not be negative")
 
 
-class Scenes:
+class Scenes(Source):
     """A split of scenes; garments of the training split never appear in the test split.
 
     An example is `image [S, S, 3]` uint8, `mask [S, S]` int32 (0 the ground, else class + 1), `boxes [K, 4]` float32
@@ -97,8 +95,7 @@ class Scenes:
         return self.info.splits[self.split]
 
     def __getitem__(self, i: int, /) -> dict[str, Any]:
-        if not 0 <= i < len(self):
-            raise IndexError(f"index {i} is outside the {len(self)} scenes")
+        [i] = as_indices([i], len(self))
         if self._kept is None:
             return self._compose(int(i))
         if i not in self._kept:

@@ -6,12 +6,11 @@ from pathlib import Path, PurePath
 
 from convnets.data.class_names import CLASS_NAMES, name_some, read_class_names
 from convnets.data.data_folder import data_folder
+from convnets.data.decoding import SUFFIXES
 from convnets.data.folder_scan import Paths, scan_folder
-from convnets.data.image_files import SUFFIXES
-from convnets.data.labelled_files import FileRecords, LabelledFiles
-from convnets.data.legend import Legend
-from convnets.data.records import RecordsInfo
-from convnets.data.source import DataNotFound
+from convnets.data.label_map import LabelMap
+from convnets.data.records import FileRecords, LabelledFiles
+from convnets.data.source import UNKNOWN_SHAPE, DataNotFound, SourceInfo
 from convnets.errors import InvalidValue
 
 SPLIT = "{split}"
@@ -68,13 +67,14 @@ def open_segmentation_folder(
         name: _pair(folder / images.replace(SPLIT, part), folder / masks.replace(SPLIT, part), folder, progress)
         for name, part in zip(SPLITS, (train, test), strict=True)
     }
-    info = RecordsInfo(
+    info = SourceInfo(
         name=folder.name,
         classes=(),
+        image_shape=UNKNOWN_SHAPE,
         splits={name: len(of_split) for name, of_split in files.items()},
         fields=files[split].fields,
         state=files[split].state | {"mask_classes": list(classes)},
-        legend=Legend(classes) if classes else None,
+        label_map=LabelMap(classes) if classes else None,
     )
     return FileRecords(files[split], info)
 

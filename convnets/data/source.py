@@ -1,16 +1,22 @@
 """Where examples come from: random access, so that shuffling, sharding and resuming are index arithmetic."""
 
-import operator
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
+from convnets.data.label_map import LabelMap
 from convnets.errors import ConvnetsError, InvalidValue
 
-# One example: `image [H, W, C]` uint8 and, as the data has them, `label`, `boxes`, `mask`, `index`.
+UNKNOWN_SHAPE = (0, 0, 0)
+"""Of pictures that are not decoded."""
+
 Example = dict[str, Any]
+"""`image [H, W, C]` uint8, `index` and, as the data has them, `label`, `boxes`, `mask` or any array of fixed shape."""
+NO_OBJECT = -1
+"""The label of a place for a box that no object fills; its box is (0, 0, 0, 0)."""
 
 
 class DataNotFound(ConvnetsError, FileNotFoundError):
@@ -24,14 +30,18 @@ class SourceInfo:
     Attributes:
       name: the data set's name.
       classes: names of the classes; label `i` is `classes[i]`.
-      image_shape: (H, W, C) of the images as the source serves them.
+      image_shape: (H, W, C) of the images as the source serves them. Of pictures that are not decoded, 0 for what
+        differs among them or is not known.
       splits: examples in each split of the data set as it was published.
       padding: zeros that the source puts on each side of its images, counted in `image_shape`; so are a user's.
       training_shape: (H, W, C) of the images that training is served, before augmentation; () for `image_shape`.
       digest: of which examples the split has in which order, and their answers; empty if the data set has one order.
       mask_classes: names of the classes of pixels; value `i` of a mask is `mask_classes[i]`. () without masks.
-      own_sizes: whether pictures are served for evaluation each in its own size, padded to that of its batch.
-      box_counts: the fewest and the most boxes that an example is served with; () without boxes.
+      variable_size: whether pictures are served for evaluation each in its own size, padded to that of its batch.
+      box_counts: the fewest and the most boxes that an example is served with; () without boxes or if not known.
+      fields: of pictures that are not decoded, which of `label`, `boxes` and `mask` every one has.
+      label_map: what the values in mask files mean, where the data set says so.
+      state: what identifies the files, and changes when they do; of JSON's types.
     """
 
     name: str
@@ -42,67 +52,139 @@ class SourceInfo:
     training_shape: tuple[int, int, int] | tuple[()] = ()
     digest: str = ""
     mask_classes: tuple[str, ...] = ()
-    own_sizes: bool = False
+    variable_size: bool = False
     box_counts: tuple[int, int] | tuple[()] = ()
+    fields: tuple[str, ...] = ()
+    label_map: LabelMap | None = None
+    state: dict[str, Any] = field(default_factory=dict)
 
     @property
     def shape_in_training(self) -> tuple[int, int, int]:
         """(H, W, C) of the images that training is served."""
         return self.training_shape or self.image_shape
 
+    def to_json(self) -> dict[str, Any]:
+        """What a run keeps of it; all but what concerns the files of pictures."""
+        of_files = ("fields", "label_map", "state")
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name not in of_files}
 
-class Source(Protocol):
-    """Examples by index: `source[i]` for `0 <= i < len(source)`, each independent of what was read before."""
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> "SourceInfo":
+        """From what `to_json` gave, also under the names that fields had earlier.
 
-    @property
-    def info(self) -> SourceInfo: ...
+        Raises:
+          TypeError: unknown or missing fields.
+        """
+        earlier = {"variable_size": "variable_size"}
+        given: dict[str, Any] = {
+            earlier.get(name, name): tuple(value) if isinstance(value, list) else value for name, value in saved.items()
+        }
+        return cls(**given)
 
+
+class Source(ABC):
+    """Examples by index: `source[i]` for `0 <= i < len(source)`, each independent of what was read before.
+
+    A subclass sets `info`, and defines `__len__` and `__getitem__`; the other methods are for those that can do better
+    than this class, or whose pictures are files.
+    """
+
+    info: SourceInfo
+
+    @abstractmethod
     def __len__(self) -> int: ...
 
+    @abstractmethod
     def __getitem__(self, i: int, /) -> Example: ...
 
+    def batch(self, indices: np.ndarray | Sequence[int], /) -> dict[str, np.ndarray]:
+        """The examples at `indices [n]` as arrays `[n, ...]`; `weight [n]`, if it is there, is 0.0 for unreadable ones.
 
-@runtime_checkable
-class BatchSource(Protocol):
-    """A source that gathers many examples at once."""
-
-    def batch(self, indices: np.ndarray, /) -> dict[str, np.ndarray]: ...  # indices [n] -> arrays [n, ...]
-
-
-@runtime_checkable
-class TrainingSource(Protocol):
-    """A source that serves examples for training otherwise than for evaluation: a random part of a picture, say.
-
-    `training_batch(indices [n], epochs [n], seed, size)` gives arrays `[n, ...]`, drawn from (seed, epoch, index)
-    alone; `size` is their side if not `info.training_shape`'s. An unreadable example has `weight [n]` 0.0.
-    """
+        Raises:
+          IndexError: an index outside the source.
+          ValueError: examples that have different fields or shapes, or indices that are not one axis of integers.
+        """
+        examples = [self[int(i)] for i in as_indices(indices, len(self))]
+        if not examples:
+            raise ValueError("a source without `batch` of its own needs at least one index, but none was given")
+        batch = {}
+        for name in sorted(set().union(*examples)):
+            values = [np.asarray(example[name]) for example in examples if name in example]
+            shapes = sorted({value.shape for value in values})
+            if len(values) < len(examples) or len(shapes) > 1:
+                had = f"{len(values)} of {len(examples)} examples have it, in the shapes {shapes}"
+                raise ValueError(f"{name!r} can't be batched: {had}")
+            batch[name] = np.stack(values)
+        return batch
 
     def training_batch(
         self, indices: np.ndarray, epochs: np.ndarray, seed: int, size: int | None = None
-    ) -> dict[str, np.ndarray]: ...
+    ) -> dict[str, np.ndarray]:
+        """The examples at `indices [n]` as they are trained on in `epochs [n]`: here, as they are.
+
+        Elsewhere a random part of a picture, say, drawn from (seed, epoch, index) alone.
+
+        Args:
+          size: the side of the images instead of `info.training_shape`'s.
+
+        Raises:
+          InvalidValue: a size for a source whose images have one.
+        """
+        if size is not None:
+            raise InvalidValue(f"train.resolutions is for pictures that are resized, not those of {self.info.name!r}")
+        return self.batch(indices)
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """The label of every example, int32 `[N]`, if each has one and no picture has to be decoded for it."""
+        return None
+
+    @property
+    def buckets(self) -> np.ndarray | None:
+        """Padded height and width of each example, int32 `[N, 2]`; None if all images have one size."""
+        return None
+
+    def name_of(self, i: int) -> str:
+        """What errors call the example at place `i`."""
+        return f"example {i} of {self.info.name}"
+
+    def smallest(self) -> tuple[str, tuple[int, int]] | None:
+        """The name and the bucket of the example with the shortest side; None if all images have one size."""
+        sizes = self.buckets
+        if sizes is None or not len(sizes):
+            return None
+        place = int(sizes.min(axis=1).argmin())
+        return self.name_of(place), (int(sizes[place, 0]), int(sizes[place, 1]))
+
+    def check_masks(self, places: np.ndarray | None = None) -> None:
+        """Compares the sizes of pictures and masks that are files, from their headers; here there are none.
+
+        Args:
+          places: of the examples to look at; None: all.
+
+        Raises:
+          InvalidValue: more masks of another size than pictures are to be passed over.
+        """
+        return
+
+    def count_unreadable(self, indices: np.ndarray) -> None:
+        """Counts examples, by their `index`, that were unreadable to another process.
+
+        Raises:
+          InvalidValue: the source has a limit, and there are more.
+        """
+        return
+
+    def file_stamps(self) -> list[tuple[str, int, int]]:
+        """Name, size and time of the last change (ns) of every file that pictures are read from."""
+        return []
 
 
-@runtime_checkable
-class CountingSource(Protocol):
-    """A source some of whose examples may be unreadable, and which allows so many of them."""
-
-    def count_unreadable(self, places: np.ndarray) -> None: ...
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The three parts of a data set: to learn from, to choose by (None if none is held out), and to report."""
-
-    train: Source
-    validation: Source | None
-    test: Source
-
-
-class InMemorySource:
-    """Examples that are rows of arrays.
+class ArraySource(Source):
+    """Examples in memory, the rows of arrays.
 
     Args:
-      arrays: `image [N, H, W, C]` uint8 and whatever else the data has, each with the same leading axis N.
+      arrays: `image [N, H, W, C]` uint8 and whatever else the task takes, each with the same leading axis N.
         Examples and batches are copies of their rows, so nothing written into one reaches the source.
       info: the description served with them.
 
@@ -121,15 +203,9 @@ class InMemorySource:
             raise ValueError(f"arrays must have equally many rows, but have {rows}")
         self.info = info
         self._arrays = dict(arrays)
-        self._length = rows["image"]
 
     def __len__(self) -> int:
-        return self._length
-
-    @property
-    def labels(self) -> np.ndarray | None:
-        """The label of every example, int32 `[N]`, if they have one."""
-        return self._arrays.get("label")
+        return len(self._arrays["image"])
 
     def __getitem__(self, i: int, /) -> Example:
         """The example at place `i`, with `index` = `i` (int32).
@@ -137,108 +213,42 @@ class InMemorySource:
         Raises:
           IndexError: `i` outside `0 <= i < len`; there are no negative places.
         """
-        i = operator.index(i)
-        _check_range(np.array([i]), self._length)
-        example: Example = {name: array[i].copy() for name, array in self._arrays.items()}
-        return example | {"index": np.int32(i)}
+        [i] = as_indices([i], len(self))
+        return {name: array[i].copy() for name, array in self._arrays.items()} | {"index": np.int32(i)}
 
-    def batch(self, indices: np.ndarray, /) -> dict[str, np.ndarray]:
-        """The examples at `indices [n]` (integers) as arrays with a leading axis n, with `index [n]` int32.
-
-        Raises:
-          IndexError: an index outside `0 <= i < len`.
-          ValueError: indices that are not one axis of integers.
-        """
-        indices = _as_indices(indices)
-        _check_range(indices, self._length)
+    def batch(self, indices: np.ndarray | Sequence[int], /) -> dict[str, np.ndarray]:
+        """The examples at `indices [n]` as arrays with a leading axis n, with `index [n]` int32."""
+        indices = as_indices(indices, len(self))
         batch = {name: array[indices] for name, array in self._arrays.items()}
         return batch | {"index": indices.astype(np.int32)}
 
-
-class Subset:
-    """A view of some places of a source, in the order given. Its examples keep the parent's `index`.
-
-    Args:
-      source: the parent; it may be a `Subset` itself.
-      indices: places in the parent, `[n]`.
-
-    Raises:
-      IndexError: an index outside the parent.
-      ValueError: indices that are not one axis of integers.
-    """
-
-    def __init__(self, source: Source, indices: np.ndarray | Sequence[int]):
-        self.source = source
-        self.indices = _as_indices(indices)
-        _check_range(self.indices, len(source))
-
     @property
-    def info(self) -> SourceInfo:
-        """The parent's; `splits` are the sizes as published, `len` is the size of the view."""
-        return self.source.info
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, i: int, /) -> Example:
-        """The example at place `i` of the view.
-
-        Raises:
-          IndexError: `i` outside `0 <= i < len`.
-        """
-        i = operator.index(i)
-        _check_range(np.array([i]), len(self.indices))
-        return self.source[int(self.indices[i])]
-
-    def batch(self, indices: np.ndarray, /) -> dict[str, np.ndarray]:
-        """The examples at `indices [n]` of the view, as `load_batch` gives the parent's.
-
-        Raises:
-          IndexError: an index outside `0 <= i < len`.
-          ValueError: indices that are not one axis of integers.
-        """
-        indices = _as_indices(indices)
-        _check_range(indices, len(self.indices))
-        return load_batch(self.source, self.indices[indices])
+    def labels(self) -> np.ndarray | None:
+        """The label of every example, int32 `[N]`, if they have one."""
+        return self._arrays.get("label")
 
 
-def load_batch(source: Source, indices: np.ndarray | Sequence[int]) -> dict[str, np.ndarray]:
-    """The examples at `indices [n]` as arrays: by the source's own `batch` if it has one, else stacked.
+@dataclass(frozen=True)
+class Splits:
+    """The three parts of a data set: to learn from, to choose by (None if none is held out), and to report."""
 
-    Raises:
-      IndexError: an index outside the source.
-      ValueError: examples that have different fields or shapes, no indices for a source without `batch`, or
-        indices that are not one axis of integers.
-    """
-    indices = _as_indices(indices)
-    if isinstance(source, BatchSource):
-        return source.batch(indices)
-    if not len(indices):
-        raise ValueError("a source without `batch` needs at least one index, but none was given")
-    examples = [source[int(i)] for i in indices]
-    batch = {}
-    for name in sorted(set().union(*examples)):
-        values = [np.asarray(example[name]) for example in examples if name in example]
-        shapes = sorted({value.shape for value in values})
-        if len(values) < len(examples) or len(shapes) > 1:
-            had = f"{len(values)} of {len(examples)} examples have it, in the shapes {shapes}"
-            raise ValueError(f"{name!r} can't be batched: {had}")
-        batch[name] = np.stack(values)
-    return batch
+    train: Source
+    validation: Source | None
+    test: Source
 
 
 def load_training_batch(
     source: Source, indices: np.ndarray, epochs: np.ndarray, seed: int, size: int | None = None
 ) -> dict[str, np.ndarray]:
-    """The examples at `indices [n]` as they are trained on in `epochs [n]`; of most sources, as they are.
+    """`source.training_batch`, in which the next readable example of the source takes the place of an unreadable one.
 
-    The next of this source takes the place of an unreadable one, whose `index` `unreadable [n]` has (else -1).
+    `unreadable [n]` then has the `index` of what was replaced, -1 where nothing was.
 
     Raises:
       IndexError: an index outside the source.
-      InvalidValue: a size for a source whose images have one size, or a source without any readable example.
+      InvalidValue: as `training_batch`, or a source without any readable example.
     """
-    batch = load_as_trained_on(source, indices, epochs, seed, size)
+    batch = source.training_batch(indices, epochs, seed, size)
     if "weight" not in batch:
         return batch
     readable = batch.pop("weight") > 0
@@ -247,7 +257,7 @@ def load_training_batch(
         missing = np.flatnonzero(~readable)
         if not len(missing):
             break
-        others = load_as_trained_on(source, (indices[missing] + further) % len(source), epochs[missing], seed, size)
+        others = source.training_batch((indices[missing] + further) % len(source), epochs[missing], seed, size)
         readable[missing] = others.pop("weight") > 0
         for name, values in others.items():
             batch[name][missing] = values
@@ -256,61 +266,17 @@ def load_training_batch(
     return batch
 
 
-def load_as_trained_on(
-    source: Source, indices: np.ndarray, epochs: np.ndarray, seed: int, size: int | None
-) -> dict[str, np.ndarray]:
-    """As `load_training_batch`, but what is unreadable is left, with `weight` 0.0."""
-    if isinstance(source, Subset):
-        return load_as_trained_on(source.source, source.indices[indices], epochs, seed, size)
-    if isinstance(source, TrainingSource):
-        return source.training_batch(indices, epochs, seed, size)
-    if size is not None:
-        raise InvalidValue(f"train.resolutions is for pictures that are resized, not those of {source.info.name!r}")
-    return load_batch(source, indices)
-
-
-def count_unreadable(source: Source, places: np.ndarray) -> None:
-    """Has a source count the examples, by their `index`, that were unreadable to another process.
+def as_indices(indices: np.ndarray | Sequence[int], length: int) -> np.ndarray:
+    """Places in a source of that length, int64 `[n]`.
 
     Raises:
-      InvalidValue: it has a limit, and there are more.
+      IndexError: an index outside `0 <= i < length`.
+      ValueError: indices that are not one axis of integers.
     """
-    if isinstance(source, Subset):
-        count_unreadable(source.source, places)
-    elif isinstance(source, CountingSource) and len(places):
-        source.count_unreadable(places)
-
-
-def carve(source: Source, held_out: int, seed: int) -> tuple[Subset, Subset]:
-    """Splits a training source into (training, validation), disjoint and each in the source's order.
-
-    The split depends on `(len(source), held_out, seed)` alone, and is the same on every machine.
-
-    Args:
-      held_out: examples in the validation part.
-      seed: a non-negative integer.
-
-    Raises:
-      InvalidValue: `held_out` or `seed` out of its range.
-    """
-    if not 0 <= held_out < len(source):
-        raise InvalidValue(f"held_out must be 0 or more and below the {len(source)} examples, got {held_out}")
-    if seed < 0:
-        raise InvalidValue(f"the seed of a split must not be negative, got {seed}")
-    # Sorting raw bits, because NumPy promises the same bits in every version, but not the same `permutation`.
-    order = np.argsort(np.random.PCG64(seed).random_raw(len(source)), kind="stable")
-    validation, training = np.sort(order[:held_out]), np.sort(order[held_out:])
-    return Subset(source, training), Subset(source, validation)
-
-
-def _as_indices(indices: np.ndarray | Sequence[int]) -> np.ndarray:
     array = np.asarray(indices)
     if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
         raise ValueError(f"indices must be one axis of integers, but are {array.dtype} {list(array.shape)}")
-    return array.astype(np.int64)
-
-
-def _check_range(indices: np.ndarray, length: int) -> None:
-    outside = indices[(indices < 0) | (indices >= length)]
+    outside = array[(array < 0) | (array >= length)]
     if outside.size:
         raise IndexError(f"index {outside[0]} is outside the {length} examples (0 <= index < {length})")
+    return array.astype(np.int64)

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from convnets.data import fashion_mnist as _fashion_mnist
 from convnets.data import scenes as _scenes
 from convnets.data.image_folder import open_folder
-from convnets.data.pictures import Serving
+from convnets.data.picture_options import PictureOptions
+from convnets.data.pictures import serve
 from convnets.data.records import Records
 from convnets.data.reporting import bar
 from convnets.data.segmentation_folder import open_segmentation_folder
@@ -50,23 +51,23 @@ def describe(name: str, **options: Any) -> SourceInfo:
 
 
 def pictures(open_records: Callable[..., Records]) -> Callable[..., Source]:
-    """Decorator: from a function that opens records to one that serves them, with the options of `Serving` besides."""
+    """Decorator: from a function that opens records to one that serves them, which takes `PictureOptions` as well."""
     signature = inspect.signature(open_records)
-    of_serving = [
+    of_pictures = [
         inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
-        for field in fields(Serving)
+        for field in fields(PictureOptions)
     ]
-    options = {option.name for option in of_serving}
+    names = {option.name for option in of_pictures}
 
     @functools.wraps(open_records)
     def source(split: str, **given: Any) -> Source:
-        serving = Serving(**{name: value for name, value in given.items() if name in options})
-        serving.check()
+        options = PictureOptions(**{name: value for name, value in given.items() if name in names})
+        options.check()
         # What the function takes too, it is told too.
-        own = {name: value for name, value in given.items() if name in signature.parameters or name not in options}
-        return serving.serve(open_records(split, **own), split)
+        own = {name: value for name, value in given.items() if name in signature.parameters or name not in names}
+        return serve(open_records(split, **own), options, split)
 
-    parameters = [*(own for own in signature.parameters.values() if own.name not in options), *of_serving]
+    parameters = [*(own for own in signature.parameters.values() if own.name not in names), *of_pictures]
     source.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return source
 

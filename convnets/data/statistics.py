@@ -1,4 +1,4 @@
-"""Mean, deviation and principal components of the pixels of a data set."""
+"""Mean, std and principal components of the pixels of a data set."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from convnets.data.source import Source, load_batch
+from convnets.data.source import Source
 from convnets.errors import InvalidValue
 
 WHITE = 255
@@ -23,7 +23,7 @@ class PixelStatistics:
 
     Attributes:
       mean: `[C]`, of each channel.
-      deviation: `[C]`, the standard deviation of each channel, with the number of pixels as the divisor.
+      std: `[C]`, the standard deviation of each channel, with the number of pixels as the divisor.
       components: `[C][C]`, the principal components of a pixel's channels, largest first, each as long as the standard
         deviation along it; `sum_i z_i * components[i]` with z_i ~ N(0, 1) has the pixels' covariance. Its largest
         entry is positive.
@@ -31,7 +31,7 @@ class PixelStatistics:
     """
 
     mean: tuple[float, ...]
-    deviation: tuple[float, ...]
+    std: tuple[float, ...]
     components: tuple[tuple[float, ...], ...]
     images: int
     pixels: int
@@ -48,10 +48,12 @@ class PixelStatistics:
           InvalidValue: other fields, or fields that are not such numbers.
         """
         names = [field.name for field in fields(cls)]
+        # Its name in earlier files.
+        content = {"std" if name == "deviation" else name: value for name, value in content.items()}
         if sorted(content) != sorted(names):
             raise InvalidValue(f"pixel statistics have the fields {names}, and were given with {sorted(content)}")
         try:
-            mean, deviation = (tuple(map(float, content[name])) for name in ("mean", "deviation"))
+            mean, std = (tuple(map(float, content[name])) for name in ("mean", "std"))
             components = tuple(tuple(map(float, row)) for row in content["components"])
             images, pixels = int(content["images"]), int(content["pixels"])
         except (TypeError, ValueError) as error:
@@ -59,11 +61,11 @@ class PixelStatistics:
                 f"pixel statistics are numbers and lists of numbers, and were given as {content}"
             ) from error
         channels = len(mean)
-        if {len(deviation), len(components), *map(len, components)} != {channels}:
+        if {len(std), len(components), *map(len, components)} != {channels}:
             raise InvalidValue(
                 f"pixel statistics have as many numbers as channels in each list, and not as in {content}"
             )
-        return cls(mean, deviation, components, images, pixels)
+        return cls(mean, std, components, images, pixels)
 
 
 def pixel_statistics(
@@ -97,10 +99,10 @@ def pixel_statistics(
     products = np.zeros((channels, channels), object)
     seen = pixels = 0
     # Padded to the largest among them, pictures of their own sizes take more room.
-    batch_size = min(batch_size, OWN_SIZES_AT_ONCE) if source.info.own_sizes else batch_size
+    batch_size = min(batch_size, OWN_SIZES_AT_ONCE) if source.info.variable_size else batch_size
     for start in range(0, images, batch_size):
         stop = min(start + batch_size, images)
-        examples = load_batch(source, np.arange(start, stop))
+        examples = source.batch(np.arange(start, stop))
         batch, extents = examples["image"], examples.get("extent")
         if batch.dtype != np.uint8:
             raise ValueError(f"statistics are of uint8 images, but {source.info.name!r} serves {batch.dtype}")
@@ -141,7 +143,7 @@ def _from_sums(sums: np.ndarray, products: np.ndarray, images: int, pixels: int)
     components = np.sqrt(np.maximum(variances, 0)) * directions
     return PixelStatistics(
         mean=tuple(float(total / (pixels * WHITE)) for total in sums),
-        deviation=tuple(np.sqrt(np.diag(covariance)).tolist()),
+        std=tuple(np.sqrt(np.diag(covariance)).tolist()),
         components=tuple(tuple(_upright(component).tolist()) for component in components.T[::-1]),
         images=images,
         pixels=pixels,

@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from convnets.data.array_records import open_array_records
-from convnets.data.decoding import UnreadableImage
-from convnets.data.legend import Legend
-from convnets.data.records import Content, Record, RecordsInfo
-from convnets.data.source import InMemorySource, SourceInfo
+from convnets.data.decoding import Content, UnreadableImage
+from convnets.data.label_map import LabelMap
+from convnets.data.records import Record
+from convnets.data.source import ArraySource, SourceInfo
 from convnets.data.tfds_folders import find, import_tfds, open_builder
 from convnets.data.tfds_splits import shards_of, splits_of_run
 from convnets.data.tfrecord import Progress, Shard, TfRecords
@@ -32,7 +32,7 @@ SMALL = 64
 FILE_NAMES = ("file_name", "image/filename", "image/file_name")
 """Features that say what an example's file was called: in imagenet2012, in voc and coco, and in caltech101."""
 
-LEGENDS = {"oxford_iiit_pet": Legend(("pet", "background"), (1, 2), (3,))}
+LABEL_MAPS = {"oxford_iiit_pet": LabelMap(("pet", "background"), (1, 2), (3,))}
 """What the masks of data sets mean. The border of a pet, 3, is not classified."""
 
 HEAD = "head_bbox"
@@ -51,7 +51,7 @@ class TfdsRecords:
       objects (voc, coco, stanford_dogs): the boxes, also those of objects marked as difficult, truncated or a crowd,
         which TFDS stores as fractions of the picture; and their classes, which stanford_dogs doesn't have.
       head_bbox (oxford_iiit_pet): the one box; none where it is empty, as in the test split.
-      segmentation_mask (oxford_iiit_pet): the mask, its levels as they are stored; `LEGENDS` has what they mean.
+      segmentation_mask (oxford_iiit_pet): the mask, its levels as they are stored; `LABEL_MAPS` has what they mean.
 
     A picture with boxes or a mask is given decoded, as stored, if EXIF says that a viewer should turn it: boxes and
     masks are those of the stored pixels.
@@ -97,9 +97,6 @@ class TfdsRecords:
         self._has_label = isinstance(label, tfds.features.ClassLabel)
         self._called = f"{dataset} {split}"
         self._folder = folder
-        shape = features["image"].shape
-        self.image_shape: tuple[int, int, int] | None = None if None in shape else shape
-        """(H, W, C) of every picture; None if they differ."""
         file_format = builder.info.file_format.value
         published = builder.info.splits
         shards = shards_of(published, dataset, split)
@@ -107,13 +104,14 @@ class TfdsRecords:
         named = {name: shards_of(published, dataset, expression) for name, expression in (names or {}).items()}
         first = self[0]
         configuration = builder.builder_config.name if builder.builder_config else ""
-        self._info = RecordsInfo(
+        self._info = SourceInfo(
             name=f"{builder.name}/{configuration}" if configuration else builder.name,
+            image_shape=cast(tuple[int, int, int], tuple(side or 0 for side in features["image"].shape)),
             classes=tuple(getattr(label if self._has_label else objects.get("label"), "names", ())),
             splits={name: part.num_examples for name, part in published.items()}
             | {split: len(self)}
             | {name: sum(shard.take for shard in parts) for name, parts in named.items()},
-            fields=[field for field in ("label", "boxes", "mask") if getattr(first, field) is not None],
+            fields=tuple(field for field in ("label", "boxes", "mask") if getattr(first, field) is not None),
             state={
                 "name": builder.name,
                 "configuration": configuration,
@@ -123,12 +121,12 @@ class TfdsRecords:
                 "file_format": file_format,
                 "files": _state_of_files(shards),
             },
-            legend=LEGENDS.get(builder.name),
+            label_map=LABEL_MAPS.get(builder.name),
             box_counts=(0, 1) if self._boxes == HEAD else (),
         )
 
     @property
-    def info(self) -> RecordsInfo:
+    def info(self) -> SourceInfo:
         """The data set's description; `splits` has also the requested expression, and what `names` says."""
         return self._info
 
@@ -206,7 +204,7 @@ def open_split_of_run(
     return TfdsRecords(dataset, names[split], data_dir=data_dir, names=names, progress=progress)
 
 
-def load_in_memory(records: TfdsRecords, progress: Progress | None = None) -> InMemorySource:
+def load_in_memory(records: TfdsRecords, progress: Progress | None = None) -> ArraySource:
     """A data set of small images of one shape, decoded once: `image [N, H, W, C]` uint8 and `label [N]` int32.
 
     The order is the split's.
@@ -217,9 +215,9 @@ def load_in_memory(records: TfdsRecords, progress: Progress | None = None) -> In
     Raises:
       InvalidValue: the images have no fixed shape, are larger than 64 x 64 or have no labels, or one is damaged.
     """
-    info, shape = records.info, records.image_shape
-    if shape is None or max(shape[:2]) > SMALL or list(info.fields) != ["label"]:
-        sizes = "different sizes" if shape is None else " x ".join(map(str, shape))
+    info, shape = records.info, records.info.image_shape
+    if 0 in shape or max(shape[:2]) > SMALL or info.fields != ("label",):
+        sizes = "different sizes" if 0 in shape else " x ".join(map(str, shape))
         raise InvalidValue(
             f"{info.name} has images of {sizes} with {', '.join(info.fields) or 'no label'}, and only images of one "
             f"size of at most {SMALL} x {SMALL} with labels alone are kept in memory: read it record by record"
@@ -234,7 +232,7 @@ def load_in_memory(records: TfdsRecords, progress: Progress | None = None) -> In
         if progress is not None:
             progress(i + 1, len(records))
     described = SourceInfo(info.name, info.classes, shape, info.splits)
-    return InMemorySource({"image": images, "label": labels}, described)
+    return ArraySource({"image": images, "label": labels}, described)
 
 
 def _open(shards: Sequence[Shard], file_format: str, folder: Path, progress: Progress | None) -> Any:

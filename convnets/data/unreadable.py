@@ -14,7 +14,7 @@ from convnets.errors import InvalidValue
 log = logging.getLogger(__name__)
 
 
-class Unreadable:
+class UnreadablePictures:
     """The unreadable pictures of a split, as far as they were met.
 
     Sent to a worker process, it counts no longer there: it passes over what is not refused outright.
@@ -50,4 +50,4 @@ class Unreadable:
             log.warning("%s: passed over, %d of at most %d", error.fault, count, self.limit)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Unreadable, (self.limit, False)
+        return UnreadablePictures, (self.limit, False)

@@ -14,10 +14,9 @@ import numpy as np
 from convnets.data.class_names import BACKGROUND, name_some, read_class_names
 from convnets.data.data_folder import data_folder
 from convnets.data.folder_scan import Paths
-from convnets.data.labelled_files import Boxes, FileRecords, LabelledFiles
-from convnets.data.legend import Legend
-from convnets.data.records import RecordsInfo
-from convnets.data.source import DataNotFound
+from convnets.data.label_map import LabelMap
+from convnets.data.records import Boxes, FileRecords, LabelledFiles
+from convnets.data.source import UNKNOWN_SHAPE, DataNotFound, SourceInfo
 from convnets.data.voc_annotations import read_boxes
 from convnets.errors import InvalidValue
 
@@ -87,14 +86,15 @@ def open_voc(
         boxes=_boxes(folder, mine, classes, first_pixel, progress) if annotations else None,
         masks=_files(folder, masks, mine) if masks else None,
     )
-    info = RecordsInfo(
+    info = SourceInfo(
         name=folder.name,
         classes=classes,
+        image_shape=UNKNOWN_SHAPE,
         splits={part: len(of_part) for part, of_part in names.items()},
         fields=files.fields,
         box_counts=files.box_counts,
         state=files.state | {"mask_classes": list(mask_classes)},
-        legend=Legend(mask_classes) if masks else None,
+        label_map=LabelMap(mask_classes) if masks else None,
     )
     return FileRecords(files, info)
 

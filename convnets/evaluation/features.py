@@ -12,9 +12,7 @@ import numpy as np
 from jax import Array
 from ml_collections import ConfigDict
 
-from convnets.data.few import Few
-from convnets.data.pictures import Pictures
-from convnets.data.source import Source, Subset
+from convnets.data.source import Source
 from convnets.evaluation.evaluator import Evaluator
 from convnets.evaluation.inference import centre_view
 from convnets.evaluation.runner import evaluate
@@ -102,17 +100,6 @@ class FeatureCache:
         return self.folder / f"features_{name}.npz"
 
 
-def _stamps(source: Any) -> list[tuple[str, int, int]]:
-    """Name, size and time of change of every file that pictures are read from: their names may stay."""
-    while isinstance(source, Subset | Few):
-        source = source.source if isinstance(source, Subset) else source.view
-    if not isinstance(source, Pictures):
-        return []
-    images = (source.records[i].image for i in range(len(source)))
-    files = ((image, image.stat()) for image in images if isinstance(image, Path) and image.exists())
-    return [(str(file), status.st_size, status.st_mtime_ns) for file, status in files]
-
-
 def facts_of(config: ConfigDict, model: Model, variables: Any, source: Source) -> str:
     """All that features depend on, as a digest."""
     digest = hashlib.sha256()
@@ -129,5 +116,5 @@ def facts_of(config: ConfigDict, model: Model, variables: Any, source: Source) -
     ]
     digest.update(json.dumps(facts, default=str).encode())
     digest.update(places.tobytes())
-    digest.update(json.dumps(_stamps(source)).encode())
+    digest.update(json.dumps(source.file_stamps()).encode())
     return digest.hexdigest()

@@ -10,7 +10,6 @@ from flax.errors import FlaxError
 from jax import Array
 from ml_collections import ConfigDict
 
-from convnets.data.canvases import smallest
 from convnets.data.source import Source
 from convnets.errors import InvalidValue
 from convnets.evaluation.protocols import OF_WHOLE_IMAGES, views_of
@@ -190,7 +189,7 @@ def check_views(model: Model, evaluation: ConfigDict) -> Views:
             "alone: leave out augmentation that changes their size, and use 'centre_crop'"
         )
     whole = protocol in OF_WHOLE_IMAGES
-    if model.info.own_sizes and not (as_it_is or (whole and hasattr(merger, "window_scores"))):
+    if model.info.variable_size and not (as_it_is or (whole and hasattr(merger, "window_scores"))):
         raise InvalidValue(
             f"evaluation.protocol {protocol!r} is for images of one size, and those of {model.info.name!r} vary in "
             "size: use 'centre_crop' for images as they are served, or set data.evaluation_size"
@@ -202,7 +201,7 @@ def check_views(model: Model, evaluation: ConfigDict) -> Views:
             raise InvalidValue(f"evaluation.protocol {protocol!r} {error}") from None
     shown = {(view.height, view.width) for view in views.maps} | ({size} if as_it_is else set())
     # The sizes of images that vary in size are not known here.
-    for height, width in sorted(shown - {model.size}) if not model.info.own_sizes else ():
+    for height, width in sorted(shown - {model.size}) if not model.info.variable_size else ():
         try:
             trace(model, (height, width))
         except (FlaxError, InvalidValue, TypeError, ValueError) as error:
@@ -220,7 +219,7 @@ def check_smallest(model: Model, evaluation: ConfigDict, source: Source | None) 
     Raises:
       InvalidValue: with the name of the smallest.
     """
-    found = smallest(source) if source is not None else None
+    found = source.smallest() if source is not None else None
     if found is None:
         return
     name, size = found

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from convnets.data.decoding import Picture
 from convnets.data.image_files import read_part
-from convnets.data.parts import Part
+from convnets.data.resampling import Part
 from convnets.evaluation.inference import Inference
 from convnets.parallel import Devices
 from convnets.tasks.model import Model

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from convnets.data.source import Source, Splits, carve
+from convnets.data.source import Source, Splits
+from convnets.data.views import train_validation_split
 from convnets.errors import InvalidValue
 from convnets.evaluation.features import FeatureCache, Features, facts_of, features_of
 from convnets.evaluation.linear_probe import Labelled, Probe, accuracy, probe
@@ -53,7 +54,7 @@ def probe_stages(
     if validation is None:
         if len(train) < 2 * HELD_OUT:
             raise InvalidValue(f"probes need {2 * HELD_OUT} training examples at least, and there are {len(train)}")
-        train, validation = carve(train, len(train) // HELD_OUT, config.validation.seed)
+        train, validation = train_validation_split(train, len(train) // HELD_OUT, config.validation.seed)
     parts: dict[str, Source] = {"train": train, "validation": validation, "test": splits.test}
     kept: dict[str, Features] = {}
     for name, source in parts.items():

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from convnets.data.label_map import IGNORED
 from convnets.plots import style
 from convnets.plots.segmentation import coloured, legend_of_classes, values_in
-from convnets.unlabelled import IGNORED
 
 # Inches: a picture's width, and what stands around the pictures.
 SIDE, FOOTER = 1.7, 0.9

@@ -10,8 +10,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from convnets.data.label_map import IGNORED
 from convnets.plots import style
-from convnets.unlabelled import IGNORED
 
 MASK_OPACITY = 0.45
 # Inches.

@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from convnets.data.label_map import IGNORED
 from convnets.evaluation.metrics import WIDTHS, measures
 from convnets.plots import style
 from convnets.plots.class_colours import class_colours, colour_mask
-from convnets.unlabelled import IGNORED
 
 # Inches: a picture's width on the sheet, and what stands around the pictures.
 SIDE, HEADER, FOOTER = 1.7, 0.75, 0.3

@@ -12,7 +12,7 @@ import optax
 from jax import Array
 
 from convnets import models
-from convnets.data.source import Source, SourceInfo, load_batch
+from convnets.data.source import Source, SourceInfo
 from convnets.errors import InvalidValue
 from convnets.evaluation.averaging import Average, AverageScores
 from convnets.evaluation.metrics import top_k_correct
@@ -100,7 +100,7 @@ class Classification(Task):
 
         wrong = np.flatnonzero(labels != predicted)
         worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES_SHOWN]
-        images = load_batch(source, worst)["image"] if len(worst) else np.zeros((0, *source.info.image_shape), np.uint8)
+        images = source.batch(worst)["image"] if len(worst) else np.zeros((0, *source.info.image_shape), np.uint8)
         plot_mistakes(
             images,
             labels[worst],

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from convnets.data.label_map import IGNORED
 from convnets.data.source import Source, SourceInfo
 from convnets.errors import InvalidValue
 from convnets.evaluation.averaging import Average, AveragePixelScores
@@ -20,7 +21,6 @@ from convnets.models.encoder_decoder import EncoderDecoder
 from convnets.models.fcn import FCN, HowUpsampled, check_stride
 from convnets.tasks.cross_entropy import cross_entropy
 from convnets.tasks.task import Batch, Outputs, Predictions, Task, check_weights, tasks
-from convnets.unlabelled import IGNORED
 
 Head = Literal["fcn", "encoder_decoder"]
 

@@ -11,11 +11,10 @@ from rich.console import Console
 
 from convnets import data, models, tasks
 from convnets.augment import Transform, compose, with_components
-from convnets.data.few import few
-from convnets.data.mask_sizes import check_mask_sizes
 from convnets.data.normalization import Normalization
 from convnets.data.reporting import drawn_by
-from convnets.data.source import SourceInfo, Splits, carve
+from convnets.data.source import SourceInfo, Splits
+from convnets.data.views import class_subset, train_validation_split
 from convnets.errors import InvalidValue
 from convnets.parallel import AXIS, REPLICATED, Devices
 from convnets.progress import Bar, Screen
@@ -87,13 +86,16 @@ def load_splits(config: ConfigDict, console: Console | None = None) -> Splits:
     with Screen(console) as screen, drawn_by(partial(Bar, screen)):
         whole, test = (data.create(config.data.name, split, **options) for split in ("train", "test"))
     classes, per_class = tuple(config.subset.classes), config.subset.per_class
-    whole, test = few(whole, "train", classes, per_class, config.subset.seed), few(test, "test", classes)
+    whole, test = (
+        class_subset(whole, "train", classes, per_class, config.subset.seed),
+        class_subset(test, "test", classes),
+    )
     held_out = config.validation.examples
     if not 0 <= held_out < len(whole):
         raise InvalidValue(
             f"validation.examples is {held_out}, and must lie in [0, {len(whole)}), the training examples"
         )
-    train, validation = carve(whole, held_out, config.validation.seed)
+    train, validation = train_validation_split(whole, held_out, config.validation.seed)
     return Splits(train, validation if len(validation) else None, test)
 
 
@@ -118,7 +120,7 @@ def check_masks(splits: Splits, console: Console | None = None) -> None:
     with Screen(console) as screen, drawn_by(partial(Bar, screen)):
         for source in vars(splits).values():
             if source is not None:
-                check_mask_sizes(source)
+                source.check_masks()
 
 
 def initial_state(config: ConfigDict, model: Model, plan: Plan, at: int = 0) -> TrainState:

@@ -4,7 +4,6 @@ import io
 import json
 import platform
 import sys
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -81,7 +80,7 @@ class Workdir:
         """
         if not self.data_file.exists():
             return
-        began, now = (asdict(each) for each in (self.info(), info))
+        began, now = (each.to_json() for each in (self.info(), info))
         different = [name for name in ("classes", "splits") if began[name] != now[name]]
         facts = "; ".join(f"{name} {_short(began[name])} then and {_short(now[name])} now" for name in different)
         if not different and began["digest"] != now["digest"]:
@@ -102,7 +101,7 @@ class Workdir:
             write_atomically(self.config_file, to_json(config))
         except OSError as error:
             raise InvalidValue(f"the workdir {self.folder} can't be written: {error.strerror}") from None
-        write_atomically(self.data_file, json.dumps(asdict(info), indent=2))
+        write_atomically(self.data_file, json.dumps(info.to_json(), indent=2))
         write_atomically(self.environment_file, json.dumps(environment() | {"derived": derived}, indent=2))
 
     def config(self) -> ConfigDict:
@@ -124,9 +123,7 @@ class Workdir:
         if not self.data_file.exists():
             raise InvalidValue(f"{self.folder} is not a workdir of a started run: it has no data.json")
         try:
-            saved = json.loads(self.data_file.read_text())
-            listed = {name: tuple(value) for name, value in saved.items() if isinstance(value, list)}
-            return SourceInfo(**saved | listed)
+            return SourceInfo.from_json(json.loads(self.data_file.read_text()))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidValue(f"{self.data_file} is damaged: {error}") from None
 

@@ -12,8 +12,8 @@ from scipy.stats import chisquare
 
 from convnets.augment import transforms
 from convnets.augment.crop import crop_at, pad_and_crop, random_crop
+from convnets.data.label_map import IGNORED
 from convnets.errors import InvalidValue
-from convnets.unlabelled import IGNORED
 
 HEIGHT, WIDTH = 6, 8
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convnets.data.source import InMemorySource, SourceInfo
+from convnets.data.source import ArraySource, SourceInfo
 
 ROOT = Path(__file__).parents[2]
 CLASSES = tuple("abcdefghij")
@@ -51,7 +51,7 @@ SEGMENTATION = (
 )
 
 
-def stripes(split: str, *, data_dir: str = "", padding: int = 2) -> InMemorySource:
+def stripes(split: str, *, data_dir: str = "", padding: int = 2) -> ArraySource:
     """200 noisy 28 x 28 images, whose class is the place of a bright stripe, with zeros on each side."""
     random = np.random.default_rng(["train", "test"].index(split))
     labels = random.integers(0, len(CLASSES), 200).astype(np.int32)
@@ -60,4 +60,4 @@ def stripes(split: str, *, data_dir: str = "", padding: int = 2) -> InMemorySour
         image[2 * label + 4 : 2 * label + 7] += 12
     images = np.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     info = SourceInfo("stripes", CLASSES, images.shape[1:], {"train": 200, "test": 200}, padding=padding)
-    return InMemorySource({"image": images, "label": labels}, info)
+    return ArraySource({"image": images, "label": labels}, info)

@@ -35,7 +35,7 @@ def test_statistics_are_those_of_the_training_pixels(capsys):
     whole = fashion_mnist.load("train", padding=2)
     pixels = whole.batch(np.arange(len(whole)))["image"] / 255
     assert found["mean"] == [pytest.approx(pixels.mean())]
-    assert found["deviation"] == [pytest.approx(pixels.std())]
+    assert found["std"] == [pytest.approx(pixels.std())]
     assert found["components"] == [[pytest.approx(pixels.std())]]
     assert main(["launch.py", "statistics", EXPERIMENT]) == 0
     assert "principal component 1" in capsys.readouterr().out

@@ -5,7 +5,7 @@ from trained_networks import trained
 
 from convnets.cli.probe import Probed
 from convnets.cli.transfer import RATES, ways_to_train
-from convnets.data.source import InMemorySource, Splits
+from convnets.data.source import ArraySource, Splits
 from convnets.training.config import default_config
 
 FROZEN = {
@@ -31,7 +31,7 @@ def ways():
     """Of an experiment that freezes and begins in its own way; its data are not looked at."""
     network = trained("lenet5", 32, 1)
     network.config.update_from_flattened_dict(FROZEN | BEGUN | {"optimizer.weight_decay": 0.25, "seed": 3})
-    nothing: InMemorySource | None = None
+    nothing: ArraySource | None = None
     return ways_to_train(Probed(network.config, network.model, Splits(nothing, nothing, nothing), {}, "runs/lenet"))
 
 

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from convnets.data.records import Record, RecordsInfo
+from convnets.data.records import Record
+from convnets.data.source import SourceInfo
 
 
 class FewRecords:
@@ -11,7 +12,7 @@ class FewRecords:
     def __init__(self, records: list[Record], classes=("a", "b"), fields=("label",), state=None):
         self.records = records
         sizes = {"train": len(records), "test": len(records)}
-        self.info = RecordsInfo("few", tuple(classes), sizes, tuple(fields), state or {"state": 1})
+        self.info = SourceInfo("few", tuple(classes), sizes, tuple(fields), state or {"state": 1})
 
     def __len__(self):
         return len(self.records)

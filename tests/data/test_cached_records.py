@@ -10,7 +10,8 @@ from PIL import Image
 
 from convnets.data.cached_records import DamagedCache
 from convnets.data.decoding import UnreadableImage
-from convnets.data.pictures import Serving
+from convnets.data.picture_options import PictureOptions
+from convnets.data.pictures import serve
 from convnets.data.records import Record
 from tests.data.few_records import FewRecords, broken
 from tests.data.photograph import noise, photograph
@@ -42,7 +43,9 @@ def test_a_picture_that_cannot_be_decoded_is_refused_when_it_is_read(tmp_path):
     with pytest.raises(UnreadableImage, match=r"^picture 1 can't be read as an image"):
         cache[1]
     np.testing.assert_array_equal(cache[2].image, np.asarray(photograph(30, 24)))
-    batch = Serving(size=8, evaluation_size=8, unreadable=1, cache_size=40, cache=str(tmp_path)).serve(some, "train")
+    batch = serve(
+        some, PictureOptions(size=8, evaluation_size=8, unreadable=1, cache_size=40, cache=str(tmp_path)), "train"
+    )
     assert batch.batch(np.arange(4))["weight"].tolist() == [1, 0, 1, 1]
 
 

@@ -14,7 +14,8 @@ import pytest
 from convnets.data import cached_records, image_cache
 from convnets.data.cached_records import CachedRecords
 from convnets.data.decoding import Picture
-from convnets.data.pictures import Serving
+from convnets.data.picture_options import PictureOptions
+from convnets.data.pictures import serve
 from convnets.data.reporting import drawn_by
 from convnets.data.source import DataNotFound
 from convnets.errors import InvalidValue
@@ -23,8 +24,8 @@ from tests.data.small_caches import Changed, caches, files, kept, records
 
 def test_evaluation_at_the_size_of_the_cache_is_that_without_it(tmp_path):
     some = records()
-    plain = Serving(size=20, evaluation_size=40).serve(some, "test")
-    through = Serving(size=20, evaluation_size=40, cache_size=40, cache=str(tmp_path)).serve(some, "test")
+    plain = serve(some, PictureOptions(size=20, evaluation_size=40), "test")
+    through = serve(some, PictureOptions(size=20, evaluation_size=40, cache_size=40, cache=str(tmp_path)), "test")
     assert isinstance(through.records, CachedRecords)
     for index in (0, 1, 3):
         difference = np.abs(plain[index]["image"].astype(int) - through[index]["image"])
@@ -125,11 +126,11 @@ def test_more_unreadable_pictures_than_the_limit_are_refused_at_once(tmp_path):
         rf"^2 of the 3 pictures of 'few' can't be decoded \(first: {tmp_path}/photos/1\.png can't be read .*\), and "
         "data.unreadable is 1: replace or remove them, or raise it to 2$"
     )
-    serving = Serving(size=8, evaluation_size=8, cache_size=8, cache=str(tmp_path / "cache"), unreadable=1)
+    serving = PictureOptions(size=8, evaluation_size=8, cache_size=8, cache=str(tmp_path / "cache"), unreadable=1)
     for _ in ("made", "found"):
         with pytest.raises(InvalidValue, match=sentence):
-            serving.serve(some, "train")
-    assert len(replace(serving, unreadable=2).serve(some, "train")) == 3
+            serve(some, serving, "train")
+    assert len(serve(some, replace(serving, unreadable=2), "train")) == 3
 
 
 def test_what_killed_processes_left_is_removed(tmp_path):
@@ -155,13 +156,13 @@ def test_a_whole_cache_is_read_where_nothing_can_be_written(tmp_path, monkeypatc
 
 def test_evaluation_resizes_once(tmp_path):
     some = records()
-    plain = Serving(size=20, evaluation_size=24)
+    plain = PictureOptions(size=20, evaluation_size=24)
     through = replace(plain, cache_size=40, cache=str(tmp_path))
     for i in range(4):
-        expected = plain.serve(some, "test")[i]["image"]
-        np.testing.assert_array_equal(through.serve(some, "test")[i]["image"], expected)
+        expected = serve(some, plain, "test")[i]["image"]
+        np.testing.assert_array_equal(serve(some, through, "test")[i]["image"], expected)
     assert not list(tmp_path.iterdir())
-    assert isinstance(through.serve(some, "train").records, CachedRecords)
+    assert isinstance(serve(some, through, "train").records, CachedRecords)
 
 
 BUILDER = """

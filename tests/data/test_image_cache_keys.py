@@ -10,7 +10,8 @@ from PIL import Image
 from convnets import data
 from convnets.data import image_cache
 from convnets.data.cached_records import CachedRecords
-from convnets.data.pictures import Serving
+from convnets.data.picture_options import PictureOptions
+from convnets.data.pictures import serve
 from convnets.data.records import Record
 from tests.data import fake_tfds
 from tests.data.few_records import FewRecords
@@ -69,11 +70,11 @@ def test_masks_are_kept_as_classes_and_another_legend_makes_another_cache(tmp_pa
     ]
     expected = [[1, 2, 3], [0, 1, 255], [1, 0, 255], [255, 1, 0], [255, 1, 0]]
     for _ in range(2):
-        for legend, row in zip(legends, expected, strict=True):
-            source = Serving(**options, **legend).serve(some, "test")
+        for label_map, row in zip(legends, expected, strict=True):
+            source = serve(some, PictureOptions(**options, **label_map), "test")
             assert isinstance(source.records, CachedRecords)
             assert source[0]["mask"][::10, ::10].tolist() == [row] * 3
-            assert source.info.mask_classes == legend.get("mask_classes", ())
+            assert source.info.mask_classes == label_map.get("mask_classes", ())
     assert len(caches(tmp_path)) == 4
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from convnets.data.image_folder import open_folder
 from convnets.data.image_list import ImageList
-from convnets.data.labelled_files import FileRecords
+from convnets.data.records import FileRecords
 from convnets.errors import InvalidValue
 
 FILES = ("a.jpg", "deep/b.jpg", "c.png", "mask/a.png", "mask/b.png")

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from convnets import data
-from convnets.data.mask_sizes import check_mask_sizes
 from convnets.data.reporting import drawn_by
-from convnets.data.source import Splits, carve
+from convnets.data.source import Splits
+from convnets.data.views import train_validation_split
 from convnets.errors import InvalidValue
 from convnets.training.setup import check_masks
 from tests.data.mask_files import write
@@ -42,13 +42,13 @@ def spoil(folder, split, name):
 
 def test_masks_that_fit_are_found_to_from_headers_alone(folder, monkeypatch):
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
-    check_mask_sizes(opened(folder))
+    opened(folder).check_masks()
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_a_mask_of_another_size_is_named_with_both_sizes_in_whatever_split_it_is(folder, split):
     mask = spoil(folder, split, "c")
-    train, validation = carve(opened(folder), 1, 0)
+    train, validation = train_validation_split(opened(folder), 1, 0)
     with pytest.raises(InvalidValue) as refused:
         check_masks(Splits(train, validation, opened(folder, "test")))
     sentence = f"the mask {mask} has 20 x 40 pixels, and the picture 30 x 40, and none is to be passed over: replace it"
@@ -59,25 +59,25 @@ def test_as_many_may_be_passed_over_as_pictures_that_are_unreadable(folder):
     for name in ("b", "d"):
         spoil(folder, "train", name)
     source = opened(folder, unreadable=2)
-    check_mask_sizes(source)
+    source.check_masks()
     assert source.unreadable.places == {1, 3}
     with pytest.raises(InvalidValue, match=r"d\.png has 20 x 40 .* and 1 were passed over before it"):
-        check_mask_sizes(opened(folder, unreadable=1))
+        opened(folder, unreadable=1).check_masks()
 
 
 def test_only_the_examples_of_a_view_count(folder):
     spoil(folder, "train", "b")
-    for part in carve(opened(folder), 2, 0):
+    for part in train_validation_split(opened(folder), 2, 0):
         if 1 in part.indices:
             with pytest.raises(InvalidValue, match=r"b\.png has 20 x 40"):
-                check_mask_sizes(part)
+                part.check_masks()
         else:
-            check_mask_sizes(part)
+            part.check_masks()
 
 
 def test_files_that_are_no_pictures_are_left_to_who_decodes_them(folder):
     (folder / "train/masks/b.png").write_bytes(b"no picture")
-    check_mask_sizes(opened(folder))
+    opened(folder).check_masks()
 
 
 def test_the_comparison_is_drawn(folder):
@@ -98,5 +98,5 @@ def test_the_comparison_is_drawn(folder):
 
     source = opened(folder)
     with drawn_by(Bar):
-        check_mask_sizes(source)
+        source.check_masks()
     assert drawn == [("sizes of masks of streets", 4), 1, 2, 3, 4]

@@ -6,21 +6,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convnets.data.answers import mask_of
 from convnets.data.decoding import UnreadableImage
-from convnets.data.legend import Legend
-from convnets.data.masks import mask_of
-from convnets.unlabelled import IGNORED
+from convnets.data.label_map import IGNORED, LabelMap
 from tests.data.mask_files import png, png_of_few_levels, write
 
 COLOURS = np.array([(0, 0, 0), (128, 64, 128), (70, 70, 70), (255, 255, 0)], np.uint8)
 """Of three classes, and of what is ignored."""
-COLOUR_MAP = Legend(("sky", "road", "car"), *(tuple(map(tuple, part.tolist())) for part in (COLOURS[:3], COLOURS[3:])))
+COLOUR_MAP = LabelMap(
+    ("sky", "road", "car"), *(tuple(map(tuple, part.tolist())) for part in (COLOURS[:3], COLOURS[3:]))
+)
 PLACES = np.random.default_rng(0).integers(0, 4, (5, 7)).astype(np.uint8)
 EXPECTED = np.where(PLACES == 3, IGNORED, PLACES)
 
 
-def read(content, legend=None, size=(5, 7)):
-    return mask_of(content, "p.jpg", *size, legend)
+def read(content, label_map=None, size=(5, 7)):
+    return mask_of(content, "p.jpg", *size, label_map)
 
 
 def encoded(image, form):
@@ -42,8 +43,8 @@ def test_a_colour_map_is_read_from_rgb_and_from_a_palette():
 
 def test_a_palette_without_colour_map_is_read_by_its_places():
     np.testing.assert_array_equal(read(png(PLACES, COLOURS)), PLACES)
-    legend = Legend(("a", "b", "c"), ignored=(3,))
-    np.testing.assert_array_equal(read(png(PLACES, COLOURS), legend), EXPECTED)
+    label_map = LabelMap(("a", "b", "c"), ignored=(3,))
+    np.testing.assert_array_equal(read(png(PLACES, COLOURS), label_map), EXPECTED)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
@@ -51,7 +52,7 @@ def test_few_levels_are_those_that_are_stored(depth):
     levels = np.random.default_rng(depth).integers(0, 2**depth, (5, 7))
     content = png_of_few_levels(levels, depth)
     np.testing.assert_array_equal(read(content), levels)
-    np.testing.assert_array_equal(read(content, Legend(tuple(map(str, range(16))))), levels)
+    np.testing.assert_array_equal(read(content, LabelMap(tuple(map(str, range(16))))), levels)
 
 
 def test_16_bits_of_small_levels_are_read():
@@ -59,44 +60,48 @@ def test_16_bits_of_small_levels_are_read():
 
 
 @pytest.mark.parametrize(
-    ("value", "legend", "sentence"),
+    ("value", "label_map", "sentence"),
     [
-        (9, Legend(("a", "b", "c")), r"has the level 9 in row 2, column 6 \(from 0\), and its legend has 0, 1, 2 for "),
-        (255, Legend(("a", "b", "c"), ignored=(7,)), "has the level 255 in row 2, column 6"),
-        (300, Legend(("a", "b", "c")), r"has the level 300 in row 2, column 6 .* those of a mask lie in \[0, 255\]"),
+        (
+            9,
+            LabelMap(("a", "b", "c")),
+            r"has the level 9 in row 2, column 6 \(from 0\), and its label map has 0, 1, 2 for ",
+        ),
+        (255, LabelMap(("a", "b", "c"), ignored=(7,)), "has the level 255 in row 2, column 6"),
+        (300, LabelMap(("a", "b", "c")), r"has the level 300 in row 2, column 6 .* those of a mask lie in \[0, 255\]"),
         (300, None, "has the level 300 in row 2, column 6"),
         ((70, 70, 71), COLOUR_MAP, r"has the colour \(70, 70, 71\) in row 2, column 6"),
     ],
 )
-def test_a_value_that_stands_for_nothing_is_refused_with_its_pixel(tmp_path, value, legend, sentence):
+def test_a_value_that_stands_for_nothing_is_refused_with_its_pixel(tmp_path, value, label_map, sentence):
     levels = np.zeros((5, 7) if np.isscalar(value) else (5, 7, 3), np.uint16 if value == 300 else np.uint8)
     levels[2, 6] = levels[4, 0] = value
     path = tmp_path / "masks" / "m.png"
     path.parent.mkdir()
     Image.fromarray(levels).save(path)
     with pytest.raises(UnreadableImage, match=rf"^the mask .*/masks/m\.png {sentence}"):
-        read(path, legend)
+        read(path, label_map)
 
 
 @pytest.mark.parametrize(
-    ("content", "legend", "sentence"),
+    ("content", "label_map", "sentence"),
     [
         (png(COLOURS[PLACES]), None, "has 3 channels, and a mask has one"),
-        (png(COLOURS[PLACES]), Legend(("a", "b")), "has 3 channels, and a mask has one"),
-        (png(np.repeat(PLACES[..., None], 3, axis=2)), Legend(("a", "b", "c", "d")), "has 3 channels"),
+        (png(COLOURS[PLACES]), LabelMap(("a", "b")), "has 3 channels, and a mask has one"),
+        (png(np.repeat(PLACES[..., None], 3, axis=2)), LabelMap(("a", "b", "c", "d")), "has 3 channels"),
         (png(PLACES), COLOUR_MAP, "has grey levels, and its classes are given as colours"),
         (encoded(Image.new("RGBA", (7, 5), (0, 0, 0, 9)), "PNG"), COLOUR_MAP, "has 4 channels"),
-        (encoded(Image.new("LA", (7, 5)), "PNG"), Legend(("a",)), "has 2 channels"),
-        (encoded(Image.new("F", (7, 5)), "TIFF"), Legend(("a",)), "has floating-point values"),
-        (np.zeros((5, 7), np.float32), Legend(("a",)), "has floating-point values"),
-        (b"\x93NUMPY\1\0", Legend(("a",)), "is a NumPy array"),
-        (png(PLACES[:, :5]), Legend(("a",)), "has 5 x 5 pixels, and the picture 5 x 7"),
-        (b"no picture", Legend(("a",)), "in no known format"),
+        (encoded(Image.new("LA", (7, 5)), "PNG"), LabelMap(("a",)), "has 2 channels"),
+        (encoded(Image.new("F", (7, 5)), "TIFF"), LabelMap(("a",)), "has floating-point values"),
+        (np.zeros((5, 7), np.float32), LabelMap(("a",)), "has floating-point values"),
+        (b"\x93NUMPY\1\0", LabelMap(("a",)), "is a NumPy array"),
+        (png(PLACES[:, :5]), LabelMap(("a",)), "has 5 x 5 pixels, and the picture 5 x 7"),
+        (b"no picture", LabelMap(("a",)), "in no known format"),
     ],
 )
-def test_what_is_no_mask_of_the_kind_is_refused_by_name(content, legend, sentence):
+def test_what_is_no_mask_of_the_kind_is_refused_by_name(content, label_map, sentence):
     with pytest.raises(UnreadableImage, match=rf"^the mask of p\.jpg .*{sentence}"):
-        read(content, legend)
+        read(content, label_map)
 
 
 def test_a_colour_beyond_the_palette_is_refused():

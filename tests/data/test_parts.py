@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convnets.data.parts import Part, central_part, part_of_random_shape, scaled_part
+from convnets.data.resampling import Part, central_part, part_of_random_shape, scaled_part
 
 
 def rng(seed=0):

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convnets.data.parts import central_part
-from convnets.data.pictures import Pictures, Serving
+from convnets.data.picture_options import PictureOptions
+from convnets.data.pictures import Pictures, serve
 from convnets.data.pipeline import EvaluationBatches, TrainingBatches, read_ahead
 from convnets.data.records import Record
-from convnets.data.resampling import resized_exactly
-from convnets.data.source import Subset, load_training_batch
+from convnets.data.resampling import central_part, resized_exactly
+from convnets.data.source import load_training_batch
+from convnets.data.views import Subset
 from convnets.errors import InvalidValue
 from tests.data.few_records import FewRecords, broken
 from tests.data.photograph import noise, photograph
@@ -37,7 +38,7 @@ def records(count=6, **more):
 
 def source(some=None, *, fields=("label",), **options):
     options = {"size": 24, "evaluation_size": 32} | options
-    return Pictures(FewRecords(records() if some is None else some, fields=fields), Serving(**options))
+    return Pictures(FewRecords(records() if some is None else some, fields=fields), PictureOptions(**options))
 
 
 def trained(pictures, indices, epoch=0, seed=0, size=None):
@@ -140,9 +141,9 @@ def test_a_mask_of_another_size_than_its_picture_is_refused_by_name():
 def test_by_default_a_picture_that_cannot_be_decoded_is_refused_by_name():
     some = records()
     some[3] = broken(some[3])
-    for serve in (lambda pictures: pictures.batch(np.arange(6)), lambda pictures: trained(pictures, range(6))):
+    for batch in (lambda pictures: pictures.batch(np.arange(6)), lambda pictures: trained(pictures, range(6))):
         with pytest.raises(InvalidValue, match=r"^picture 3 can't be read .* raise data\.unreadable above 0$"):
-            serve(source(some))
+            batch(source(some))
 
 
 def test_pictures_are_passed_over_up_to_the_limit_and_named_once(caplog):
@@ -242,4 +243,4 @@ def test_a_source_can_be_sent_to_another_process():
 )
 def test_options_out_of_their_range_are_refused(options, sentence):
     with pytest.raises(InvalidValue, match=sentence):
-        Serving(**options).serve(FewRecords(records(1)), "train")
+        serve(FewRecords(records(1)), PictureOptions(**options), "train")

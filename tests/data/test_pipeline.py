@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from convnets.data.pipeline import EpochOrder, EvaluationBatches, TrainingBatches, read_ahead
-from convnets.data.source import InMemorySource, SourceInfo, Subset
+from convnets.data.source import ArraySource, SourceInfo
+from convnets.data.views import Subset
 from convnets.errors import InvalidValue
 
 
-def source(length: int) -> InMemorySource:
+def source(length: int) -> ArraySource:
     """The image of example i holds i, its label is i + 100."""
     images = np.broadcast_to(np.arange(length, dtype=np.uint8)[:, None, None, None], (length, 2, 3, 1))
     info = SourceInfo("numbers", ("a", "b"), (2, 3, 1), {"train": length})
-    return InMemorySource({"image": images, "label": np.arange(100, 100 + length, dtype=np.int32)}, info)
+    return ArraySource({"image": images, "label": np.arange(100, 100 + length, dtype=np.int32)}, info)
 
 
 def training(length: int, batch_size: int, steps: int, seed: int = 0, **process: int) -> TrainingBatches:
@@ -206,7 +207,7 @@ def test_worker_processes_leave_signals_to_the_process_that_trains():
     assert all(equal(batch, batches[step]) for step, batch in enumerate(read))
 
 
-class Growing(InMemorySource):
+class Growing(ArraySource):
     """Serves images for training of the size that is asked for."""
 
     def training_batch(self, indices, epochs, seed, size=None):
@@ -235,7 +236,7 @@ def test_images_of_one_size_can_not_grow():
 
 
 def test_an_example_that_its_source_gives_no_weight_counts_for_nothing():
-    class Weighing(InMemorySource):
+    class Weighing(ArraySource):
         def batch(self, indices):
             batch = super().batch(indices)
             return batch | {"weight": (batch["index"] != 3).astype(np.float32)}

@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from convnets import data
+from convnets.data.answers import check_boxes, labels_of_boxes
 from convnets.data.decoding import UnreadableImage
-from convnets.data.pictures import Pictures, Serving
-from convnets.data.record_boxes import check_boxes, labels_of_boxes
+from convnets.data.picture_options import PictureOptions
+from convnets.data.pictures import Pictures
 from convnets.data.records import Record
 from convnets.errors import InvalidValue
 from tests.data.few_records import FewRecords
@@ -24,7 +25,7 @@ def record(boxes, label=None, box_labels=None, **more):
 
 def served(one, **options):
     fields = ("boxes",) if one.label is None else ("label", "boxes")
-    return Pictures(FewRecords([one], fields=fields), Serving(size=20, evaluation_size=20, **options))
+    return Pictures(FewRecords([one], fields=fields), PictureOptions(size=20, evaluation_size=20, **options))
 
 
 @pytest.mark.parametrize(

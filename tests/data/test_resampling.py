@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from convnets.data.decoding import Picture
-from convnets.data.parts import Part, central_part
-from convnets.data.resampling import moved, nearest, resized_exactly, resized_quickly
+from convnets.data.resampling import Part, central_part, moved, nearest, resized_exactly, resized_quickly
 from tests.data.photograph import noise, photograph
 
 BILINEAR = Image.Resampling.BILINEAR

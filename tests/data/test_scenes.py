@@ -8,7 +8,7 @@ from convnets import data
 from convnets.data import fashion_mnist
 from convnets.data.scenes import Draws
 from convnets.data.silhouettes import silhouette
-from convnets.data.source import load_batch, load_training_batch
+from convnets.data.source import load_training_batch
 from convnets.errors import InvalidValue
 
 try:
@@ -38,7 +38,7 @@ def test_a_scene_is_what_its_index_says_and_nothing_else(scenes):
 @needs_data
 def test_every_mask_value_of_a_garment_is_named_as_its_label_is(scenes):
     info = scenes.info
-    assert info.mask_classes[0] == "background" and not info.own_sizes
+    assert info.mask_classes[0] == "background" and not info.variable_size
     for i in range(10):
         present = {info.classes[label] for label in scenes[i]["box_labels"] if label >= 0}
         assert {info.mask_classes[value] for value in np.unique(scenes[i]["mask"])} == {"background", *present}
@@ -87,7 +87,7 @@ def test_garments_are_as_many_and_as_large_as_asked():
 
 @needs_data
 def test_scenes_are_batched_and_described_as_they_are(scenes):
-    batch = load_batch(scenes, np.arange(3))
+    batch = scenes.batch(np.arange(3))
     assert batch["image"].shape == (3, *scenes.info.image_shape) == (3, 96, 96, 3)
     assert batch["image"].dtype == np.uint8 and batch["mask"].dtype == np.int32
     assert batch["boxes"].shape == (3, 4, 4) and batch["boxes"].dtype == np.float32
@@ -163,4 +163,4 @@ def test_smaller_scenes_are_the_same_scenes_averaged(scenes):
         np.testing.assert_array_equal(small["boxes"][row], whole["boxes"] / 2)
         assert small["box_labels"][row].tolist() == whole["box_labels"].tolist()
     same = load_training_batch(scenes, indices, epochs, 0)
-    np.testing.assert_array_equal(same["image"], load_batch(scenes, indices)["image"])
+    np.testing.assert_array_equal(same["image"], scenes.batch(indices)["image"])

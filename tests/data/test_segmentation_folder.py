@@ -167,7 +167,7 @@ def test_empty_folders_and_files_are_refused(folder):
 def test_a_mask_with_an_unknown_level_is_passed_over_up_to_the_limit(folder):
     write(folder / "train/masks/one.png", np.full((32, 32), 9, np.uint8))
     sentence = (
-        r"one\.png has the level 9 in row 0, column 0 \(from 0\), and its legend has 0, 1, 2 for the classes or 255 "
+        r"one\.png has the level 9 in row 0, column 0 \(from 0\), and its label map has 0, 1, 2 for the classes or 255 "
         r"for what is ignored, and none is to be passed over: set data\.mask_classes with data\.mask_values, or "
         r"data\.mask_ignored, or else replace it, remove it, or raise data\.unreadable above 0$"
     )

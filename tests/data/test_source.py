@@ -8,18 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convnets.data.source import InMemorySource, SourceInfo, Subset, carve, load_batch
+from convnets.data.source import ArraySource, Source, SourceInfo
+from convnets.data.views import Subset, train_validation_split
 from convnets.errors import InvalidValue
 
 
-def make_source(length: int = 10) -> InMemorySource:
+def make_source(length: int = 10) -> ArraySource:
     """Image `i` is all `i`, label `i` is `100 + i`."""
     images = np.broadcast_to(np.arange(length, dtype=np.uint8)[:, None, None, None], (length, 4, 3, 1)).copy()
     info = SourceInfo("numbers", ("even", "odd"), (4, 3, 1), {"train": length})
-    return InMemorySource({"image": images, "label": np.arange(100, 100 + length, dtype=np.int32)}, info)
+    return ArraySource({"image": images, "label": np.arange(100, 100 + length, dtype=np.int32)}, info)
 
 
-class WithoutBatch:
+class WithoutBatch(Source):
     """A source that only gives single examples, as `tfds.data_source` does."""
 
     info = SourceInfo("list", (), (1, 1, 1), {})
@@ -103,8 +104,8 @@ def test_iterating_ends_at_the_end():
 
 def test_load_batch_is_the_same_with_and_without_a_fast_path():
     source = make_source()
-    fast = load_batch(source, [4, 8, 1])
-    slow = load_batch(WithoutBatch([source[i] for i in range(10)]), [4, 8, 1])
+    fast = source.batch([4, 8, 1])
+    slow = WithoutBatch([source[i] for i in range(10)]).batch([4, 8, 1])
     assert set(fast) == set(slow)
     for name in fast:
         np.testing.assert_array_equal(fast[name], slow[name])
@@ -113,9 +114,9 @@ def test_load_batch_is_the_same_with_and_without_a_fast_path():
 
 def test_load_batch_takes_the_fast_path_where_there_is_one(monkeypatch):
     source = make_source()
-    monkeypatch.setattr(InMemorySource, "__getitem__", lambda self, i: pytest.fail("read one by one"))
-    assert len(load_batch(source, [1, 2])["image"]) == 2
-    assert len(load_batch(Subset(source, [1, 2]), [1, 0])["image"]) == 2
+    monkeypatch.setattr(ArraySource, "__getitem__", lambda self, i: pytest.fail("read one by one"))
+    assert len(source.batch([1, 2])["image"]) == 2
+    assert len(Subset(source, [1, 2]).batch([1, 0])["image"]) == 2
 
 
 def test_load_batch_names_what_cannot_be_stacked():
@@ -123,10 +124,10 @@ def test_load_batch_names_what_cannot_be_stacked():
     odd = {"image": a, "label": 1}
     for second, said in (({"image": b}, "in the shapes"), ({}, "1 of 2"), (odd, "'label'")):
         with pytest.raises(ValueError, match=said) as error:
-            load_batch(WithoutBatch([{"image": a}, second]), [0, 1])
+            WithoutBatch([{"image": a}, second]).batch([0, 1])
         assert one_sentence(error)
     with pytest.raises(ValueError, match="at least one index"):
-        load_batch(WithoutBatch([{"image": a}]), [])
+        WithoutBatch([{"image": a}]).batch([])
 
 
 def test_arrays_that_do_not_fit_together_are_refused():
@@ -138,11 +139,11 @@ def test_arrays_that_do_not_fit_together_are_refused():
         ({"image": image, "label": np.zeros(2)}, "'label': 2"),
     ):
         with pytest.raises(ValueError, match=said):
-            InMemorySource(arrays, info)
+            ArraySource(arrays, info)
 
 
 def test_a_source_can_be_sent_to_another_process():
-    training, _ = carve(make_source(), 3, seed=0)
+    training, _ = train_validation_split(make_source(), 3, seed=0)
     copy = pickle.loads(pickle.dumps(training))
     np.testing.assert_array_equal(copy.batch(np.arange(7))["image"], training.batch(np.arange(7))["image"])
 
@@ -151,7 +152,7 @@ def test_a_source_can_be_sent_to_another_process():
 @given(data=st.data(), length=st.integers(1, 60), seed=st.integers(0, 2**40))
 def test_a_carved_source_is_two_disjoint_sorted_parts_of_the_whole(data, length, seed):
     held_out = data.draw(st.integers(0, length - 1))
-    training, validation = carve(make_source(length), held_out, seed)
+    training, validation = train_validation_split(make_source(length), held_out, seed)
     assert len(validation) == held_out
     for part in (training, validation):
         assert (np.diff(part.indices) > 0).all()
@@ -159,7 +160,7 @@ def test_a_carved_source_is_two_disjoint_sorted_parts_of_the_whole(data, length,
 
 
 def test_the_split_is_the_same_every_time_and_another_for_another_seed():
-    first, again, other = (carve(make_source(100), 20, seed)[1].indices for seed in (1, 1, 2))
+    first, again, other = (train_validation_split(make_source(100), 20, seed)[1].indices for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -168,13 +169,13 @@ def test_the_split_is_pinned_so_that_published_numbers_stay_comparable():
     # PCG64's first 10 words, in 1e18.
     # Seed 0: 11.7 5.0 0.8 0.3 15.0 16.8 11.2 13.5 10.0 17.2, least at 1, 2, 3.
     # Seed 1: 9.4 17.5 2.7 17.5 5.8 7.8 15.3 7.5 10.1 0.5, least at 2, 4, 9.
-    assert carve(make_source(10), 3, seed=0)[1].indices.tolist() == [1, 2, 3]
-    assert carve(make_source(10), 3, seed=1)[1].indices.tolist() == [2, 4, 9]
+    assert train_validation_split(make_source(10), 3, seed=0)[1].indices.tolist() == [1, 2, 3]
+    assert train_validation_split(make_source(10), 3, seed=1)[1].indices.tolist() == [2, 4, 9]
 
 
 def test_every_example_is_equally_likely_to_be_held_out():
     source = make_source(10)
-    counts = sum(np.bincount(carve(source, 3, seed)[1].indices, minlength=10) for seed in range(1000))
+    counts = sum(np.bincount(train_validation_split(source, 3, seed)[1].indices, minlength=10) for seed in range(1000))
     # Binomial(1000, 0.3): mean 300, standard deviation 14.5.
     assert np.abs(counts - 300).max() < 5 * 14.5
 
@@ -182,5 +183,5 @@ def test_every_example_is_equally_likely_to_be_held_out():
 @pytest.mark.parametrize(("held_out", "seed"), [(-1, 0), (10, 0), (11, 0), (3, -1)])
 def test_an_impossible_split_is_refused(held_out, seed):
     with pytest.raises(InvalidValue) as error:
-        carve(make_source(10), held_out, seed)
+        train_validation_split(make_source(10), held_out, seed)
     assert isinstance(error.value, ValueError) and one_sentence(error)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from convnets import data
-from convnets.data.pictures import Serving
+from convnets.data.picture_options import PictureOptions
 from convnets.data.source import load_training_batch
 from convnets.errors import InvalidValue
 from tests.data.fake_tfds import encode, noise, write_cifar10, write_imagenet, write_pets, write_scenes
@@ -17,7 +17,7 @@ from tests.data.mask_files import write
 @pytest.mark.parametrize("name", ["image_folder", "segmentation_folder", "tfds", "voc"])
 def test_pictures_have_the_options_of_their_serving_with_its_defaults(name):
     options = data.sources.options(name)
-    for field in Serving.__dataclass_fields__.values():
+    for field in PictureOptions.__dataclass_fields__.values():
         assert options[field.name] == field.default
     assert {"data_dir", "train", "test"} < options.keys()
 

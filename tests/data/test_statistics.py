@@ -10,18 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnets.data import statistics
-from convnets.data.source import InMemorySource, SourceInfo, Subset
+from convnets.data.source import ArraySource, SourceInfo
 from convnets.data.statistics import PixelStatistics, pixel_statistics
+from convnets.data.views import Subset
 from convnets.errors import InvalidValue
 
 
-def source_of(images: Any) -> InMemorySource:
+def source_of(images: Any) -> ArraySource:
     images = np.asarray(images, np.uint8)
     info = SourceInfo("pixels", ("a",), images.shape[1:], {"train": len(images)})
-    return InMemorySource({"image": images, "label": np.zeros(len(images), np.int32)}, info)
+    return ArraySource({"image": images, "label": np.zeros(len(images), np.int32)}, info)
 
 
-def colourful(seed: int, channels: int = 3, length: int = 11) -> InMemorySource:
+def colourful(seed: int, channels: int = 3, length: int = 11) -> ArraySource:
     """Channels that go together in part, as those of photographs do."""
     random = np.random.default_rng(seed)
     weights = random.uniform(-1, 1, (channels, channels))
@@ -37,7 +38,7 @@ def test_they_are_numpys_mean_covariance_and_singular_vectors(seed, channels, ba
     found = pixel_statistics(source, batch_size=batch_size)
     covariance = np.cov(pixels.T, bias=True).reshape(channels, channels)
     np.testing.assert_allclose(found.mean, pixels.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(found.deviation, pixels.std(0), rtol=1e-12)
+    np.testing.assert_allclose(found.std, pixels.std(0), rtol=1e-12)
     components = np.array(found.components)
     np.testing.assert_allclose(components.T @ components, covariance, atol=1e-13)
     _, singular, directions = np.linalg.svd(pixels - pixels.mean(0), full_matrices=False)
@@ -58,7 +59,7 @@ def test_two_colours_have_one_component_along_their_difference():
     """(255, 0) and (0, 51) are 1 and 1/5 apart; half of that is the deviation, and the longer entry is positive."""
     found = pixel_statistics(source_of([[[[255, 0], [0, 51]]]]))
     np.testing.assert_allclose(found.mean, (0.5, 0.1), rtol=1e-15)
-    np.testing.assert_allclose(found.deviation, (0.5, 0.1), rtol=1e-15)
+    np.testing.assert_allclose(found.std, (0.5, 0.1), rtol=1e-15)
     np.testing.assert_allclose(found.components, [(0.5, -0.1), (0, 0)], atol=1e-8)
 
 
@@ -69,7 +70,7 @@ def test_equal_entries_of_opposite_signs_start_with_the_positive_one():
 
 def test_one_colour_has_no_deviation():
     found = pixel_statistics(source_of(np.full((3, 2, 2, 3), (7, 8, 9))))
-    assert found.mean == (7 / 255, 8 / 255, 9 / 255) and found.deviation == (0, 0, 0)
+    assert found.mean == (7 / 255, 8 / 255, 9 / 255) and found.std == (0, 0, 0)
     np.testing.assert_array_equal(found.components, np.zeros((3, 3)))
 
 
@@ -81,7 +82,7 @@ def test_small_deviations_of_bright_pixels_are_exact(monkeypatch):
     found = pixel_statistics(source_of(levels), batch_size=2)
     assert found.mean == (float(Fraction(total, 255 * count)),)
     variance = Fraction(count - 1, (255 * count) ** 2)
-    assert found.deviation[0] == pytest.approx(float(variance) ** 0.5, rel=1e-15)
+    assert found.std[0] == pytest.approx(float(variance) ** 0.5, rel=1e-15)
 
 
 def test_the_order_of_examples_and_the_size_of_batches_change_no_bit():
@@ -140,4 +141,4 @@ def test_nothing_to_count_is_refused():
 def test_images_that_are_not_bytes_are_refused():
     info = SourceInfo("floats", (), (1, 1, 1), {})
     with pytest.raises(ValueError, match="uint8 images, but 'floats' serves float32"):
-        pixel_statistics(InMemorySource({"image": np.zeros((2, 1, 1, 1), np.float32)}, info))
+        pixel_statistics(ArraySource({"image": np.zeros((2, 1, 1, 1), np.float32)}, info))

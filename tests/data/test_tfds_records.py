@@ -13,7 +13,8 @@ import tensorflow_datasets as tfds
 from fake_tfds import FORMATS, SYNSETS, encode, noise, write_dataset, write_imagenet, write_scenes
 from PIL import Image
 
-from convnets.data.pictures import Serving
+from convnets.data.picture_options import PictureOptions
+from convnets.data.pictures import serve
 from convnets.data.records import Record
 from convnets.data.tfds_records import TfdsRecords
 
@@ -150,7 +151,7 @@ def test_the_box_around_a_pet_s_head_is_read_and_an_empty_one_is_none(tmp_path):
     assert records.info.fields == ["label", "boxes"] and records.info.box_counts == (0, 1)
     assert records[0].boxes.tolist() == [[5, 5, 10, 15]] and records[0].box_labels is None
     assert records[1].boxes.shape == (0, 4)
-    served = Serving(size=10, evaluation_size=10, boxes=1).serve(records, "train")
+    served = serve(records, PictureOptions(size=10, evaluation_size=10, boxes=1), "train")
     batch = served.batch(np.arange(2))
     assert batch["boxes"].tolist() == [[[5, 0, 10, 10]], [[0, 0, 0, 0]]]
     assert batch["box_labels"].tolist() == [[1], [-1]] and batch["label"].tolist() == [1, 1]

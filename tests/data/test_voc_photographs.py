@@ -55,7 +55,7 @@ def test_masks_are_what_pillow_and_numpy_read(kind):
 
 def test_photographs_are_as_pillow_decodes_them():
     source = opened("semantic_segmentation")
-    assert source.canvases.tolist() == [list(stored(name)[0].shape) for name in NAMES]
+    assert source.buckets.tolist() == [list(stored(name)[0].shape) for name in NAMES]
     for i, name in enumerate(NAMES):
         example = source[i]
         path = Path(EXAMPLES, "semantic_segmentation", "data_dataset_voc", "JPEGImages", f"{name}.jpg")

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from convnets.data.label_map import IGNORED
 from convnets.evaluation.metrics import confusion_matrix, measures
-from convnets.unlabelled import IGNORED
 
 
 def by_hand(truth, predicted, classes):

@@ -16,7 +16,7 @@ from training.stripes import config_of, striped
 
 from convnets import kernels
 from convnets.data.pipeline import TrainingBatches
-from convnets.data.source import InMemorySource
+from convnets.data.source import ArraySource
 from convnets.parallel import Devices
 from convnets.training.plan import make_plan
 from convnets.training.setup import build_model, initial_state, mapped_train_step
@@ -127,13 +127,13 @@ def network(request: Any) -> Network:
     return Network(request.param)
 
 
-def stripes(side: int) -> InMemorySource:
+def stripes(side: int) -> ArraySource:
     """Every so many pixels of striped images."""
     whole = striped(64)
     every = whole.info.image_shape[0] // side
     batch = whole.batch(np.arange(len(whole)))
     info = replace(whole.info, image_shape=(side, side, 1))
-    return InMemorySource({"image": batch["image"][:, ::every, ::every], "label": batch["label"]}, info)
+    return ArraySource({"image": batch["image"][:, ::every, ::every], "label": batch["label"]}, info)
 
 
 def apart(one: Any, other: Any) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from convnets import tasks
-from convnets.data.source import InMemorySource, SourceInfo
+from convnets.data.source import ArraySource, SourceInfo
 from convnets.errors import InvalidValue
 from convnets.tasks import classification as module
 
@@ -165,7 +165,7 @@ def test_descriptions_name_the_classes_and_go_through_json():
 
 def test_the_pictures_count_true_by_predicted_and_show_the_most_confident_mistakes(monkeypatch, tmp_path):
     images = np.arange(6, dtype=np.uint8)[:, None, None, None] * np.ones((6, 4, 4, 1), np.uint8)
-    source = InMemorySource({"image": images}, info(("cat", "dog", "eel")))
+    source = ArraySource({"image": images}, info(("cat", "dog", "eel")))
     drawn: dict[str, Any] = {}
     monkeypatch.setattr(module, "plot_confusion_matrix", lambda *given: drawn.update(matrix=given))
     monkeypatch.setattr(module, "plot_mistakes", lambda *given: drawn.update(mistakes=given))

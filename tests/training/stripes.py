@@ -8,7 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from convnets.data.pipeline import TrainingBatches
-from convnets.data.source import InMemorySource, Source, SourceInfo
+from convnets.data.source import ArraySource, Source, SourceInfo
 from convnets.parallel import Devices
 from convnets.training.config import complete, default_config
 from convnets.training.plan import make_plan
@@ -18,7 +18,7 @@ from convnets.training.state import TrainState
 CLASSES = tuple("abcdefghij")
 
 
-def striped(count: int, seed: int = 0) -> InMemorySource:
+def striped(count: int, seed: int = 0) -> ArraySource:
     """Noisy 32 x 32 images whose class is the place of a bright stripe."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, len(CLASSES), count).astype(np.int32)
@@ -26,7 +26,7 @@ def striped(count: int, seed: int = 0) -> InMemorySource:
     for image, label in zip(images, labels, strict=True):
         image[3 * label + 1 : 3 * label + 4] += 120
     info = SourceInfo("stripes", CLASSES, (32, 32, 1), {"train": count, "test": count})
-    return InMemorySource({"image": images, "label": labels}, info)
+    return ArraySource({"image": images, "label": labels}, info)
 
 
 def config_of(fields: dict[str, Any] | None = None, **choices: str) -> ConfigDict:

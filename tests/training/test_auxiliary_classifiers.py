@@ -5,7 +5,7 @@ import pytest
 from ml_collections import ConfigDict
 from stripes import CLASSES, config_of, striped
 
-from convnets.data.source import InMemorySource, Source, SourceInfo
+from convnets.data.source import ArraySource, Source, SourceInfo
 from convnets.errors import InvalidValue
 from convnets.training.dry_run import dry_run
 from convnets.training.plan import make_plan
@@ -50,7 +50,7 @@ def test_auxiliary_maps_larger_than_one_window_are_refused_before_training():
     """At 44 pixels the last map is still one window of a network for 40, but the maps in the middle are two wide."""
     images = np.zeros((4, 44, 44, 1), np.uint8)
     info = SourceInfo("larger", CLASSES, (44, 44, 1), {"train": 4, "test": 4})
-    source = InMemorySource({"image": images, "label": np.arange(4, dtype=np.int32)}, info)
+    source = ArraySource({"image": images, "label": np.arange(4, dtype=np.int32)}, info)
     config = config_of(SMALL | {"network.image_size": 40}, network="googlenet")
     with pytest.raises(InvalidValue, match=r"a 2 x 2 map of logits instead of one label: set network\.image_size"):
         rehearse_on(config, source)

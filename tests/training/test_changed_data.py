@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from convnets.cli import train
-from convnets.data.source import InMemorySource, SourceInfo, Splits
+from convnets.data.source import ArraySource, SourceInfo, Splits
 from convnets.errors import InvalidValue
 from convnets.training.config import complete, default_config
 from convnets.training.workdir import Workdir
@@ -34,7 +34,7 @@ def test_other_data_than_a_run_began_with_are_refused(tmp_path, change, sentence
 
 
 def splits(info: SourceInfo) -> Splits:
-    source = InMemorySource({"image": np.zeros((4, 2, 2, 3), np.uint8)}, info)
+    source = ArraySource({"image": np.zeros((4, 2, 2, 3), np.uint8)}, info)
     return Splits(source, None, source)
 
 

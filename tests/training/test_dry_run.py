@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from convnets.data.pictures import Pictures, Serving
+from convnets.data.picture_options import PictureOptions
+from convnets.data.pictures import Pictures
 from convnets.data.records import Record
 from convnets.errors import InvalidValue
 from convnets.training.config import complete, default_config
@@ -24,7 +25,7 @@ def dry_run_of(fields, source=None, **serving):
     config = complete(config)
     if source is None:
         records = [Record(noise(50, 60, seed=i), f"picture {i}", i % 2) for i in range(4)]
-        source = Pictures(FewRecords(records), Serving(size=32, evaluation_size=32, **serving))
+        source = Pictures(FewRecords(records), PictureOptions(size=32, evaluation_size=32, **serving))
     model = build_model(config, source.info)
     dry_run(config, model, source, make_plan(config, model, len(source)))
 
@@ -48,7 +49,7 @@ def test_parameters_that_do_not_fit_growing_images_are_refused():
 def test_auxiliary_maps_of_several_windows_are_refused():
     fields = {"network.name": "googlenet", "network.width": 0.05, "network.image_size": 224, "data.size": 320}
     records = [Record(noise(50, 60), "picture", 0)]
-    source = Pictures(FewRecords(records), Serving(size=320, evaluation_size=224))
+    source = Pictures(FewRecords(records), PictureOptions(size=320, evaluation_size=224))
     with pytest.raises(InvalidValue, match="map of logits"):
         dry_run_of(fields, source)
 
@@ -56,7 +57,7 @@ def test_auxiliary_maps_of_several_windows_are_refused():
 def test_mixing_examples_that_have_boxes_is_refused():
     boxes = np.array([[0, 0, 9, 9]], np.float32)
     records = [Record(noise(50, 60), "picture", 0, boxes, np.zeros(1, np.int32))]
-    source = Pictures(FewRecords(records, fields=("label", "boxes")), Serving(size=32, evaluation_size=32))
+    source = Pictures(FewRecords(records, fields=("label", "boxes")), PictureOptions(size=32, evaluation_size=32))
     with pytest.raises(InvalidValue, match="boxes"):
         dry_run_of(RESNET | {"augmentation": (("mixup", {}),)}, source)
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from convnets.training.evaluation import check_smallest, views_of_run
 
-from convnets.data.pictures import Pictures, Serving
+from convnets.data.picture_options import PictureOptions
+from convnets.data.pictures import Pictures
 from convnets.data.records import Record
-from convnets.data.source import SourceInfo, Subset
+from convnets.data.source import SourceInfo
+from convnets.data.views import Subset
 from convnets.errors import InvalidValue
 from convnets.evaluation.protocols import protocols
 from convnets.training.config import complete, default_config
@@ -15,7 +17,7 @@ from tests.data.few_records import FewRecords
 from tests.data.photograph import noise
 
 
-def model_of(served, own_sizes=False, **evaluation):
+def model_of(served, variable_size=False, **evaluation):
     """The config and the model of a network whose last map has a response every 32 pixels, trained on 64 x 64."""
     config = default_config()
     config.data.name = "segmentation_folder"
@@ -26,12 +28,12 @@ def model_of(served, own_sizes=False, **evaluation):
     config.network.width = 1 / 16
     config.evaluation.update(evaluation)
     shapes = {"image_shape": (served, served, 3), "training_shape": (64, 64, 3)}
-    info = SourceInfo("tiny", (), splits={"train": 2}, mask_classes=("a", "b"), own_sizes=own_sizes, **shapes)
+    info = SourceInfo("tiny", (), splits={"train": 2}, mask_classes=("a", "b"), variable_size=variable_size, **shapes)
     return config, build_model(config, info)
 
 
-def views(served, own_sizes=False, **evaluation):
-    return views_of_run(*model_of(served, own_sizes, **evaluation))
+def views(served, variable_size=False, **evaluation):
+    return views_of_run(*model_of(served, variable_size, **evaluation))
 
 
 def of_sizes(*sizes):
@@ -39,7 +41,7 @@ def of_sizes(*sizes):
     records = [
         Record(noise(*size), f"photo {i}", mask=np.zeros(size, np.uint8)) for i, size in enumerate([(9, 9), *sizes])
     ]
-    served = Pictures(FewRecords(records, fields=("mask",)), Serving(size=64, evaluation_size=0))
+    served = Pictures(FewRecords(records, fields=("mask",)), PictureOptions(size=64, evaluation_size=0))
     return Subset(served, np.arange(1, len(records)))
 
 
@@ -60,16 +62,16 @@ def test_scales_that_shrink_images_below_the_last_stride_are_refused_with_what_h
 
 
 def test_pictures_in_their_own_sizes_are_not_taken_for_those_of_training():
-    assert len(views(64, own_sizes=True, protocol="whole_image", scales=(0.25,))) == 1
+    assert len(views(64, variable_size=True, protocol="whole_image", scales=(0.25,))) == 1
 
 
 def test_a_picture_of_its_own_size_that_is_smaller_than_the_stride_is_refused_by_name():
-    run = model_of(64, own_sizes=True)
+    run = model_of(64, variable_size=True)
     check_smallest(*run, of_sizes((40, 32), (64, 64)))
     with pytest.raises(InvalidValue, match=r"^photo 2 is too small .* own size: the images have 20 x 40 pixels"):
         check_smallest(*run, of_sizes((40, 32), (20, 40)))
-    check_smallest(*model_of(64, own_sizes=True, protocol="whole_image", scales=(2.0,)), of_sizes((20, 40)))
-    half = model_of(64, own_sizes=True, protocol="whole_image", scales=(0.5, 1.0))
+    check_smallest(*model_of(64, variable_size=True, protocol="whole_image", scales=(2.0,)), of_sizes((20, 40)))
+    half = model_of(64, variable_size=True, protocol="whole_image", scales=(0.5, 1.0))
     with pytest.raises(
         InvalidValue, match=r"^photo 1 .* smallest of evaluation\.scales \(40 x 50 in its file\): .* 20 x"
     ):
@@ -79,7 +81,7 @@ def test_a_picture_of_its_own_size_that_is_smaller_than_the_stride_is_refused_by
 def test_splits_whose_images_have_one_size_are_left_to_the_views():
     check_smallest(*model_of(64), None)
     source = of_sizes((20, 40))
-    check_smallest(*model_of(64), Pictures(source.source.records, Serving(size=64, evaluation_size=64)))
+    check_smallest(*model_of(64), Pictures(source.source.records, PictureOptions(size=64, evaluation_size=64)))
 
 
 @pytest.mark.parametrize("protocol", sorted(set(protocols) - {"centre_crop", "whole_image", "whole_and_mirrored"}))

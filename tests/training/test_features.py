@@ -11,8 +11,7 @@ from rich.console import Console
 from stripes import config_of, striped
 
 from convnets import data
-from convnets.data.few import few
-from convnets.data.source import Subset
+from convnets.data.views import Subset, class_subset
 from convnets.parallel import Devices
 from convnets.progress import Screen
 from convnets.training.plan import make_plan
@@ -83,7 +82,7 @@ def test_what_features_depend_on_tells_networks_examples_and_fields_apart(networ
         facts_of(darker, model, variables, SOURCE),
         facts_of(config, model, variables, Subset(SOURCE, np.arange(20))),
         facts_of(config, model, variables, Subset(SOURCE, np.arange(21)[::-1])),
-        facts_of(config, model, variables, few(SOURCE, "train", ("b", "a"))),
+        facts_of(config, model, variables, class_subset(SOURCE, "train", ("b", "a"))),
     ]
     assert len({facts, *others}) == 1 + len(others)
 
@@ -100,7 +99,7 @@ def test_pictures_that_changed_under_their_names_are_other_facts(network, tmp_pa
     def facts() -> str:
         source = data.create("image_folder", "train", data_dir=str(tmp_path), channels=1)
         if "few" in view:
-            source = few(source, "train", ("b", "a"), 3)
+            source = class_subset(source, "train", ("b", "a"), 3)
         return facts_of(*network, Subset(source, np.arange(6)) if "subset" in view else source)
 
     picture = tmp_path / "train" / "b" / "1.png"

@@ -6,7 +6,7 @@ import pytest
 from stripes import config_of, run_steps
 
 from convnets import data
-from convnets.data.source import Subset
+from convnets.data.views import Subset
 
 LEARNING_RATES = {
     "lenet5": 3e-3,

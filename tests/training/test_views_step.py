@@ -15,7 +15,7 @@ from scipy.special import softmax
 from training.stripes import config_of, striped
 
 from convnets.data.normalization import Normalization
-from convnets.data.source import InMemorySource
+from convnets.data.source import ArraySource
 from convnets.errors import InvalidValue
 from convnets.evaluation.views import Crop, Map, Views
 from convnets.parallel import Devices
@@ -127,7 +127,7 @@ def test_images_larger_than_the_crops_are_cropped_without_resampling():
     random = np.random.default_rng(0)
     info = replace(striped(8).info, image_shape=(40, 40, 1))
     pictures = random.integers(0, 256, (8, 40, 40, 1)).astype(np.uint8)
-    source = InMemorySource({"image": pictures, "label": np.arange(8, dtype=np.int32)}, info)
+    source = ArraySource({"image": pictures, "label": np.arange(8, dtype=np.int32)}, info)
     config = config_of({"evaluation.batch_size": 8, "evaluation.average": "logits"})
     config.augmentation = (("random_crop", {"size": 32}),)
     model = build_model(config, info)

@@ -13,12 +13,12 @@ from convnets.training.whole_images_step import WholeImagesStep
 from PIL import Image
 from scipy.special import softmax
 
+from convnets.data.label_map import IGNORED
 from convnets.data.normalization import Normalization
 from convnets.data.source import SourceInfo
 from convnets.evaluation.protocols import views_of
 from convnets.parallel import Devices
 from convnets.tasks.model import Model
-from convnets.unlabelled import IGNORED
 
 INFO = SourceInfo("dots", ("a", "b"), (32, 48, 3), {"test": 4}, mask_classes=("ground", "left", "right"))
 EXTENTS = np.array([[32, 48], [20, 48], [32, 17], [9, 11]], np.int32)

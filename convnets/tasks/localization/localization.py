@@ -275,7 +275,7 @@ def _check_data(info: SourceInfo, objects: int) -> None:
             f"the boxes of {info.name!r} are of {len(info.classes)} classes, and localization needs two: name the "
             "class of each box or image"
         )
-    if info.own_sizes:
+    if info.variable_size:
         raise InvalidValue("a box is found in images of one size, so data.evaluation_size can't be 0: set it")
     if objects < 1:
         raise InvalidValue(f"task.objects is {objects}, and must be at least 1")

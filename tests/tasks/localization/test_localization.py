@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from convnets import tasks
-from convnets.data.source import InMemorySource, SourceInfo
+from convnets.data.source import ArraySource, SourceInfo
 from convnets.errors import InvalidValue
 
 CLASSES = tuple("abcdefg")
@@ -198,7 +198,7 @@ def test_pictures_are_drawn_of_the_examples_that_were_kept(tmp_path: Path, order
     outputs, batch = examples(objects=2)
     images = np.random.default_rng(1).integers(0, 255, (N, *SIZE, 3), np.uint8)
     arrays = {name: np.asarray(batch[name]) for name in ("label", "boxes", "box_labels")}
-    source = InMemorySource({"image": images} | arrays, info((2, 2)))
+    source = ArraySource({"image": images} | arrays, info((2, 2)))
     task = create(objects=2, order=order)
     kept = jax.device_get(task.predictions(outputs) | jax.jit(task.measure)(outputs, batch))
     drawn = task.pictures(kept | {"place": np.arange(N)}, source, tmp_path)
@@ -228,4 +228,4 @@ def test_options_and_data_that_can_t_be_are_refused(counts, options, words):
 
 def test_images_of_their_own_sizes_are_refused():
     with pytest.raises(InvalidValue, match=r"data.evaluation_size can't be 0"):
-        tasks.create("localization", info(own_sizes=True))
+        tasks.create("localization", info(variable_size=True))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from convnets import tasks
-from convnets.data.source import InMemorySource, SourceInfo
+from convnets.data.label_map import IGNORED
+from convnets.data.source import ArraySource, SourceInfo
 from convnets.errors import InvalidValue
 from convnets.evaluation.metrics import WIDTHS, boundary_bands, measures
-from convnets.unlabelled import IGNORED
 
 CLASSES = ("ground", "shirt", "shoe", "bag")
 
@@ -123,7 +123,7 @@ def test_predictions_are_the_likeliest_classes_and_what_an_image_shows_is_told_b
 def test_pictures_are_drawn_of_the_examples_that_were_kept(tmp_path: Path):
     _, masks, _ = examples()
     images = np.random.default_rng(1).integers(0, 255, (6, 8, 10, 3), np.uint8)
-    source = InMemorySource({"image": images, "mask": masks}, info())
+    source = ArraySource({"image": images, "mask": masks}, info())
     kept = {
         "mask": np.zeros((2, 8, 10), np.uint8),
         "place": np.array([0, 3]),

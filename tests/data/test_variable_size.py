@@ -1,4 +1,4 @@
-"""Evaluation of pictures in their own sizes: canvases from headers, padding, and batches of one canvas."""
+"""Evaluation of pictures in their own sizes: buckets from headers, padding, and batches of one bucket."""
 
 import io
 import pickle
@@ -12,23 +12,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from convnets.data import canvases as module
+from convnets.data import image_sizes as module
 from convnets.data.cached_records import CachedRecords
-from convnets.data.canvases import UNREADABLE, canvases, canvases_of, upright_size
 from convnets.data.decoding import Picture
-from convnets.data.few import few
-from convnets.data.pictures import Pictures, Serving
+from convnets.data.image_sizes import UNREADABLE, buckets_of, upright_size
+from convnets.data.picture_options import PictureOptions
+from convnets.data.pictures import Pictures, serve
 from convnets.data.pipeline import EvaluationBatches, read_ahead
 from convnets.data.records import Record
-from convnets.data.source import Subset, load_training_batch
+from convnets.data.source import load_training_batch
 from convnets.data.statistics import pixel_statistics
+from convnets.data.views import Subset, class_subset
 from convnets.errors import InvalidValue
 from tests.data.few_records import FewRecords, broken
 from tests.data.mask_files import png
 from tests.data.photograph import noise
 
 SIZES = [(30, 40), (128, 129), (128, 128), (200, 90), (129, 128), (256, 256)]
-CANVASES = [[128, 128], [128, 256], [128, 128], [256, 128], [256, 128], [256, 256]]
+BUCKETS = [[128, 128], [128, 256], [128, 128], [256, 128], [256, 128], [256, 256]]
 
 
 def levels(height, width):
@@ -48,35 +49,35 @@ def boxes(height, width):
 
 
 def source(some=None, fields=("label", "boxes", "mask"), **options):
-    options = {"size": 24, "evaluation_size": 0, "canvas": 128, "boxes": 2, "mask_classes": ("a", "b", "c")} | options
-    return Serving(**options).serve(FewRecords(records() if some is None else some, fields=fields), "test")
+    options = {"size": 24, "evaluation_size": 0, "bucket": 128, "boxes": 2, "mask_classes": ("a", "b", "c")} | options
+    return serve(FewRecords(records() if some is None else some, fields=fields), PictureOptions(**options), "test")
 
 
 def test_the_info_says_that_sizes_are_the_pictures_own():
     info = source().info
-    assert info.own_sizes and info.image_shape == info.training_shape == (24, 24, 3)
+    assert info.variable_size and info.image_shape == info.training_shape == (24, 24, 3)
     one_size = source(evaluation_size=32)
-    assert not one_size.info.own_sizes and one_size.canvases is None and canvases(one_size) is None
+    assert not one_size.info.variable_size and one_size.buckets is None and one_size.buckets is None
     assert info.mask_classes == one_size.info.mask_classes == ("a", "b", "c")
 
 
 def test_canvases_are_sizes_rounded_up_also_through_views():
     pictures = source()
-    assert pictures.canvases.tolist() == CANVASES and pictures.canvases.dtype == np.int32
+    assert pictures.buckets.tolist() == BUCKETS and pictures.buckets.dtype == np.int32
     view = Subset(Subset(pictures, [5, 3, 1]), [2, 0])
-    assert canvases(view).tolist() == [CANVASES[1], CANVASES[5]]
-    some = few(pictures, "train", ("b",))
-    assert canvases(some).tolist() == CANVASES[1::2]
+    assert view.buckets.tolist() == [BUCKETS[1], BUCKETS[5]]
+    some = class_subset(pictures, "train", ("b",))
+    assert some.buckets.tolist() == BUCKETS[1::2]
 
 
 def test_without_a_canvas_pictures_of_one_size_share_batches_that_are_not_padded():
-    pictures = source(canvas=1)
-    assert pictures.canvases.tolist() == [list(size) for size in SIZES]
+    pictures = source(bucket=1)
+    assert pictures.buckets.tolist() == [list(size) for size in SIZES]
     sizes = [(pictures[i]["image"].shape[:2], tuple(pictures[i]["extent"])) for i in range(len(SIZES))]
     assert sizes == [(size, size) for size in SIZES]
     np.testing.assert_array_equal(pictures[4]["image"], noise(129, 128))
-    with pytest.raises(InvalidValue, match=r"data\.canvas is 0, and must be 1 or more"):
-        source(canvas=0)
+    with pytest.raises(InvalidValue, match=r"data\.bucket is 0, and must be 1 or more"):
+        source(bucket=0)
 
 
 def test_images_and_masks_are_padded_to_the_largest_canvas_of_the_batch():
@@ -106,10 +107,10 @@ def test_training_is_what_it_is_with_an_evaluation_of_one_size():
 
 def test_canvases_are_found_once_and_travel_to_other_processes(monkeypatch):
     pictures = source()
-    found = pictures.canvases
+    found = pictures.buckets
     monkeypatch.setattr(module, "upright_size", None)
-    assert pictures.canvases is found
-    assert pickle.loads(pickle.dumps(pictures)).canvases.tolist() == CANVASES
+    assert pictures.buckets is found
+    assert pickle.loads(pickle.dumps(pictures)).buckets.tolist() == BUCKETS
 
 
 def test_no_picture_is_decoded_for_its_canvas(monkeypatch, tmp_path):
@@ -118,7 +119,7 @@ def test_no_picture_is_decoded_for_its_canvas(monkeypatch, tmp_path):
     some = [Record(path, str(path)) for path in sorted(tmp_path.iterdir())]
     monkeypatch.setattr(Image.Image, "convert", None)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
-    assert canvases_of(FewRecords(some), 128).tolist() == [[128, 256]] * 4
+    assert buckets_of(FewRecords(some), 128).tolist() == [[128, 256]] * 4
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -151,7 +152,7 @@ def test_unreadable_pictures_have_a_canvas_and_are_passed_over():
     some = records()
     some[1], some[5] = broken(some[1]), broken(some[5])
     pictures = source(some, unreadable=2)
-    assert pictures.canvases[[1, 5]].tolist() == [[UNREADABLE, UNREADABLE]] * 2
+    assert pictures.buckets[[1, 5]].tolist() == [[UNREADABLE, UNREADABLE]] * 2
     batch = pictures.batch(np.array([0, 1, 2]))
     assert batch["weight"].tolist() == [1, 0, 1] and batch["extent"].tolist() == [[30, 40], [128, 128], [128, 128]]
     assert not batch["image"][1].any() and (batch["mask"][1] == 255).all()
@@ -228,10 +229,12 @@ def test_worker_processes_serve_the_same_batches():
 
 
 def test_the_test_split_is_not_cached_and_the_training_split_is(tmp_path):
-    serving = Serving(size=24, evaluation_size=0, cache_size=64, cache=str(tmp_path), mask_classes=("a", "b", "c"))
+    serving = PictureOptions(
+        size=24, evaluation_size=0, cache_size=64, cache=str(tmp_path), mask_classes=("a", "b", "c")
+    )
     some = FewRecords(records(), fields=("label", "boxes", "mask"))
-    assert not isinstance(serving.serve(some, "test").records, CachedRecords)
-    train = serving.serve(some, "train")
+    assert not isinstance(serve(some, serving, "test").records, CachedRecords)
+    train = serve(some, serving, "train")
     assert isinstance(train.records, CachedRecords)
     # What is held out of it for validation has the sizes of the cache.
     assert train.batch(np.array([5]))["extent"].tolist() == [[64, 64]]
@@ -242,13 +245,13 @@ def test_statistics_are_of_the_pictures_and_not_of_what_pads_them():
     pixels = np.concatenate([noise(*size).reshape(-1, 3) for size in SIZES]) / 255
     assert (found.images, found.pixels) == (len(SIZES), len(pixels))
     np.testing.assert_allclose(found.mean, pixels.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(found.deviation, pixels.std(0), rtol=1e-12)
+    np.testing.assert_allclose(found.std, pixels.std(0), rtol=1e-12)
     some = [broken(record) for record in records()]
     with pytest.raises(InvalidValue, match="none of 'few' can be decoded"):
         pixel_statistics(source(some, unreadable=9))
 
 
 def test_a_picture_alone_is_as_pictures_serves_it_directly():
-    """Without `serve`, a source has no legend and its masks are levels."""
-    pictures = Pictures(FewRecords(records(), fields=("mask",)), Serving(size=8, evaluation_size=0))
+    """Without `serve`, a source has no label map and its masks are levels."""
+    pictures = Pictures(FewRecords(records(), fields=("mask",)), PictureOptions(size=8, evaluation_size=0))
     assert pictures.info.mask_classes == () and set(np.unique(pictures[2]["mask"])) == {0, 1, 2}

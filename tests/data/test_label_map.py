@@ -5,21 +5,20 @@ import pickle
 import numpy as np
 import pytest
 
-from convnets.data.legend import UNKNOWN, Legend, override
+from convnets.data.label_map import IGNORED, UNKNOWN, LabelMap, override
 from convnets.errors import InvalidValue
-from convnets.unlabelled import IGNORED
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
 def test_without_values_a_level_is_its_class_and_255_is_ignored():
-    found = Legend(("a", "b", "c")).classes_of(np.array([[0, 1], [2, 255], [3, 254]]))
+    found = LabelMap(("a", "b", "c")).classes_of(np.array([[0, 1], [2, 255], [3, 254]]))
     assert found.tolist() == [[0, 1], [2, IGNORED], [UNKNOWN, UNKNOWN]] and found.dtype == np.int32
 
 
 def test_levels_stand_for_the_classes_in_their_order():
-    legend = Legend(("pet", "background"), (2, 1), (3, 0))
-    assert legend.classes_of(np.array([[0, 1, 2, 3, 255]])).tolist() == [[IGNORED, 1, 0, IGNORED, UNKNOWN]]
+    label_map = LabelMap(("pet", "background"), (2, 1), (3, 0))
+    assert label_map.classes_of(np.array([[0, 1, 2, 3, 255]])).tolist() == [[IGNORED, 1, 0, IGNORED, UNKNOWN]]
 
 
 def test_every_colour_is_looked_up_exactly():
@@ -27,22 +26,22 @@ def test_every_colour_is_looked_up_exactly():
     colours = [tuple(map(int, colour)) for colour in np.unique(draws.integers(0, 256, (300, 3)), axis=0)]
     draws.shuffle(colours)
     known, ignored, strange = colours[:200], colours[200:203], colours[203:]
-    legend = Legend(tuple(map(str, known)), tuple(known), tuple(ignored))
+    label_map = LabelMap(tuple(map(str, known)), tuple(known), tuple(ignored))
     pixels = [colours[i] for i in draws.integers(0, len(colours), 1000)]
     expected = [known.index(p) if p in known else UNKNOWN if p in strange else IGNORED for p in pixels]
-    assert legend.classes_of(np.array(pixels, np.uint8).reshape(20, 50, 3)).ravel().tolist() == expected
+    assert label_map.classes_of(np.array(pixels, np.uint8).reshape(20, 50, 3)).ravel().tolist() == expected
 
 
 def test_neighbours_of_a_colour_are_not_the_colour():
-    legend = Legend(("a",), ((10, 20, 30),))
+    label_map = LabelMap(("a",), ((10, 20, 30),))
     near = np.array([[(10, 20, 31), (10, 21, 30), (11, 20, 30), (10, 20, 29), (30, 20, 10)]], np.uint8)
-    assert (legend.classes_of(near) == UNKNOWN).all()
+    assert (label_map.classes_of(near) == UNKNOWN).all()
 
 
 def test_a_legend_can_be_sent_to_another_process():
-    legend = Legend(("a", "b"), (RED, GREEN))
-    legend.classes_of(np.zeros((1, 1, 3), np.uint8))
-    assert pickle.loads(pickle.dumps(legend)) == legend
+    label_map = LabelMap(("a", "b"), (RED, GREEN))
+    label_map.classes_of(np.zeros((1, 1, 3), np.uint8))
+    assert pickle.loads(pickle.dumps(label_map)) == label_map
 
 
 @pytest.mark.parametrize(
@@ -70,34 +69,34 @@ def test_a_legend_can_be_sent_to_another_process():
 )
 def test_inconsistent_legends_are_refused(options, sentence):
     with pytest.raises(InvalidValue, match=sentence):
-        Legend(**{"classes": ("a", "b")} | options)
+        LabelMap(**{"classes": ("a", "b")} | options)
 
 
 def test_255_classes_fit():
     names = tuple(map(str, range(255)))
-    assert Legend(names).classes_of(np.arange(256)[None])[0, -2:].tolist() == [254, IGNORED]
+    assert LabelMap(names).classes_of(np.arange(256)[None])[0, -2:].tolist() == [254, IGNORED]
 
 
-PETS = Legend(("pet", "background"), (1, 2), (3,))
+PETS = LabelMap(("pet", "background"), (1, 2), (3,))
 
 
 @pytest.mark.parametrize(
-    ("legend", "given", "expected"),
+    ("label_map", "given", "expected"),
     [
         (None, ((), (), ()), None),
         (PETS, ((), (), ()), PETS),
-        (None, (("a", "b"), (), ()), Legend(("a", "b"))),
-        (None, (("a", "b"), (0, 255), ()), Legend(("a", "b"), (0, 255), ())),
-        (None, (("a", "b"), (RED, GREEN), (WHITE,)), Legend(("a", "b"), (RED, GREEN), (WHITE,))),
-        (None, (("a", "b"), (RED, GREEN), ()), Legend(("a", "b"), (RED, GREEN))),
-        (PETS, (("pet", "background", "border"), (1, 2, 3), ()), Legend(("pet", "background", "border"), (1, 2, 3))),
-        (PETS, (("a", "b"), (), ()), Legend(("a", "b"))),
-        (PETS, ((), (), (0, 3)), Legend(("pet", "background"), (1, 2), (0, 3))),
-        (PETS, ((), (5, 6), ()), Legend(("pet", "background"), (5, 6))),
+        (None, (("a", "b"), (), ()), LabelMap(("a", "b"))),
+        (None, (("a", "b"), (0, 255), ()), LabelMap(("a", "b"), (0, 255), ())),
+        (None, (("a", "b"), (RED, GREEN), (WHITE,)), LabelMap(("a", "b"), (RED, GREEN), (WHITE,))),
+        (None, (("a", "b"), (RED, GREEN), ()), LabelMap(("a", "b"), (RED, GREEN))),
+        (PETS, (("pet", "background", "border"), (1, 2, 3), ()), LabelMap(("pet", "background", "border"), (1, 2, 3))),
+        (PETS, (("a", "b"), (), ()), LabelMap(("a", "b"))),
+        (PETS, ((), (), (0, 3)), LabelMap(("pet", "background"), (1, 2), (0, 3))),
+        (PETS, ((), (5, 6), ()), LabelMap(("pet", "background"), (5, 6))),
     ],
 )
-def test_what_a_config_gives_takes_the_place_of_the_data_sets(legend, given, expected):
-    assert override(legend, *given) == expected
+def test_what_a_config_gives_takes_the_place_of_the_data_sets(label_map, given, expected):
+    assert override(label_map, *given) == expected
 
 
 @pytest.mark.parametrize("given", [((), (1, 2), ()), ((), (), (3,))])
@@ -108,4 +107,4 @@ def test_values_of_classes_without_names_are_refused(given):
 
 def test_a_legend_says_what_files_may_have():
     assert str(PETS) == "1, 2 for the classes or 3 for what is ignored"
-    assert str(Legend(("a",), (BLUE,))) == "(0, 0, 255) for the classes"
+    assert str(LabelMap(("a",), (BLUE,))) == "(0, 0, 255) for the classes"

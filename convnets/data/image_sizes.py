@@ -1,6 +1,7 @@
-"""The canvases of pictures that are evaluated each in its own size: what a program is compiled for."""
+"""Sizes of pictures and masks from the headers of their files: what programs are compiled for, and what must agree."""
 
 import io
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -8,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from convnets.data.decoding import ORIENTATION
-from convnets.data.records import Content, Records
+from convnets.data.answers import called_by, of_another_size
+from convnets.data.decoding import ORIENTATION, Content, UnreadableImage
+from convnets.data.records import Records
 from convnets.data.reporting import bar
-from convnets.data.source import Source, Subset
 
 UNREADABLE = 128
-"""The side of the canvas of a picture whose size is not known, in pixels."""
+"""The side of the bucket of a picture whose size is not known, in pixels."""
 
 QUARTER_TURNS = range(5, 9)
 """EXIF's orientations that exchange height and width."""
@@ -23,31 +24,10 @@ PNG_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 THREADS = 16
 
 
-def canvases(source: Source) -> np.ndarray | None:
-    """Height and width of each example's canvas, int32 `[N, 2]`; None for a source whose images have one size."""
-    if isinstance(source, Subset):
-        found = canvases(source.source)
-        return None if found is None else found[source.indices]
-    return getattr(source, "canvases", None)
-
-
-def smallest(source: Source) -> tuple[str, tuple[int, int]] | None:
-    """The name and the canvas of the example with the shortest side; None for a source whose images have one size."""
-    sizes = canvases(source)
-    if sizes is None or not len(sizes):
-        return None
-    place = int(sizes.min(axis=1).argmin())
-    height, width = map(int, sizes[place])
-    while isinstance(source, Subset):
-        place, source = int(source.indices[place]), source.source
-    records: Records = source.records  # type: ignore[attr-defined]
-    return records[place].name, (height, width)
-
-
-def canvases_of(records: Records, multiple: int) -> np.ndarray:
+def buckets_of(records: Records, multiple: int) -> np.ndarray:
     """The sizes of the upright pictures, each side rounded up to a multiple of `multiple` pixels, int32 `[N, 2]`.
 
-    They are read from the files' headers. A picture whose header can't be read has a canvas of `UNREADABLE` pixels a
+    They are read from the files' headers. A picture whose header can't be read has a bucket of `UNREADABLE` pixels a
     side.
     """
     found = np.empty((len(records), 2), np.int32)
@@ -57,6 +37,23 @@ def canvases_of(records: Records, multiple: int) -> np.ndarray:
             found[i] = size
             update(i + 1)
     return -(-found // multiple) * multiple
+
+
+def misfits(records: Records, places: Sequence[int]) -> dict[int, UnreadableImage]:
+    """What is wrong with masks of another size than their pictures, by the place of the record; none is decoded.
+
+    A file whose header can't be read is left to who decodes it.
+    """
+    if "mask" not in records.info.fields:
+        return {}
+    title = f"sizes of masks of {records.info.name}"
+    found = {}
+    with ThreadPoolExecutor(THREADS) as pool, bar(title, len(places)) as update:
+        for done, fault in enumerate(pool.map(partial(_misfit, records), places), 1):
+            if fault is not None:
+                found[places[done - 1]] = fault
+            update(done)
+    return found
 
 
 def upright_size(content: Content) -> tuple[int, int]:
@@ -91,3 +88,22 @@ def _size(records: Records, i: int) -> tuple[int, int]:
 
 def _bytes(content: bytes | Path) -> bytes:
     return content if isinstance(content, bytes) else content.read_bytes()
+
+
+def _misfit(records: Records, i: int) -> UnreadableImage | None:
+    record = records[i]
+    mask = record.mask
+    if not isinstance(mask, Path):
+        return None
+    try:
+        picture, stored = upright_size(record.image), _stored_size(mask)
+    # What is wrong with a file is said where it is decoded; Pillow's errors are of many kinds.
+    except Exception:
+        return None
+    return None if stored == picture else of_another_size(called_by(mask, record.name), stored, picture)
+
+
+def _stored_size(mask: Path) -> tuple[int, int]:
+    """Height and width; masks are not turned by an EXIF orientation."""
+    with Image.open(mask) as image:
+        return image.height, image.width

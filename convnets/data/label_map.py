@@ -8,24 +8,25 @@ import numpy as np
 
 from convnets.data.class_names import name_some
 from convnets.errors import InvalidValue
-from convnets.unlabelled import IGNORED
 
 Value = int | tuple[int, int, int]
 """A grey level or place in a palette, as it is stored; or a colour (red, green, blue)."""
 
+IGNORED = 255
+"""The mask value of pixels that no loss and no metric counts; classes have the values below it."""
 UNKNOWN = -1
-"""What stands in a legend's answer for a value that is not in it."""
+"""What stands in a label map's answer for a value that is not in it."""
 WHITE = 255
 
 
 @dataclass(frozen=True)
-class Legend:
+class LabelMap:
     """The classes of masks, and how files spell them.
 
     Attributes:
       classes: names of the classes; `i` is the value of `classes[i]` in the masks that are served.
       values: for each class the level, or the colour, that stands for it in the files; () stands for 0, 1, 2, ...
-      ignored: levels, or colours, of pixels that belong to no class. In a legend of colours (255,) stands for none.
+      ignored: levels, or colours, of pixels that belong to no class. In a label map of colours (255,) stands for none.
 
     Raises:
       InvalidValue: no class, more than 255 or two of one name, values of another number, out of their range, of both
@@ -63,15 +64,15 @@ class Legend:
         return bool(self.values) and not isinstance(self.values[0], int)
 
     @property
-    def served(self) -> "Legend":
+    def served(self) -> "LabelMap":
         """Of the masks as they are served: class `i` is `i`, and 255 is ignored."""
-        return Legend(self.classes)
+        return LabelMap(self.classes)
 
     def classes_of(self, stored: np.ndarray) -> np.ndarray:
         """The classes of pixels, int32 `[H, W]`, with `IGNORED` and `UNKNOWN`.
 
         Args:
-          stored: integers, levels in [0, 255] `[H, W]` or colours `[H, W, 3]`, as the legend has them.
+          stored: integers, levels in [0, 255] `[H, W]` or colours `[H, W, 3]`, as the label map has them.
         """
         if not self.colours:
             return self._of_levels[stored]
@@ -110,28 +111,28 @@ class Legend:
 
 
 def override(
-    legend: Legend | None, classes: tuple[str, ...], values: tuple[Value, ...], ignored: tuple[Value, ...]
-) -> Legend | None:
-    """A data set's legend, with what a config says in its place.
+    label_map: LabelMap | None, classes: tuple[str, ...], values: tuple[Value, ...], ignored: tuple[Value, ...]
+) -> LabelMap | None:
+    """A data set's label map, with what a config says in its place.
 
     Classes come with their values; what is not given is the data set's, or else the levels 0, 1, 2, ..., of which 255
     is ignored unless it is a class's.
 
     Raises:
-      InvalidValue: values for a data set that names no classes of masks, or as `Legend` refuses them.
+      InvalidValue: values for a data set that names no classes of masks, or as `LabelMap` refuses them.
     """
     if not (classes or values or ignored):
-        return legend
-    if not classes and legend is None:
+        return label_map
+    if not classes and label_map is None:
         option = "mask_values" if values else "mask_ignored"
         raise InvalidValue(
             f"data.{option} is given for masks whose classes have no names: give them with data.mask_classes"
         )
-    if legend is not None and not classes:
-        classes = legend.classes
+    if label_map is not None and not classes:
+        classes = label_map.classes
         if not values:
-            return Legend(classes, legend.values, ignored)
-    return Legend(classes, values, ignored or (() if IGNORED in values else (IGNORED,)))
+            return LabelMap(classes, label_map.values, ignored)
+    return LabelMap(classes, values, ignored or (() if IGNORED in values else (IGNORED,)))
 
 
 def _check_names(names: Sequence[str]) -> None:
