@@ -16,7 +16,7 @@ from convnets.data import sources
 from convnets.data.picture_options import PictureOptions
 from convnets.data.pictures import serve
 from convnets.data.records import Record
-from convnets.data.source import ArraySource, Source, SourceInfo
+from convnets.data.source import UNKNOWN_SHAPE, ArraySource, Source, SourceInfo
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "experiments").glob("*.py"))
@@ -67,7 +67,7 @@ class FewPictures:
     def __init__(self, classes: int):
         self.classes = classes
         names = tuple(f"class {number}" for number in range(classes))
-        self.info = SourceInfo("noise", names, {"train": EXAMPLES, "test": EXAMPLES})
+        self.info = SourceInfo("noise", names, UNKNOWN_SHAPE, {"train": EXAMPLES, "test": EXAMPLES}, fields=("label",))
 
     def __len__(self) -> int:
         return EXAMPLES

@@ -52,9 +52,9 @@ class Records(Protocol):
 
 
 def are_files(records: Records) -> bool:
-    """Whether pictures are files of their own, so that fetching a record reads none; all records are of a kind."""
+    """Whether pictures or masks are files, so that fetching a record reads none; all records are of a kind."""
     try:
-        return len(records) > 0 and isinstance(records[0].image, Path)
+        return len(records) > 0 and any(isinstance(content, Path) for content in (records[0].image, records[0].mask))
     except InvalidValue:
         return False
 

@@ -56,7 +56,7 @@ class SourceInfo:
     box_counts: tuple[int, int] | tuple[()] = ()
     fields: tuple[str, ...] = ()
     label_map: LabelMap | None = None
-    state: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def shape_in_training(self) -> tuple[int, int, int]:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from convnets.data.records import Record
-from convnets.data.source import SourceInfo
+from convnets.data.source import UNKNOWN_SHAPE, SourceInfo
 
 
 class FewRecords:
@@ -12,7 +12,9 @@ class FewRecords:
     def __init__(self, records: list[Record], classes=("a", "b"), fields=("label",), state=None):
         self.records = records
         sizes = {"train": len(records), "test": len(records)}
-        self.info = SourceInfo("few", tuple(classes), sizes, tuple(fields), state or {"state": 1})
+        self.info = SourceInfo(
+            "few", tuple(classes), UNKNOWN_SHAPE, sizes, fields=tuple(fields), state=state or {"state": 1}
+        )
 
     def __len__(self):
         return len(self.records)

@@ -111,7 +111,7 @@ def test_records_may_be_sent_to_another_process(data):
 
 @pytest.mark.parametrize("index", [-1, 8])
 def test_a_place_outside_the_records_is_refused(data, index):
-    with pytest.raises(IndexError, match="outside the 8 records"):
+    with pytest.raises(IndexError, match="outside the 8 examples"):
         open_folder("train", data_dir=str(data))[index]
 
 

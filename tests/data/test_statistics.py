@@ -92,19 +92,6 @@ def test_the_order_of_examples_and_the_size_of_batches_change_no_bit():
     assert all(pixel_statistics(shuffled, batch_size=size) == found for size in (1, 2, 3, 11, 12))
 
 
-def test_a_source_that_gives_single_examples_will_do():
-    class Single:
-        info = colourful(1).info
-
-        def __len__(self) -> int:
-            return 11
-
-        def __getitem__(self, i: int, /) -> dict[str, Any]:
-            return colourful(1)[i]
-
-    assert pixel_statistics(Single(), batch_size=4) == pixel_statistics(colourful(1))
-
-
 def test_progress_is_told_after_each_batch():
     told: list[tuple[int, int]] = []
     pixel_statistics(colourful(0), batch_size=4, progress=lambda done, of: told.append((done, of)))

@@ -148,7 +148,7 @@ def test_the_box_around_a_pet_s_head_is_read_and_an_empty_one_is_none(tmp_path):
     examples = [{"image": encode(noise(0, 10, 20, 3), "JPEG"), "label": 1, "head_bbox": box} for box in boxes]
     write_dataset(tmp_path, "oxford_iiit_pet", "4.0.0", features, {"train": examples}, shards=1)
     records = TfdsRecords("oxford_iiit_pet", "train", data_dir=str(tmp_path))
-    assert records.info.fields == ["label", "boxes"] and records.info.box_counts == (0, 1)
+    assert records.info.fields == ("label", "boxes") and records.info.box_counts == (0, 1)
     assert records[0].boxes.tolist() == [[5, 5, 10, 15]] and records[0].box_labels is None
     assert records[1].boxes.shape == (0, 4)
     served = serve(records, PictureOptions(size=10, evaluation_size=10, boxes=1), "train")
