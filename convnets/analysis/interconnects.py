@@ -17,13 +17,6 @@ from convnets.errors import InvalidValue
 
 MICROSECOND = 1e-6
 
-SCALING_BOOK = "Austin et al., How to Scale Your Model, 2025 (jax-ml.github.io/scaling-book)"
-NCCL = "NCCL 2.18, src/graph/tuning.cc (its own model; protocol LL)"
-H100 = "NVIDIA H100 data sheet: NVLink 900 GB/s in both directions, 989 TFLOP/s in bfloat16"
-DGX_H100 = "NVIDIA DGX H100 user guide: an NDR InfiniBand adapter of 400 Gb/s for each GPU"
-A100 = "NVIDIA A100 data sheet: NVLink 600 GB/s in both directions, 312 TFLOP/s in bfloat16"
-P4D = "Amazon EC2 P4d instances: 400 Gb/s for the eight GPUs of a machine"
-
 
 @dataclass(frozen=True)
 class Link:
@@ -107,14 +100,7 @@ class Torus:
     sources: tuple[str, ...]
 
     def all_reduce_seconds(self, size: float, devices: int) -> float:
-        """Seconds of one sum over so many chips, a power of two, on a grid as near a cube as it can be.
-
-        Args:
-          size: bytes of one chip's arrays.
-
-        Raises:
-          InvalidValue: no power of two.
-        """
+        """Seconds of one sum over so many chips, a power of two, on a grid as near a cube as it can be."""
         sides = [side for side in grid(devices, self.axes) if side > 1]
         if not sides:
             return 0.0
@@ -122,6 +108,9 @@ class Torus:
         steps = sum(side // 2 if side % self.closed == 0 else side - 1 for side in sides)
         moved = 2 * (devices - 1) / devices * size
         return 2 * steps * self.link.latency + moved / (len(sides) * ways * self.link.bandwidth)
+
+
+Machine = Cluster | Torus
 
 
 def ring(size: float, devices: int, link: Link) -> float:
@@ -135,11 +124,7 @@ def recursive_doubling(size: float, devices: int, link: Link) -> float:
 
 
 def grid(devices: int, axes: int) -> list[int]:
-    """The sides of a grid of a power of two of chips, the longest last: 1,024 in three axes are 8, 8 and 16.
-
-    Raises:
-      InvalidValue: no power of two.
-    """
+    """The sides of a grid of a power of two of chips, the longest last: 1,024 in three axes are 8, 8 and 16."""
     check_power_of_two(devices)
     twos = devices.bit_length() - 1
     return [2 ** ((twos + axis) // axes) for axis in range(axes)]
@@ -158,38 +143,43 @@ def check_power_of_two(devices: int) -> None:
         )
 
 
-_NVLINK_4 = Link("NVLink 4", 450e9, 0.6 * MICROSECOND)
-_NVLINK_3 = Link("NVLink 3", 300e9, 0.6 * MICROSECOND)
-_INFINIBAND = Link("InfiniBand NDR", 50e9, 2.7 * MICROSECOND)
-_ELASTIC_FABRIC = Link("Elastic Fabric Adapter", 6.25e9, 2.7 * MICROSECOND)
-_BEGIN = 6.6 * MICROSECOND
-_HOP = 1.0 * MICROSECOND
+_H100 = "NVIDIA H100 data sheet: NVLink 900 GB/s in both directions, 989 TFLOP/s in bfloat16"
+_DGX_H100 = "NVIDIA DGX H100 user guide: an NDR InfiniBand adapter of 400 Gb/s for each GPU"
+_A100 = "NVIDIA A100 data sheet: NVLink 600 GB/s in both directions, 312 TFLOP/s in bfloat16"
+_P4D = "Amazon EC2 P4d instances: 400 Gb/s for the eight GPUs of a machine"
+_NCCL = "NCCL 2.18, src/graph/tuning.cc (its own model; protocol LL)"
+_SCALING_BOOK = ("Austin et al., How to Scale Your Model, 2025 (jax-ml.github.io/scaling-book)",)
 
-Machine = Cluster | Torus
+
+_ICI = Link("ICI", 45e9, MICROSECOND)
+
+
+def _cluster(title: str, peak: float, inside: Link, between: Link, *sources: str) -> Cluster:
+    """Nodes of eight GPUs, whose collectives begin as NCCL's model says."""
+    return Cluster(title, peak, 8, inside, between, 6.6 * MICROSECOND, 1024, (*sources, _NCCL))
+
 
 MACHINES: dict[str, Machine] = {
-    "dgx-h100": Cluster(
+    "dgx-h100": _cluster(
         "H100: NVLink in nodes of 8, InfiniBand 400 Gb/s a GPU",
         989e12,
-        8,
-        _NVLINK_4,
-        _INFINIBAND,
-        _BEGIN,
-        1024,
-        (H100, DGX_H100, NCCL),
+        Link("NVLink 4", 450e9, 0.6 * MICROSECOND),
+        Link("InfiniBand NDR", 50e9, 2.7 * MICROSECOND),
+        _H100,
+        _DGX_H100,
     ),
-    "p4d": Cluster(
+    "p4d": _cluster(
         "A100: NVLink in nodes of 8, Ethernet 400 Gb/s a node",
         312e12,
-        8,
-        _NVLINK_3,
-        _ELASTIC_FABRIC,
-        _BEGIN,
-        1024,
-        (A100, P4D, NCCL),
+        Link("NVLink 3", 300e9, 0.6 * MICROSECOND),
+        Link("Elastic Fabric Adapter", 6.25e9, 2.7 * MICROSECOND),
+        _A100,
+        _P4D,
     ),
-    "tpu-v4": Torus("TPU v4: 3D torus", 275e12, 3, Link("ICI", 45e9, _HOP), 4, 1024, (SCALING_BOOK,)),
-    "tpu-v5p": Torus("TPU v5p: 3D torus", 459e12, 3, Link("ICI", 90e9, _HOP), 4, 1024, (SCALING_BOOK,)),
-    "tpu-v5e": Torus("TPU v5e: 2D torus of up to 256", 197e12, 2, Link("ICI", 45e9, _HOP), 16, 256, (SCALING_BOOK,)),
+    "tpu-v4": Torus("TPU v4: 3D torus", 275e12, 3, _ICI, 4, 1024, _SCALING_BOOK),
+    "tpu-v5p": Torus("TPU v5p: 3D torus", 459e12, 3, Link("ICI", 90e9, MICROSECOND), 4, 1024, _SCALING_BOOK),
+    "tpu-v5e": Torus(
+        "TPU v5e: 2D torus of up to 256", 197e12, 2, _ICI, 16, 256, _SCALING_BOOK
+    ),
 }
 """By the names that the command line takes. A TPU chip's link is that to one of its neighbours."""

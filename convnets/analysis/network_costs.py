@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import flax.linen as nn
 
@@ -62,16 +63,21 @@ def known_networks(names: Iterable[str] | None = None) -> list[KnownNetwork]:
     """
     found: dict[nn.Module, list[str]] = {}
     for name in models.architectures if names is None else names:
-        module = models.create(name, CLASSES)
-        if native_shape(module)[0] <= SMALL_IMAGES:
-            module = models.create(name, CLASSES_OF_SMALL)
         # Modules with the same fields are equal.
-        found.setdefault(module, []).append(name)
+        found.setdefault(native_network(name), []).append(name)
     return [
         # The paper's letters before its numbers of layers: vgg_a, vgg11.
         KnownNetwork(tuple(sorted(names, reverse=True)), module.num_classes, module)
         for module, names in found.items()
     ]
+
+
+def native_network(name: str, **options: Any) -> nn.Module:
+    """A network of 1,000 classes, or of 10 where the images that it was made for are at most 32 pixels wide."""
+    network = models.create(name, CLASSES, **options)
+    if hasattr(network, "image_size") and network.image_size <= SMALL_IMAGES:
+        return models.create(name, CLASSES_OF_SMALL, **options)
+    return network
 
 
 def native_shape(network: nn.Module) -> tuple[int, int, int]:
@@ -93,10 +99,7 @@ def cost_of(network: nn.Module, image_shape: tuple[int, int, int]) -> NetworkCos
     """
     summary = summarize(network, image_shape)
     whole = total(summary)
-    receptive_field, stride = _last_map(summary)
-    return NetworkCost(
-        image_shape, whole.parameters, whole.multiply_adds, whole.activation_bytes, receptive_field, stride
-    )
+    return NetworkCost(image_shape, whole.parameters, whole.multiply_adds, whole.activation_bytes, *_last_map(summary))
 
 
 def _last_map(summary: Summary) -> tuple[int | None, int | None]:
@@ -107,8 +110,6 @@ def _last_map(summary: Summary) -> tuple[int | None, int | None]:
         if row.stride and row.receptive_field and len(row.output_shape) == 4 and max(row.output_shape[1:3]) > 1
         if not row.training_only
     ]
-    if not maps:
-        return None, None
     # Maps grow coarser, and at one stride see more and more; of ways side by side the largest filters count.
-    stride, receptive_field = max(maps)
+    stride, receptive_field = max(maps) if maps else (None, None)
     return receptive_field, stride

@@ -1,10 +1,23 @@
-"""Published accuracies of the lecture's networks, to compare ours with.
+"""Published accuracies of the lecture's networks, to compare ours with, and how their names are printed.
 
 Only accuracies are written down here. Parameters and multiply-adds are counted from the networks themselves.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+FAMILIES = {
+    "lenet": "LeNet",
+    "alexnet": "AlexNet",
+    "vgg": "VGG",
+    "googlenet": "GoogLeNet",
+    "resnet": "ResNet",
+    "plain": "plain",
+}
+"""The families of networks as they are printed, in the order of their papers."""
+
+ACRONYMS = ("bn", "lrn", "a", "b", "c", "d", "e")
 
 ONE_CROP = "1 crop"
 
@@ -140,3 +153,23 @@ def published_of(names: Iterable[str]) -> list[Published]:
     names = set(names)
     found = [entry for entry in PUBLISHED if entry.network in names]
     return sorted(found, key=lambda entry: entry.protocol != ONE_CROP)
+
+
+def family_of(network: str) -> str:
+    """The family of a network's name in `create`: its letters up to the first digit or underscore."""
+    found = re.match(r"[A-Za-z]+", network)
+    return found[0] if found else network
+
+
+def printed_family(family: str) -> str:
+    """As the papers write it; a family that is not known here is written as it is."""
+    return FAMILIES.get(family, family)
+
+
+def printed_name(network: str) -> str:
+    """A network's name as it is printed: `resnet50_v1_5` is ResNet-50 v1.5, `vgg_a_lrn` is VGG-A LRN."""
+    family = family_of(network)
+    variant = re.sub(r"(\d)_(\d)", r"\1.\2", network[len(family) :])
+    words = [word.upper() if word in ACRONYMS else word for word in variant.split("_") if word]
+    short = words and (words[0].isdigit() or len(words[0]) == 1)
+    return " ".join([printed_family(family) + ("-" + words[0] if short else ""), *words[1 if short else 0 :]])

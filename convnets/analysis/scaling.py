@@ -114,16 +114,12 @@ def step_time(work: Work, machine: Machine, devices: int, batch: float, rate: fl
     Args:
       rate: images a second that a device computes by itself.
     """
-    traffic = work.traffic
-
-    def seconds(size: float) -> float:
-        return machine.all_reduce_seconds(size, devices)
-
-    # The figures are left out: those of the end travel with the gradients, the number of examples ahead of the layers.
-    statistics = sum(map(seconds, traffic.statistics))
+    # The metrics are left out: they travel with the gradients, the number of examples ahead of the layers.
+    gradients = machine.all_reduce_seconds(work.traffic.gradients, devices)
+    statistics = sum(machine.all_reduce_seconds(size, devices) for size in work.traffic.statistics)
     if work.norms_apart:
-        return StepTime(batch / rate, seconds(traffic.gradients) + statistics, 0.0)
-    return StepTime(batch / rate, seconds(traffic.gradients), statistics)
+        return StepTime(batch / rate, gradients + statistics, 0.0)
+    return StepTime(batch / rate, gradients, statistics)
 
 
 def sustained_rate(work: Work, machine: Machine, utilization: float) -> float:
@@ -133,11 +129,8 @@ def sustained_rate(work: Work, machine: Machine, utilization: float) -> float:
 
 def weak_scaling(work: Work, machine: Machine, counts: Sequence[int], batch: int, rate: float) -> list[Point]:
     """Steps on more and more devices, each of which has `batch` images however many there are."""
-    return [
-        Point(count, batch, step_time(work, machine, count, batch, rate))
-        for count in counts
-        if count <= machine.largest
-    ]
+    shown = [count for count in counts if count <= machine.largest]
+    return [Point(count, batch, step_time(work, machine, count, batch, rate)) for count in shown]
 
 
 def strong_scaling(work: Work, machine: Machine, counts: Sequence[int], batch: int, rate: float) -> list[Point]:
@@ -146,8 +139,8 @@ def strong_scaling(work: Work, machine: Machine, counts: Sequence[int], batch: i
     Raises:
       InvalidValue: a batch that the devices don't divide.
     """
-    shared = [count for count in counts if count <= machine.largest]
-    for count in shared:
+    shown = [count for count in counts if count <= machine.largest]
+    for count in shown:
         if batch % count:
             raise InvalidValue(f"a global batch of {batch} can't be shared by {count} devices: use a multiple")
-    return [Point(count, batch / count, step_time(work, machine, count, batch / count, rate)) for count in shared]
+    return [Point(count, batch / count, step_time(work, machine, count, batch / count, rate)) for count in shown]

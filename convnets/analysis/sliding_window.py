@@ -10,15 +10,11 @@ from dataclasses import dataclass
 
 import flax.linen as nn
 
-from convnets import models
 from convnets.analysis.layer_row import total
-from convnets.analysis.network_costs import native_shape
 from convnets.analysis.summary import summarize
 from convnets.errors import InvalidValue
 from convnets.evaluation.views import Size
 from convnets.layers.window import positions
-
-CLASSES = 1000
 
 
 @dataclass(frozen=True)
@@ -95,13 +91,3 @@ def slide(network: nn.Module, window: tuple[int, int, int], image: Size, name: s
         pass_multiply_adds=total(whole_image).multiply_adds,
         padded=any(row.offset is not None and min(row.offset) < 0 for row in rows),
     )
-
-
-def slide_named(name: str, size: int) -> SlidingWindow:
-    """A network of 1,000 classes, by its name in `create`, on an image of `size` x `size` pixels.
-
-    Raises:
-      InvalidValue: an unknown network, or an image smaller than the network's own.
-    """
-    network = models.create(name, CLASSES)
-    return slide(network, native_shape(network), (size, size), name)

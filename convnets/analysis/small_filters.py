@@ -5,7 +5,7 @@ layers of 3x3 against 1x1 - 3x3 - 1x1, which works at a reduced depth. All keep 
 depth D: stride 1, zero padding, weights without biases, each layer followed by ReLU.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -37,6 +37,10 @@ class Option:
     name: str
     filters: tuple[tuple[int, int], ...]
     formula: Fraction
+
+    def network(self, depth: int) -> "Stack":
+        """The stack of that depth D."""
+        return Stack(tuple((size, depth // part) for size, part in self.filters))
 
 
 ONE_7X7 = Option("one 7×7", ((7, 1),), Fraction(49))
@@ -101,7 +105,7 @@ class Cost:
     training: Timing | None = None
 
 
-def compare(options: Sequence[Option], depth: int, size: int, batch: int, seconds: float) -> list[Cost]:
+def compare(options: Sequence[Option], *, depth: int, size: int, batch: int, seconds: float) -> list[Cost]:
     """The cost of each option on maps of `size` x `size` x `depth`.
 
     Args:
@@ -124,10 +128,12 @@ def compare(options: Sequence[Option], depth: int, size: int, batch: int, second
 
 
 def _count(option: Option, depth: int, size: int, forward: Timing | None, training: Timing | None) -> Cost:
-    network, shape = _stack(option, depth), (size, size, depth)
-    rows = summarize(network, shape)
+    network = option.network(depth)
+    rows = summarize(network, (size, size, depth))
     whole, last = total(rows), rows[-1]
     assert last.receptive_field is not None
+    maps = jax.ShapeDtypeStruct((1, size, size, depth), jnp.float32)
+    trace = trace_inference(network, jax.eval_shape(partial(initialize, network), maps), maps)
     by_hand = option.formula * depth**2
     return Cost(
         option,
@@ -135,7 +141,8 @@ def _count(option: Option, depth: int, size: int, forward: Timing | None, traini
         receptive_field=last.receptive_field[0],
         parameters=whole.parameters,
         multiply_adds=whole.multiply_adds,
-        nonlinearities=_count_relus(network, shape),
+        # ReLU is the maximum of each response and zero.
+        nonlinearities=sum(operation.name == "max" for operation in trace.operations),
         activation_bytes=whole.activation_bytes,
         formula_parameters=int(by_hand),
         formula_multiply_adds=int(by_hand * size**2),
@@ -144,25 +151,15 @@ def _count(option: Option, depth: int, size: int, forward: Timing | None, traini
     )
 
 
-def _count_relus(network: nn.Module, shape: tuple[int, int, int]) -> int:
-    """Operations that take the maximum of each response and zero."""
-    maps = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    variables = jax.eval_shape(partial(initialize, network), maps)
-    return sum(operation.name == "max" for operation in trace_inference(network, variables, maps).operations)
-
-
-def _stack(option: Option, depth: int) -> Stack:
-    return Stack(tuple((size, depth // part) for size, part in option.filters))
-
-
 def _measure(
     options: Sequence[Option], depth: int, size: int, batch: int, seconds: float
 ) -> tuple[dict[str, Timing], dict[str, Timing]]:
     """Times of the forward passes and of the gradients by the options' names."""
     maps = jax.random.normal(jax.random.key(1), (batch, size, size, depth))
-    forward, training = {}, {}
+    forward: dict[str, Callable[[], Any]] = {}
+    training: dict[str, Callable[[], Any]] = {}
     for option in options:
-        network = _stack(option, depth)
+        network = option.network(depth)
         variables = jax.jit(network.init)(jax.random.key(0), maps)
 
         def energy(variables: Any, maps: Array, network: nn.Module = network) -> Array:

@@ -4,25 +4,45 @@ Nothing is computed and nothing is written per architecture: the network is trac
 receptive field follows from the operations in the trace.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, overload
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from convnets.analysis.layer_row import LayerRow, Total, total
-from convnets.analysis.trace import ModulePath, initialize, trace_inference, trace_initialization
-from convnets.analysis.traced_layers import Entries, TracedLayers
+from convnets.analysis.field_rules import ELEMENTWISE, REARRANGING, UNCHANGED, axes_of
+from convnets.analysis.layer_kinds import POOLS, convolution_in_words, in_words, pools_of
+from convnets.analysis.layer_row import COUNTS, LayerRow, Total, total
+from convnets.analysis.operation_counts import CONVOLUTION, multiply_adds
+from convnets.analysis.trace import (
+    ModulePath,
+    Operation,
+    Trace,
+    Value,
+    dependents,
+    initialize,
+    trace_inference,
+    trace_initialization,
+)
 from convnets.errors import InvalidValue
 
 __all__ = ["LayerRow", "Summary", "Total", "group", "summarize", "total"]
 
+Entries = tuple[int, int]
+"""The numbers of parameters and of statistics."""
 
-@dataclass(frozen=True)
-class Summary(Sequence[LayerRow]):
+PLAIN = ELEMENTWISE | REARRANGING | UNCHANGED
+"""Operations that alone make no layer."""
+
+WITHOUT_WINDOW = ("fully connected",)
+"""Kinds that say nothing about filters, though a larger map makes them convolutions."""
+
+
+class Summary(tuple[LayerRow, ...]):
     """The rows of a network: a row for each call of a module that calls no other and for each pool.
 
     A module that calls others has a row too if it owns parameters or statistics or multiplies by weights itself. What
@@ -30,25 +50,15 @@ class Summary(Sequence[LayerRow]):
     parameters and statistics of all rows sum to those of the network.
 
     Attributes:
-      rows: of the layers.
       modules: by their paths, what each module gave when it was called last, without counts.
     """
 
-    rows: tuple[LayerRow, ...]
     modules: Mapping[str, LayerRow]
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[LayerRow]:
-        return iter(self.rows)
-
-    @overload
-    def __getitem__(self, index: int) -> LayerRow: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[LayerRow]: ...
-    def __getitem__(self, index: int | slice) -> LayerRow | Sequence[LayerRow]:
-        return self.rows[index]
+    def __new__(cls, rows: Iterable[LayerRow], modules: Mapping[str, LayerRow]) -> "Summary":
+        summary = super().__new__(cls, rows)
+        summary.modules = modules
+        return summary
 
 
 def summarize(network: nn.Module, image_shape: Sequence[int], batch: int = 1) -> Summary:
@@ -73,7 +83,7 @@ def summarize(network: nn.Module, image_shape: Sequence[int], batch: int = 1) ->
     inference = trace_inference(network, variables, images)
     called = {call.path for call in inference.calls}
     traces = [(inference, set[ModulePath]())]
-    if not _module_paths(variables) <= called:
+    if not {path[:-1] for _, path, _ in _leaves(variables)} <= called:
         initialization = trace_initialization(network, images)
         traces.append((initialization, called))
         called = called | {call.path for call in initialization.calls}
@@ -82,11 +92,11 @@ def summarize(network: nn.Module, image_shape: Sequence[int], batch: int = 1) ->
     rows: list[LayerRow] = []
     modules: dict[str, LayerRow] = {}
     for trace, seen_before in traces:
-        layers = TracedLayers(trace, entries, seen_before)
+        layers = _Layers(trace, entries, seen_before)
         training_only = trace is not inference
         rows += [replace(row, training_only=training_only) for row in layers.rows()]
         modules |= {row.path: replace(row, training_only=training_only) for row in layers.modules()}
-    return Summary(tuple(rows), modules)
+    return Summary(rows, modules)
 
 
 def group(summary: Summary, depth: int) -> list[LayerRow]:
@@ -108,30 +118,13 @@ def group(summary: Summary, depth: int) -> list[LayerRow]:
 
 
 def _merge(path: str, rows: Sequence[LayerRow], module: LayerRow | None) -> LayerRow:
-    training_only = rows[0].training_only
-    whole = total(rows, training_only=training_only)
-    if module and module.training_only != training_only:
+    if module and module.training_only != rows[0].training_only:
         module = None
-    return replace(
-        module or rows[-1],
-        path=path,
-        kind=_common_kind(rows) or (module.kind if module else ""),
-        parameters=whole.parameters,
-        statistics=whole.statistics,
-        multiply_adds=whole.multiply_adds,
-        activation_bytes=whole.activation_bytes,
-        training_only=training_only,
-    )
-
-
-def _common_kind(rows: Sequence[LayerRow]) -> str:
-    """The kind of the one row that is not a norm, if there is but one."""
+    # The kind of the one row that is not a norm, if there is but one.
     kinds = [row.kind for row in rows if "norm" not in row.kind] or [row.kind for row in rows]
-    return kinds[0] if len(kinds) == 1 else ""
-
-
-def _module_paths(variables: Any) -> set[ModulePath]:
-    return {path[:-1] for _, path, _ in _leaves(variables)}
+    kind = kinds[0] if len(kinds) == 1 else module.kind if module else ""
+    sums = {count: sum(getattr(row, count) for row in rows) for count in COUNTS}
+    return replace(module or rows[-1], path=path, kind=kind, training_only=rows[0].training_only, **sums)
 
 
 def _entries_by_owner(variables: Any, called: set[ModulePath]) -> dict[ModulePath, Entries]:
@@ -152,3 +145,125 @@ def _leaves(variables: Any) -> Iterator[tuple[str, ModulePath, int]]:
     for keys, leaf in jax.tree_util.tree_leaves_with_path(variables):
         collection, *path = (str(getattr(key, "key", key)) for key in keys)
         yield collection, tuple(path), leaf.size
+
+
+class _Layers:
+    """The layers of one trace: which calls of modules, and which functions, have a row, and what is in it.
+
+    Args:
+      trace: of the network.
+      entries: the parameters and statistics of each module that has some of its own.
+      left_out: paths of modules that are not looked at.
+    """
+
+    def __init__(self, trace: Trace, entries: Mapping[ModulePath, Entries], left_out: Iterable[ModulePath]):
+        self._trace = trace
+        self._entries = {path: own for path, own in entries.items() if path not in left_out}
+        self._chosen = [index for index, call in enumerate(trace.calls) if call.path not in left_out]
+        self._image = dependents(trace.operations, [trace.image])
+        self._axes = axes_of(trace, 1), axes_of(trace, 2)
+
+        weights = dependents(trace.operations, trace.variables)
+        self._multiply_adds = [0] * len(trace.calls)
+        self._first = [len(trace.operations)] * len(trace.calls)
+        self._own: list[list[Operation]] = [[] for _ in trace.calls]
+        of_image: list[Operation] = []
+        for position, operation in enumerate(trace.operations):
+            self._mark_first(operation.call, position)
+            if not self._image.isdisjoint(operation.inputs):
+                of_image.append(operation)
+                self._own[operation.call].append(operation)
+                self._multiply_adds[operation.call] += multiply_adds(operation, self._image, weights)
+        self._pools = pools_of(of_image, self._image, self._axes)
+        self._parents = {call.caller for i, call in enumerate(trace.calls) if self._first[i] < len(trace.operations)}
+
+    def _mark_first(self, call: int | None, position: int) -> None:
+        """Enters where a call, and those around it, begin."""
+        while call is not None and position < self._first[call]:
+            self._first[call] = position
+            call = self._trace.calls[call].caller
+
+    def rows(self) -> list[LayerRow]:
+        """In the order of their first operations, a module before those that it calls."""
+        places: list[tuple[tuple[int, int], LayerRow]] = []
+        counted: set[Value | None] = set()
+        with_row = [index for index in self._chosen if self._has_row(index)]
+        for position, output, row in self._pool_rows(with_row):
+            counted.add(output)
+            places.append(((position, len(self._first)), row))
+        unclaimed = dict(self._entries)
+        # Modules that call others come last: what they give may be what one of those has given.
+        for index in sorted(with_row, key=lambda index: (index in self._parents, index)):
+            call = self._trace.calls[index]
+            parameters, statistics = unclaimed.pop(call.path, (0, 0))
+            row = replace(
+                self._row("/".join(call.path), self._kind(index), call.output),
+                parameters=parameters,
+                statistics=statistics,
+                multiply_adds=self._multiply_adds[index],
+                activation_bytes=0 if call.output in counted else _bytes(call.output),
+            )
+            counted.add(call.output)
+            places.append(((self._first[index], index), row))
+        return [row for _, row in sorted(places, key=lambda place: place[0])]
+
+    def modules(self) -> Iterator[LayerRow]:
+        """What each call of a module gives, without counts."""
+        for index in self._chosen:
+            call = self._trace.calls[index]
+            if call.output in self._image:
+                yield self._row("/".join(call.path), self._kind(index), call.output)
+
+    def _has_row(self, index: int) -> bool:
+        call = self._trace.calls[index]
+        if call.path in self._entries or self._multiply_adds[index]:
+            return True
+        is_network = call.caller is None
+        return not is_network and index not in self._parents and any(o.name not in PLAIN for o in self._own[index])
+
+    def _pool_rows(self, with_row: Iterable[int]) -> Iterator[tuple[int, Value, LayerRow]]:
+        """Position, output and row of each pool that is not the work of a module that calls no other."""
+        calls = self._trace.calls
+        positions = {operation: position for position, operation in enumerate(self._trace.operations)}
+        paths = {call.path for call in calls}
+        numbers: dict[int, int] = {}
+        layers = {index for index in with_row if index not in self._parents and calls[index].caller is not None}
+        for pool in self._pools:
+            index = pool.operation.call
+            if index in layers or index not in self._chosen:
+                continue
+            numbers[index] = numbers.get(index, 0) + 1
+            while (*calls[index].path, f"pool{numbers[index]}") in paths:
+                numbers[index] += 1
+            row = self._row("/".join((*calls[index].path, f"pool{numbers[index]}")), pool.kind, pool.output)
+            yield positions[pool.operation], pool.output, replace(row, activation_bytes=_bytes(pool.output))
+
+    def _row(self, path: str, kind: str, output: Value | None) -> LayerRow:
+        """With the output's shape and receptive field."""
+        row = LayerRow(path, kind, output.shape if output else ())
+        rows, columns = (axes[output].field if output in axes else None for axes in self._axes)
+        if rows is None or columns is None:
+            return row
+        return replace(
+            row,
+            receptive_field=(rows.size, columns.size),
+            stride=(rows.stride, columns.stride),
+            offset=(rows.offset, columns.offset),
+        )
+
+    def _kind(self, index: int) -> str:
+        call = self._trace.calls[index]
+        if call.caller is None:
+            return "network"
+        kind = in_words(call.kind)
+        windows = [o for o in self._own[index] if o.name in (CONVOLUTION, *POOLS)]
+        if index in self._parents or kind in WITHOUT_WINDOW or len(windows) != 1:
+            return kind
+        [window] = windows
+        if window.name == CONVOLUTION:
+            return f"{kind} {convolution_in_words(window)}"
+        return next((f"{kind} {pool.regions}".strip() for pool in self._pools if pool.operation is window), kind)
+
+
+def _bytes(value: Value | None) -> int:
+    return math.prod(value.shape) * value.dtype.itemsize if value is not None else 0

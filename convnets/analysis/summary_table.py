@@ -1,7 +1,11 @@
-"""A network's layers as a table on the terminal."""
+"""A network's layers as a table on the terminal, as JSON and as CSV."""
 
+import csv
+import io
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import groupby
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -9,8 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from convnets.analysis.human_units import short_bytes, short_count
-from convnets.analysis.layer_row import LayerRow, Total, total
-from convnets.analysis.shares import shares
+from convnets.analysis.layer_row import COUNTS, LayerRow, Total, shares, total
 from convnets.analysis.summary import Summary, group
 
 COLUMNS = {
@@ -22,6 +25,8 @@ COLUMNS = {
     0: ("layer", "kind", "output", "parameters", "mult-adds", "field"),
 }
 """What there is room for on a terminal at least so wide."""
+
+PLACES = ("receptive_field", "stride", "offset")
 
 Line = tuple[dict[str, str], str]
 """The cells by the columns' names, and the style."""
@@ -37,7 +42,7 @@ def print_summary(summary: Summary, console: Console, title: str, depth: int = 0
       title: what stands above the table.
       depth: merges layers as `group` does; 0 shows each.
     """
-    rows = group(summary, depth) if depth else list(summary)
+    rows = _rows(summary, depth)
     names = next(names for width, names in COLUMNS.items() if console.width >= width)
     names = tuple(name for name in names if name != "statistics" or any(row.statistics for row in rows))
     table = Table(title=Text(title, "bold not italic"), title_justify="left", box=box.SIMPLE_HEAD, show_footer=True)
@@ -130,3 +135,51 @@ def _numbers(counts: LayerRow | Total) -> dict[str, str]:
 
 def _pair(numbers: tuple[int, int]) -> str:
     return str(numbers[0]) if numbers[0] == numbers[1] else "×".join(map(str, numbers))
+
+
+def as_dict(
+    summary: Summary, *, network: str, image_shape: Sequence[int], batch: int, dtype: str, depth: int = 0
+) -> dict[str, Any]:
+    """All that is known of a network, for `json.dumps`.
+
+    Args:
+      network: its name.
+      image_shape: `(H, W, C)` of one image.
+      batch: images that multiply-adds and activations are of.
+      dtype: of the computation.
+      depth: merges layers as `group` does; 0 gives each.
+
+    Returns:
+      the arguments, `layers` (the fields of `LayerRow`), `totals` and `shares`.
+    """
+    return {
+        "network": network,
+        "image_shape": list(image_shape),
+        "batch": batch,
+        "dtype": dtype,
+        "layers": [asdict(row) for row in _rows(summary, depth)],
+        "totals": asdict(total(summary)) | {"training_only": asdict(total(summary, training_only=True))},
+        "shares": asdict(shares(summary)),
+    }
+
+
+def as_csv(summary: Summary, depth: int = 0) -> str:
+    """A line for each layer under a line of names.
+
+    Shapes are written as `1x224x224x64`; receptive fields, strides and offsets have a column for each direction, which
+    is empty if they are unknown.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    directions = [f"{place}_{direction}" for place in PLACES for direction in ("vertical", "horizontal")]
+    writer.writerow(["path", "kind", "output_shape", *COUNTS, *directions, "training_only"])
+    for row in _rows(summary, depth):
+        places = [number for place in PLACES for number in getattr(row, place) or ("", "")]
+        counts = [getattr(row, count) for count in COUNTS]
+        shape = "x".join(map(str, row.output_shape))
+        writer.writerow([row.path, row.kind, shape, *counts, *places, str(row.training_only).lower()])
+    return text.getvalue()
+
+
+def _rows(summary: Summary, depth: int) -> list[LayerRow]:
+    return group(summary, depth) if depth else list(summary)

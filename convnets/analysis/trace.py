@@ -1,14 +1,16 @@
-"""What a network does to an image: a flat list of operations, each with the module call that it belongs to.
+"""The operations of a traced function: a flat list, each with the module call that it belongs to.
 
-The network is traced, not run: JAX writes its operations down as a jaxpr, on shapes instead of arrays. Nested
-jaxprs (`jit`, rematerialization, custom derivatives) are written out in their place, so that a network comes out
-the same however it is wrapped.
+A function is traced, not run: JAX writes its operations down as a jaxpr, on shapes instead of arrays. Nested jaxprs
+that only wrap (`jit`, rematerialization, custom derivatives) are written out in place, so that a network comes out
+the same however it is wrapped. Loops and conditions stay one operation each, with those of their functions in `body`.
+
+This is the only walk over a jaxpr here: whatever is counted of a network or of a training step reads this list.
 """
 
 import contextlib
 import itertools
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +47,7 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """An array that an operation takes or gives; each is itself alone."""
+    """An array that an operation takes or gives; equal to itself alone."""
 
     shape: tuple[int, ...]
     dtype: Any
@@ -59,6 +61,7 @@ class Operation:
       name: of the JAX primitive.
       options: the primitive's own, such as its window.
       call: the index of the innermost module call that it happens in.
+      body: the operations of the functions among its options, if it is a loop, a condition or the like.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Operation:
     outputs: tuple[Value, ...]
     options: dict[str, Any]
     call: int
+    body: tuple["Operation", ...] = ()
 
 
 @dataclass
@@ -92,12 +96,21 @@ class Trace:
     Attributes:
       image: the batch of images.
       variables: the arrays of `params` and all other collections.
+      outputs: of the traced function, flat.
     """
 
     operations: list[Operation]
     calls: list[Call]
     image: Value
     variables: list[Value]
+    outputs: list[Value]
+
+
+def operations_of(jaxpr: ClosedJaxpr) -> tuple[list[Operation], list[Value], list[Value]]:
+    """The operations of any traced function, as `jax.make_jaxpr` gives it, and its inputs and outputs, flat."""
+    walk, inputs = _Walk([]), [_new_value(var) for var in jaxpr.jaxpr.invars]
+    outputs = walk.write_out(jaxpr.jaxpr, inputs, 0)
+    return walk.operations, inputs, outputs
 
 
 def trace_inference(network: nn.Module, variables: Any, images: jax.ShapeDtypeStruct) -> Trace:
@@ -107,16 +120,16 @@ def trace_inference(network: nn.Module, variables: Any, images: jax.ShapeDtypeSt
       variables: a tree of arrays, or of their shapes as `jax.eval_shape` gives them.
       images: shape `[N, H, W, C]` and dtype.
     """
-    operations, calls, inputs, _ = _trace(
+    walk, inputs, outputs = _trace(
         lambda variables, images: network.apply(variables, images, train=False), variables, images
     )
-    return Trace(operations, calls, inputs[-1], inputs[:-1])
+    return Trace(walk.operations, walk.calls, inputs[-1], inputs[:-1], outputs)
 
 
 def trace_initialization(network: nn.Module, images: jax.ShapeDtypeStruct) -> Trace:
     """The trace of `network.init(key, images, train=False)`, which calls modules that inference leaves out too."""
-    operations, calls, [image], variables = _trace(lambda images: initialize(network, images), images)
-    return Trace(operations, calls, image, variables)
+    walk, [image], variables = _trace(lambda images: initialize(network, images), images)
+    return Trace(walk.operations, walk.calls, image, variables, variables)
 
 
 def trace_outputs(network: nn.Module, images: jax.ShapeDtypeStruct) -> tuple[Trace, Value, dict[str, Value]]:
@@ -125,16 +138,15 @@ def trace_outputs(network: nn.Module, images: jax.ShapeDtypeStruct) -> tuple[Tra
 
     def outputs(images: Any) -> Any:
         key = jax.random.key(0)
-        rngs = {"params": key, "dropout": key}
         # JAX sorts the entries of a dict.
-        (logits, maps), variables = network.init_with_output(rngs, images, train=False)
-        names.extend(maps)
+        (logits, maps), variables = network.init_with_output({"params": key, "dropout": key}, images, train=False)
+        names[:] = maps
         return logits, list(maps.values()), variables
 
-    operations, calls, [image], values = _trace(outputs, images)
-    names = names[: len(set(names))]
-    logits, maps = values[0], values[1 : 1 + len(names)]
-    return Trace(operations, calls, image, values[1 + len(names) :]), logits, dict(zip(names, maps, strict=True))
+    walk, [image], values = _trace(outputs, images)
+    logits, maps, variables = values[0], values[1 : 1 + len(names)], values[1 + len(names) :]
+    trace = Trace(walk.operations, walk.calls, image, variables, values)
+    return trace, logits, dict(zip(names, maps, strict=True))
 
 
 def initialize(network: nn.Module, images: Any) -> Any:
@@ -152,19 +164,26 @@ def dependents(operations: Iterable[Operation], sources: Iterable[Value]) -> set
     return found
 
 
-def _trace(function: Callable[..., Any], *inputs: Any) -> tuple[list[Operation], list[Call], list[Value], list[Value]]:
-    """The operations of `function(*inputs)`, the module calls in it, and its inputs and outputs, flat."""
+def sources(operations: Sequence[Operation], output: Value) -> set[Value]:
+    """An output and all that it is computed from."""
+    found = {output}
+    for operation in reversed(operations):
+        if not found.isdisjoint(operation.outputs):
+            found.update(operation.inputs)
+    return found
+
+
+def _trace(function: Callable[..., Any], *inputs: Any) -> tuple["_Walk", list[Value], list[Value]]:
+    """The walk over `function(*inputs)`, and its inputs and outputs, flat."""
     # To forget what is traced once in a trace is nearly always enough, and far quicker than to do so at every call.
-    flat, values, outputs = _trace_once(function, inputs, forget_at_every_call=False)
-    if flat.borrowed:
-        flat, values, outputs = _trace_once(function, inputs, forget_at_every_call=True)
-    return flat.operations, flat.calls, values, outputs
+    found = _trace_once(function, inputs, forget_at_every_call=False)
+    return _trace_once(function, inputs, forget_at_every_call=True) if found[0].borrowed else found
 
 
 def _trace_once(
     function: Callable[..., Any], inputs: Any, *, forget_at_every_call: bool
-) -> tuple["_Flat", list[Value], list[Value]]:
-    flat = _Flat([])
+) -> tuple["_Walk", list[Value], list[Value]]:
+    walk = _Walk([])
     with contextlib.ExitStack() as contexts:
 
         def forget() -> None:
@@ -172,10 +191,10 @@ def _trace_once(
 
         forget()
         contexts.enter_context(kernels.use("plain"))
-        contexts.enter_context(nn.intercept_methods(_noting(flat.calls, forget if forget_at_every_call else None)))
+        contexts.enter_context(nn.intercept_methods(_noting(walk.calls, forget if forget_at_every_call else None)))
         jaxpr = jax.make_jaxpr(function)(*inputs)
     values = [_new_value(var) for var in jaxpr.jaxpr.invars]
-    return flat, values, flat.write_out(jaxpr.jaxpr, values, 0)
+    return walk, values, walk.write_out(jaxpr.jaxpr, values, 0)
 
 
 def _noting(calls: list[Call], forget: Callable[[], None] | None) -> Callable[..., Any]:
@@ -214,7 +233,7 @@ def _mark_output(outputs: Any, index: int) -> Any:
     return jax.tree.unflatten(structure, leaves)
 
 
-class _Flat:
+class _Walk:
     """Writes a jaxpr out as a list of operations, and enters the calls' outputs in `calls`.
 
     Attributes:
@@ -243,22 +262,38 @@ class _Flat:
             self.borrowed |= again and bool(marks)
             inputs = values(equation.invars)
             name, options = equation.primitive.name, equation.params
+            inner = list(_jaxprs_in(options.values()))
             if name == "name" and (output_of := OUTPUT.fullmatch(options["name"])):
-                self.calls[int(output_of[1])].output = inputs[0]
+                if self.calls:
+                    self.calls[int(output_of[1])].output = inputs[0]
                 outputs = inputs
             elif name in WRAPPERS:
-                outputs = self.write_out(_jaxpr_in(options), inputs, here)
+                [wrapped] = inner
+                outputs = self.write_out(wrapped, inputs, here)
             else:
                 outputs = [_new_value(var) for var in equation.outvars]
-                self.operations.append(Operation(name, tuple(inputs), tuple(outputs), options, here))
+                body = tuple(operation for jaxpr in inner for operation in self._body(jaxpr, here))
+                self.operations.append(Operation(name, tuple(inputs), tuple(outputs), options, here, body))
             known |= zip(equation.outvars, outputs, strict=True)
         return values(jaxpr.outvars)
 
+    @staticmethod
+    def _body(jaxpr: Jaxpr, call: int) -> list[Operation]:
+        """The operations of a function that another operation calls, apart from those around it."""
+        inner = _Walk([])
+        inner.write_out(jaxpr, [_new_value(var) for var in jaxpr.invars], call)
+        return inner.operations
+
 
 def _new_value(atom: Any) -> Value:
-    return Value(tuple(atom.aval.shape), atom.aval.dtype)
+    return Value(tuple(getattr(atom.aval, "shape", ())), getattr(atom.aval, "dtype", None))
 
 
-def _jaxpr_in(options: dict[str, Any]) -> Jaxpr:
-    [jaxpr] = (value for value in options.values() if isinstance(value, Jaxpr | ClosedJaxpr))
-    return jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr
+def _jaxprs_in(options: Iterable[Any]) -> Iterator[Jaxpr]:
+    for option in options:
+        if isinstance(option, tuple | list):
+            yield from _jaxprs_in(option)
+        elif isinstance(option, ClosedJaxpr):
+            yield option.jaxpr
+        elif isinstance(option, Jaxpr):
+            yield option

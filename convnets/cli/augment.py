@@ -1,7 +1,5 @@
 """`launch.py augment`: a contact sheet of what training will see."""
 
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +8,7 @@ from rich.console import Console
 from convnets.augment import compose, example_keys
 from convnets.cli.command_line import Arguments
 from convnets.cli.experiments import load_experiment, override, refuse_rest, with_data_dir
-from convnets.cli.pictures import picture_path
+from convnets.cli.printing import picture_path, print_aside
 from convnets.data.pipeline import EpochOrder
 from convnets.data.source import load_training_batch
 from convnets.errors import InvalidValue
@@ -38,8 +36,7 @@ def run(arguments: Arguments) -> int:
     config = override(load_experiment(arguments.required("config")), with_data_dir(arguments))
     source = load_splits(config).train
     augmented_shape(config, source.info)
-    console = Console(file=sys.stderr)
-    with Screen(console) as screen:
+    with Screen(Console(stderr=True)) as screen:
         chain = chain_of(config, source, None, screen)
     order = EpochOrder(len(source), config.seed)
     _, places = order(0, rows)
@@ -59,7 +56,7 @@ def run(arguments: Arguments) -> int:
     names = ", ".join(name for name, _ in chain) or "no augmentation"
     title = f"{source.info.name}: {names}"
     plot_contact_sheet(jax.device_get(originals), draws, source.info.classes, title, out)
-    console.print(f"drawn: {out}", highlight=False, soft_wrap=True)
+    print_aside(f"drawn: {out}")
     return 0
 
 

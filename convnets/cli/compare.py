@@ -12,7 +12,7 @@ from rich.table import Table
 
 from convnets.cli.command_line import Arguments
 from convnets.cli.experiments import override
-from convnets.cli.pictures import picture_path
+from convnets.cli.printing import picture_path, print_aside
 from convnets.cli.runs import ACCURACY, find_workdirs
 from convnets.errors import InvalidValue
 from convnets.plots.compared_runs import MOST, Compared, plot_compared_runs
@@ -67,7 +67,7 @@ def run(arguments: Arguments) -> int:
             source = load_splits(override(Workdir(next(iter(groups.values()))[0]).config(), [])).test
             task.compared_pictures(kept, source, drawn[-1])
         for path in drawn:
-            Console(stderr=True).print(f"drawn: {path}", highlight=False, soft_wrap=True)
+            print_aside(f"drawn: {path}")
     return 0
 
 

@@ -2,18 +2,21 @@
 
 import inspect
 import json
-import sys
 
 from rich.console import Console
 
 from convnets.cli.command_line import Arguments
 from convnets.cli.command_table import COMMANDS
+from convnets.cli.printing import print_tables
 from convnets.cli.runtime import use_compilation_cache
-from convnets.cli.topics import topics
+from convnets.cli.topics import (  # noqa: F401  (the files register their topics)
+    filters,
+    scaling,
+    sliding_window,
+    topics,
+    transposed_convolution,
+)
 from convnets.errors import InvalidValue
-
-FILE_WIDTH = 140
-"""Columns of a table that no terminal limits."""
 
 
 def run(arguments: Arguments) -> int:
@@ -36,12 +39,8 @@ def run(arguments: Arguments) -> int:
         explanation = topics[name](**given)
     if arguments["json"]:
         print(json.dumps(explanation.record, indent=2))
-        return 0
-    console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
-    for table in explanation.tables:
-        console.print(table)
-    for line in explanation.lines:
-        console.print(line, highlight=False, soft_wrap=True, style="dim")
+    else:
+        print_tables(explanation.tables, explanation.lines)
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import flax.linen as nn
 
 from convnets import models
-from convnets.analysis.network_costs import SMALL_IMAGES, native_shape
+from convnets.analysis.network_costs import native_network
 from convnets.errors import InvalidValue
 from convnets.training.config import GIVEN_BY_TRAINING
 
@@ -29,10 +29,7 @@ def named_network(words: Sequence[str], classes: int = 0) -> nn.Module:
         raise InvalidValue(f"the network's name comes first and its options follow, and {name!r} is an option")
     options = dict(_option(name, pair) for pair in pairs)
     models.architectures.check_options(name, options)
-    network = models.create(name, classes or 1000, **options)
-    if not classes and hasattr(network, "image_size") and native_shape(network)[0] <= SMALL_IMAGES:
-        network = models.create(name, 10, **options)
-    return network
+    return models.create(name, classes, **options) if classes else native_network(name, **options)
 
 
 def image_shape(text: str) -> tuple[int, int, int]:

@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -17,11 +16,11 @@ from convnets.analysis.timing import Timing, alternate
 from convnets.cli.command_line import Arguments
 from convnets.cli.experiments import config_of_run
 from convnets.cli.larger_image import LargerImage, larger_image
-from convnets.cli.pictures import picture_path
+from convnets.cli.printing import new_table, picture_path, print_tables
 from convnets.cli.runtime import prepare
 from convnets.errors import InvalidValue
 from convnets.evaluation.sliding_window import Agreement, SlidingClassifier, agreement
-from convnets.plots.sliding_window_picture import Heading, Shown, plot_sliding_window
+from convnets.plots.sliding_window import Heading, Shown, plot_sliding_window
 from convnets.tasks.model import Model, unit_range
 from convnets.training.checkpoints import find_step, restore_variables
 from convnets.training.setup import build_model
@@ -88,11 +87,7 @@ def run(arguments: Arguments) -> int:
     if arguments["json"]:
         print(json.dumps(_record(slid, step), indent=2))
         return 0
-    console = Console()
-    console.print(_title(work), highlight=False, soft_wrap=True, style="bold")
-    console.print(_table(slid))
-    for line in _lines(slid) + ([f"picture: {out}"] if out else []):
-        console.print(line, highlight=False, soft_wrap=True, style="dim")
+    print_tables([_table(slid)], _lines(slid) + ([f"picture: {out}"] if out else []))
     return 0
 
 
@@ -135,10 +130,7 @@ def _milliseconds(timing: Timing) -> str:
 def _table(slid: Slid) -> Table:
     """The windows against the pass, and how far they agree."""
     work, found = slid.work, slid.agreement
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
-    for column in (f"{found.places:,} windows", "one pass", "saved"):
-        table.add_column(column, justify="right")
+    table = new_table(_title(work), ("", f"{found.places:,} windows", "one pass", "saved"), left=("",))
     counts = short_count(work.windows_multiply_adds), short_count(work.pass_multiply_adds)
     table.add_row("multiply-adds", *counts, f"× {work.saved:.1f}")
     if slid.times:

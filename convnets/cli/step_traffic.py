@@ -1,17 +1,19 @@
 """What the training step of a network sums over the devices, counted from the step that `train` maps."""
 
 from collections import Counter
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from convnets import kernels, models
-from convnets.analysis.all_reduces import AllReduce, all_reduces
+from convnets import kernels
 from convnets.analysis.layer_row import total
-from convnets.analysis.network_costs import CLASSES, CLASSES_OF_SMALL, SMALL_IMAGES, native_shape
+from convnets.analysis.network_costs import native_network, native_shape
+from convnets.analysis.operation_counts import AllReduce, all_reduces
 from convnets.analysis.scaling import StepTraffic, Work
 from convnets.analysis.summary import summarize
+from convnets.analysis.trace import operations_of
 from convnets.data.source import SourceInfo
 from convnets.parallel import AXIS
 from convnets.pretrained.freezing import divided
@@ -38,16 +40,15 @@ def named_work(name: str, scope: str = "synchronized") -> Work:
     Raises:
       InvalidValue: an unknown network.
     """
-    network = models.create(name, CLASSES)
+    network: Any = native_network(name)
     shape = native_shape(network)
-    classes = CLASSES_OF_SMALL if shape[0] <= SMALL_IMAGES else CLASSES
     config = default_config()
     config.network.name = name
     config.batch_norm.scope = scope
     config.validation.examples = 0
     config.normalization.mean = config.normalization.std = (0.5,) * shape[2]
     splits = {"train": EXAMPLES, "test": EXAMPLES}
-    info = SourceInfo("images", tuple(map(str, range(classes))), shape, splits)
+    info = SourceInfo("images", tuple(map(str, range(network.num_classes))), shape, splits)
     summary = summarize(network, shape)
     multiply_adds = total(summary).multiply_adds + total(summary, training_only=True).multiply_adds
     return Work(name, multiply_adds, step_traffic(complete(config), info), norms_apart=scope == "device")
@@ -78,7 +79,7 @@ def step_traffic(config: ConfigDict, info: SourceInfo, implementation: str = "pl
         trace = jax.make_jaxpr(train_step(config, model, plan, phase), axis_env=[(AXIS, DEVICES)])(state, batch)
     trained, _ = divided(state.params, phase.frozen)
     gradients = Counter(AllReduce(leaf.shape, leaf.dtype.name) for leaf in jax.tree.leaves(trained))
-    found = Counter(all_reduces(trace.jaxpr, AXIS))
+    found = Counter(all_reduces(operations_of(trace)[0], AXIS))
     assert gradients <= found, "every gradient is summed over the devices"
     others = list((found - gradients).elements())
     return StepTraffic(

@@ -1,30 +1,25 @@
 """`launch.py summarize`: a network's layers, counted from the network itself."""
 
 import json
-import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from rich.console import Console
 
 from convnets import data
 from convnets.analysis.network_costs import native_shape
 from convnets.analysis.summary import summarize
-from convnets.analysis.summary_export import as_csv, as_dict
-from convnets.analysis.summary_table import print_summary
+from convnets.analysis.summary_table import as_csv, as_dict, print_summary
 from convnets.cli import summarize_all
 from convnets.cli.command_line import Arguments
 from convnets.cli.experiments import load_experiment, override
 from convnets.cli.named_network import image_shape, named_network
+from convnets.cli.printing import console
 from convnets.errors import InvalidValue
 from convnets.training.config import options_of
 from convnets.training.setup import build_model
 from convnets.training.workdir import Workdir
-
-FILE_WIDTH = 140
-"""Columns of a table that no terminal limits."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +71,7 @@ def run(arguments: Arguments) -> int:
     else:
         shape = " × ".join(map(str, subject.image_shape))
         images = f"{shape} images{subject.of}" if batch == 1 else f"{batch} images of {shape}{subject.of}"
-        console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
-        print_summary(summary, console, f"{subject.name} on {images}, {subject.dtype}", depth)
+        print_summary(summary, console(), f"{subject.name} on {images}, {subject.dtype}", depth)
     return 0
 
 

@@ -1,30 +1,48 @@
 """`launch.py summarize --all`: every registered network in one table, and the plot of accuracy against operations."""
 
+import csv
+import io
 import json
-import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
-from convnets.analysis.families import PRINTED, family_of
-from convnets.analysis.network_costs import KnownNetwork, cost_of, known_networks, native_shape
-from convnets.analysis.published import published_of
+from convnets.analysis.human_units import short_bytes
+from convnets.analysis.network_costs import KnownNetwork, NetworkCost, cost_of, known_networks, native_shape
+from convnets.analysis.published import FAMILIES, ONE_CROP, Published, family_of, published_of
 from convnets.cli.command_line import Arguments
 from convnets.cli.command_table import COMMANDS
-from convnets.cli.networks_table import CountedNetwork, as_csv, as_record, table_of_networks, table_of_runs
-from convnets.cli.pictures import picture_path
+from convnets.cli.printing import console, new_table, picture_path, print_aside
 from convnets.cli.runs import FinishedRun, RunReader, find_workdirs
 from convnets.errors import ConvnetsError, InvalidValue
 from convnets.plots.accuracy_and_operations import Point, plot_accuracy_and_operations, published_points
 
 OWN_FLAGS = ("all", "runs", "out", "json", "csv")
 
-FILE_WIDTH = 140
-"""Columns of a table that no terminal limits."""
+
+@dataclass(frozen=True)
+class CountedNetwork:
+    """A registered network, what it costs, and what it was reported to reach."""
+
+    network: KnownNetwork
+    cost: NetworkCost
+    published: list[Published]
+
+    @property
+    def name(self) -> str:
+        """Its names in one: `vgg_d (vgg16)`."""
+        first, *others = self.network.names
+        return f"{first} ({', '.join(others)})" if others else first
+
+    @property
+    def family(self) -> str:
+        """Of its name."""
+        return family_of(self.network.names[0])
 
 
 def run(arguments: Arguments) -> int:
@@ -48,15 +66,12 @@ def run(arguments: Arguments) -> int:
     elif arguments["csv"]:
         print(as_csv(counted), end="")
     else:
-        console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
-        console.print(table_of_networks(counted))
+        output = console()
+        output.print(table_of_networks(counted))
         if folder:
-            console.print(table_of_runs(runs, folder))
-    errors = Console(stderr=True)
-    for sentence in left_out:
-        errors.print(sentence, highlight=False, soft_wrap=True)
-    if path:
-        errors.print(f"picture: {path}", highlight=False, soft_wrap=True)
+            output.print(table_of_runs(runs, folder))
+    for sentence in left_out + ([f"picture: {path}"] if path else []):
+        print_aside(sentence)
     return 0
 
 
@@ -75,7 +90,7 @@ def count_all(networks: Iterable[KnownNetwork]) -> list[CountedNetwork]:
         CountedNetwork(network, cost_of(network.module, native_shape(network.module)), published_of(network.names))
         for network in networks
     ]
-    order = list(PRINTED)
+    order = list(FAMILIES)
 
     def place(one: CountedNetwork) -> tuple[Any, ...]:
         family = order.index(one.family) if one.family in order else len(order)
@@ -105,3 +120,87 @@ def points_of(runs: Sequence[FinishedRun]) -> dict[str, list[Point]]:
         point = Point(run.name, family_of(run.network), cost.multiply_adds, cost.parameters, 100 * run.accuracy)
         points.setdefault(run.data, []).append(point)
     return points
+
+
+def as_csv(counted: Sequence[CountedNetwork]) -> str:
+    """A line for each network under a line of names; of several published accuracies that of one crop, the first."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = ("parameters", "multiply_adds", "activation_bytes", "receptive_field", "stride")
+    published = ("top1", "top5", "weights", "protocol", "data")
+    names = ("network", "aliases", "family", "image_shape", "classes", *columns)
+    writer.writerow([*names, *(f"published_{field}" for field in published)])
+    for one in counted:
+        first, *aliases = one.network.names
+        shape = "x".join(map(str, one.cost.image_shape))
+        best = [getattr(one.published[0], field) for field in published] if one.published else [""] * len(published)
+        counts = [getattr(one.cost, column) for column in columns]
+        writer.writerow([first, " ".join(aliases), one.family, shape, one.network.classes, *counts, *best])
+    return text.getvalue()
+
+
+def as_record(one: CountedNetwork) -> dict[str, Any]:
+    """All that is known of a network, for `json.dumps`."""
+    return {
+        "names": one.network.names,
+        "family": one.family,
+        "classes": one.network.classes,
+        **asdict(one.cost),
+        "published": [asdict(entry) for entry in one.published],
+    }
+
+
+def table_of_networks(counted: Sequence[CountedNetwork]) -> Table:
+    """A row for each network; several published accuracies stand below each other."""
+    title = "All networks at their native size, for 1,000 classes (images of 32 pixels: 10)"
+    columns = ("network", "image", "parameters", "GMACs", "activations", "sees", "stride", "published")
+    table = new_table(title, columns, left=("network", "published"))
+    table.caption_justify = "left"
+    table.caption = (
+        "GMACs: billions of multiply-adds of one image; activations: of one image, float32; sees: receptive field of "
+        "the last map before the classifier, and its stride; published: top-1 / top-5 in %"
+    )
+    for i, one in enumerate(counted):
+        if i and counted[i - 1].family != one.family:
+            table.add_section()
+        cost = one.cost
+        table.add_row(
+            one.name,
+            "×".join(map(str, cost.image_shape)),
+            f"{cost.parameters:,}",
+            _billions(cost.multiply_adds),
+            short_bytes(cost.activation_bytes),
+            str(cost.receptive_field or ""),
+            str(cost.stride or ""),
+            "\n".join(_reported(entry) for entry in one.published),
+        )
+    return table
+
+
+def _billions(number: int) -> str:
+    """To three decimals, as publications do; to four where those would be zeros."""
+    return f"{number / 1e9:.{3 if number >= 1e7 else 4}f}"
+
+
+def _reported(entry: Published) -> str:
+    accuracies = " / ".join("–" if top is None else f"{top:.2f}" for top in (entry.top1, entry.top5))
+    data = "" if entry.data == "ImageNet" else f", {entry.data}"
+    protocol = "" if entry.protocol == ONE_CROP else f", {entry.protocol}"
+    return f"{accuracies} {entry.weights}{protocol}{data}"
+
+
+def table_of_runs(runs: Sequence[FinishedRun], folder: Path) -> Table:
+    """A row for each run."""
+    words = ("run", "network", "data")
+    table = new_table(f"Runs below {folder}", (*words, "image", "top-1", "parameters", "GMACs"), left=words)
+    for run in runs:
+        table.add_row(
+            run.name,
+            run.network,
+            run.data,
+            "×".join(map(str, run.cost.image_shape)),
+            f"{run.accuracy:.2%}",
+            f"{run.cost.parameters:,}",
+            _billions(run.cost.multiply_adds),
+        )
+    return table

@@ -9,23 +9,39 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.offsetbox import AnchoredOffsetbox
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
-from convnets.analysis.families import PRINTED, colour_of, family_of, printed_family, printed_name
+from convnets.analysis.human_units import short_count
 from convnets.analysis.network_costs import NetworkCost
-from convnets.analysis.published import PUBLISHED, TORCHVISION, Published
+from convnets.analysis.published import (
+    FAMILIES,
+    PUBLISHED,
+    TORCHVISION,
+    Published,
+    family_of,
+    printed_family,
+    printed_name,
+)
 from convnets.plots import style
-from convnets.plots.blob_sizes import add_key, round_count
-from convnets.plots.label_placement import place_labels
 
 LARGEST_BLOB, LARGEST_BLOB_OF_RUNS = 47.0, 30.0
 """Points across: of the largest network of a panel. Runs often have one size and lie close together."""
+
+GAP = 3.0
+"""Pixels between a label and its blob, and between two labels."""
+
+STEPS = 12
+"""How many distances from its blob a label tries before it is left out."""
+
+DIRECTIONS = np.array([(0, 1), (1, 0), (-1, 0), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1), (2, 1), (-2, 1), (2, -1)])
+"""From a blob to its label, the best ones first where nothing else tells them apart."""
 
 LEADER = 0.9
 """Lines of text between a label and its blob from which on a thin line joins them."""
@@ -71,13 +87,6 @@ def _label(entry: Published) -> str:
 
 def plot_accuracy_and_operations(
     published: Sequence[Point], path: Path, *, runs: Mapping[str, Sequence[Point]] | None = None
-) -> None:
-    """Draws `accuracy_and_operations_figure` and writes it to `path` (PNG, atomically)."""
-    style.save(accuracy_and_operations_figure(published, runs=runs), path)
-
-
-def accuracy_and_operations_figure(
-    published: Sequence[Point], *, runs: Mapping[str, Sequence[Point]] | None = None
 ) -> Figure:
     """A panel of the published networks, and one for each data set that there are runs on.
 
@@ -105,7 +114,7 @@ def accuracy_and_operations_figure(
     figure.draw_without_rendering()
     for axes, (_, _, points), scale in zip(grid, panels, scales, strict=False):
         _write_labels(axes, points, scale)
-    return figure
+    return style.save(figure, path)
 
 
 def _scale(points: Sequence[Point], largest: float) -> float:
@@ -118,7 +127,7 @@ def _draw_panel(axes: Axes, points: Sequence[Point], scale: float) -> None:
         axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=style.MUTED)
         return
     for point in sorted(points, key=lambda point: -point.parameters):
-        colour, area = colour_of(point.family), point.parameters * scale
+        colour, area = _colour(point), point.parameters * scale
         place = ([point.multiply_adds], [point.accuracy])
         axes.scatter(*place, s=area, color=colour, alpha=0.28, linewidths=0)
         axes.scatter(*place, s=area, facecolors="none", edgecolors=colour, linewidths=1.0)
@@ -131,27 +140,65 @@ def _draw_panel(axes: Axes, points: Sequence[Point], scale: float) -> None:
     room = max(1.35, 3 / math.sqrt(ratio), ratio**0.12)
     axes.set_xlim(costs.min() / room, costs.max() * room)
     axes.xaxis.set_major_locator(LogLocator(10.0, subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: round_count(round(value))))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _round_count(round(value))))
     axes.xaxis.set_minor_formatter(NullFormatter())
     span = float(np.ptp(accuracies))
     room = max(0.14 * span, (1.0 - span) / 2)
     axes.set_ylim(float(accuracies.min()) - room, float(accuracies.max()) + room)
-    places = axes.transAxes.inverted().transform(axes.transData.transform(np.stack([costs, accuracies], axis=1)))
-    add_key(axes, max(point.parameters for point in points), scale, places)
+    _add_key(axes, max(point.parameters for point in points), scale)
+
+
+def _add_key(axes: Axes, largest: int, scale: float) -> None:
+    """Blobs of three round numbers of parameters, where there is room for them."""
+    decade = 10 ** math.floor(math.log10(largest))
+    top = next(step * decade for step in (5, 2, 1) if step * decade <= largest)
+    blobs = [
+        axes.scatter([], [], number * scale, color=style.MUTED, alpha=0.3, linewidths=0, label=_round_count(number))
+        for number in (top // 10, top // 2, top)
+    ]
+    across = math.sqrt(top * scale) / style.SMALL_SIZE
+    key = axes.legend(
+        handles=blobs,
+        title="parameters",
+        loc="best",
+        ncols=3,
+        frameon=False,
+        fontsize=style.SMALL_SIZE,
+        title_fontsize=style.SMALL_SIZE,
+        labelcolor=style.INK,
+        handlelength=across,
+        handleheight=across,
+    )
+    key.get_title().set_color(style.INK)
+
+
+def _round_count(number: int) -> str:
+    """A round number in K, M or G: `50 M`."""
+    digits, _, unit = short_count(number).partition(" ")
+    return f"{float(digits):g} {unit}".strip()
 
 
 def _write_labels(axes: Axes, points: Sequence[Point], scale: float) -> None:
-    figure = axes.get_figure()
+    """Writes each label at the nearest free place around its blob, clear of other blobs where it can be.
+
+    Of blobs that lie close together the highest is labelled first; what finds no place is left out.
+    """
+    figure, key = axes.get_figure(), axes.get_legend()
     assert isinstance(figure, Figure)
-    pixels = figure.dpi / 72
-    # Of blobs that lie close together the highest is labelled first.
-    points = sorted(points, key=lambda point: -point.accuracy)
-    if not points:
+    if not points or key is None:
         return
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    bounds, taken = axes.get_window_extent(renderer), [key.get_window_extent(renderer)]
+    points = sorted(points, key=lambda point: -point.accuracy)
     centres = axes.transData.transform([(point.multiply_adds, point.accuracy) for point in points])
-    radii = np.array([math.sqrt(point.parameters * scale) / 2 * pixels for point in points])
-    texts = [
-        axes.annotate(
+    radii = [math.sqrt(point.parameters * scale) / 2 * figure.dpi / 72 for point in points]
+    # The square that is as large as the circle.
+    blobs = [
+        Bbox([centre - 0.89 * radius, centre + 0.89 * radius]) for centre, radius in zip(centres, radii, strict=True)
+    ]
+    units = DIRECTIONS / np.hypot(*DIRECTIONS.T)[:, None]
+    for point, centre, radius in zip(points, centres, radii, strict=True):
+        text = axes.annotate(
             style.literal(style.shorten(point.label, 28)),
             (point.multiply_adds, point.accuracy),
             fontsize=style.SMALL_SIZE,
@@ -160,30 +207,41 @@ def _write_labels(axes: Axes, points: Sequence[Point], scale: float) -> None:
             va="center",
             zorder=5,
         )
-        for point in points
-    ]
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    boxes = [text.get_window_extent(renderer) for text in texts]
-    sizes = np.array([(box.width, box.height) for box in boxes])
-    bounds = axes.get_window_extent(renderer).extents
-    obstacles = [box.get_window_extent(renderer).extents for box in axes.findobj(AnchoredOffsetbox)]
-    places = place_labels(centres, radii, sizes, bounds, obstacles)
-    for point, text, centre, radius, size, place in zip(points, texts, centres, radii, sizes, places, strict=True):
-        if place is None:
+        size = np.array(text.get_window_extent(renderer).size)
+        free: list[tuple[float, np.ndarray, Bbox]] = []
+        for step in range(STEPS):
+            reach = radius + GAP + 0.75 * size[1] * step
+            for middle in centre + reach * units + np.sign(DIRECTIONS) * size / 2:
+                box = Bbox([middle - size / 2, middle + size / 2])
+                inside = np.all(box.min >= bounds.min) and np.all(box.max <= bounds.max)
+                if inside and not box.count_overlaps(taken):
+                    # A blob in the way is as bad as three steps away.
+                    free.append((3 * box.count_overlaps(blobs) + step, middle, box))
+        if not free:
             text.remove()
             continue
-        text.set_position(tuple(axes.transData.inverted().transform(place)))
-        end = np.clip(centre, place - size / 2, place + size / 2)
+        _, middle, box = min(free, key=lambda each: each[0])
+        taken.append(box.padded(GAP))
+        to_data = axes.transData.inverted().transform
+        text.set_position(tuple(to_data(middle)))
+        end = np.clip(centre, box.min, box.max)
         distance = float(np.hypot(*(end - centre)))
         if distance - radius > LEADER * size[1]:
-            line = axes.transData.inverted().transform([centre + (end - centre) * radius / distance, end])
-            axes.plot(*line.T, color=colour_of(point.family), linewidth=0.7, zorder=2)
+            line = to_data([centre + (end - centre) * radius / distance, end])
+            axes.plot(*line.T, color=_colour(point), linewidth=0.7, zorder=2)
+
+
+def _colour(point: Point) -> str:
+    return style.FAMILIES.get(point.family, style.MUTED)
 
 
 def _add_legend(figure: Figure, families: set[str]) -> None:
-    order = [family for family in PRINTED if family in families] + sorted(families - PRINTED.keys())
-    handles = [
-        Line2D([], [], marker="o", markersize=8, linewidth=0, color=colour_of(family), label=printed_family(family))
-        for family in order
-    ]
-    style.legend_below(figure, handles)
+    order = [family for family in FAMILIES if family in families] + sorted(families - FAMILIES.keys())
+    dots: dict[str, Any] = {"marker": "o", "markersize": 8, "linewidth": 0}
+    style.legend_below(
+        figure,
+        [
+            Line2D([], [], color=style.FAMILIES.get(family, style.MUTED), label=printed_family(family), **dots)
+            for family in order
+        ],
+    )

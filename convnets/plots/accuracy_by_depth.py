@@ -19,18 +19,6 @@ def plot_accuracy_by_depth(
     trained: Mapping[str, float] | None = None,
     title: str,
     note: str,
-) -> None:
-    """Draws `accuracy_by_depth_figure` and writes it to `path` (PNG, atomically)."""
-    style.save(accuracy_by_depth_figure(stages, accuracies, trained=trained, title=title, note=note), path)
-
-
-def accuracy_by_depth_figure(
-    stages: Sequence[str],
-    accuracies: Mapping[str, Sequence[float]],
-    *,
-    trained: Mapping[str, float] | None = None,
-    title: str,
-    note: str,
 ) -> Figure:
     """A line of the linear classifiers' accuracy, from the first map to the last, and a level for each trained network.
 
@@ -62,4 +50,4 @@ def accuracy_by_depth_figure(
     axes.legend(
         loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=style.SMALL_SIZE, labelcolor=style.INK
     )
-    return figure
+    return style.save(figure, path)

@@ -7,8 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.text import Text
-from PIL import Image
+from matplotlib.patches import Patch
 
 from convnets.plots import style
 
@@ -20,28 +19,22 @@ MOST_CELLS = 250
 LONGEST_NAME = 22
 
 MOST_MISTAKES, COLUMNS = 40, 6
-# Pixels of the mistakes' sheet: an image's side (28 x 7, 64 x 3 + 4), the space between two, and the text
-# below one.
-SIDE, SPACE, CAPTION = 196, 22, 80
-MARGIN, HEADER = 24, 84
+# Inches: an image's side, and what stands below each and around them.
+SIDE, CAPTION, HEADER = 1.65, 0.6, 0.9
+LONGEST_CAPTION = 24
 PREDICTED, TRUE = style.VERMILION, style.BLUE
 
 
-def plot_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], path: Path) -> None:
-    """Draws `confusion_matrix_figure` and writes it to `path` (PNG, atomically)."""
-    style.save(confusion_matrix_figure(matrix, classes), path)
-
-
-def confusion_matrix_figure(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
+def plot_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], path: Path) -> Figure:
     """The confusion matrix, coloured by the part of each true class, and the accuracy of each class.
 
-    Up to 20 classes the counts stand in the cells (zeros are left out). The colour scale is a square root,
-    since a confusion of one in a hundred is what one looks for and would be white on a linear one. Above 250
-    classes neighbouring cells are drawn as one, in the colour of the largest.
+    Up to 20 classes the counts stand in the cells (zeros are left out). The colour scale is a square root, since a
+    confusion of one in a hundred is what one looks for and would be white on a linear one. Above 250 classes
+    neighbouring cells are drawn as one, in the colour of the largest.
 
     Args:
-      matrix: counts `[C, C]`, integers >= 0; the row is the true class, the column the predicted one. A class
-        without examples has an empty row and no accuracy.
+      matrix: counts `[C, C]`, integers >= 0; the row is the true class, the column the predicted one. A class without
+        examples has an empty row and no accuracy.
       classes: the C names.
 
     Raises:
@@ -66,14 +59,9 @@ def confusion_matrix_figure(matrix: np.ndarray, classes: Sequence[str]) -> Figur
     axes, bars = figure.subplots(1, 2, sharey=True, width_ratios=(side, 1.35))
     examples = int(totals.sum())
     top1 = f", top-1 accuracy {100 * np.trace(matrix) / examples:.2f} %" if examples else ""
-    style.dress(
-        axes,
-        title="Confusion matrix",
-        note=f"{examples:,} examples{top1}\n{_colour_note(block)}",
-        x="predicted class",
-        y="true class",
-        grid=False,
-    )
+    together = f", the largest of {block} × {block} cells" if block > 1 else ""
+    note = f"{examples:,} examples{top1}\ncolour: part of the true class{together}"
+    style.dress(axes, title="Confusion matrix", note=note, x="predicted class", y="true class", grid=False)
     cells = _largest_of_blocks(parts, block)
     end = len(cells) * block - 0.5
     axes.imshow(
@@ -90,7 +78,7 @@ def confusion_matrix_figure(matrix: np.ndarray, classes: Sequence[str]) -> Figur
     if with_text:
         _write_counts(axes, matrix, parts)
     _draw_accuracies(bars, accuracies, with_text=with_text)
-    return figure
+    return style.save(figure, path)
 
 
 def _largest_of_blocks(parts: np.ndarray, block: int) -> np.ndarray:
@@ -98,11 +86,6 @@ def _largest_of_blocks(parts: np.ndarray, block: int) -> np.ndarray:
     padded = np.pad(parts, (0, -len(parts) % block))
     cells = len(padded) // block
     return padded.reshape(cells, block, cells, block).max(axis=(1, 3))
-
-
-def _colour_note(block: int) -> str:
-    together = f", the largest of {block} × {block} cells" if block > 1 else ""
-    return f"colour: part of the true class{together}"
 
 
 def _name_the_axes(axes: Axes, classes: Sequence[str]) -> None:
@@ -135,26 +118,12 @@ def _write_counts(axes: Axes, matrix: np.ndarray, parts: np.ndarray) -> None:
 def _draw_accuracies(bars: Axes, accuracies: np.ndarray, *, with_text: bool) -> None:
     mean = float(np.nanmean(accuracies)) if np.isfinite(accuracies).any() else 0.0
     style.dress(bars, title="Accuracy", note=f"mean {100 * mean:.2f} %\n", grid=False)
-    known = np.nan_to_num(accuracies)
     if with_text:
-        bars.barh(np.arange(len(known)), known, height=0.72, color=style.BLUE)
-        for row, accuracy in enumerate(accuracies):
-            text = "no examples" if np.isnan(accuracy) else f"{100 * accuracy:.1f} %"
-            inside = known[row] > 0.6
-            bars.text(
-                known[row] - 0.04 if inside else known[row] + 0.04,
-                row,
-                text,
-                va="center",
-                fontsize=style.SMALL_SIZE,
-                ha="right" if inside else "left",
-                color=style.PAPER if inside else style.INK,
-            )
-        bars.set_xticks([])
-        bars.spines[:].set_visible(False)
+        texts = ["no examples" if np.isnan(accuracy) else f"{100 * accuracy:.1f} %" for accuracy in accuracies]
+        style.draw_bars(bars, accuracies, texts)
     else:
-        edges = np.arange(len(known) + 1) - 0.5
-        bars.stairs(known, edges, orientation="horizontal", fill=True, color=style.BLUE)
+        edges = np.arange(len(accuracies) + 1) - 0.5
+        bars.stairs(np.nan_to_num(accuracies), edges, orientation="horizontal", fill=True, color=style.BLUE)
         bars.axvline(mean, color=style.VERMILION, linewidth=1.2)
         bars.set_xticks([0.0, 0.5, 1.0], ["0", "50", "100 %"])
     bars.set_xlim(0.0, 1.0)
@@ -169,29 +138,14 @@ def plot_mistakes(
     indices: np.ndarray,
     classes: Sequence[str],
     path: Path,
-) -> None:
-    """Draws `mistakes_figure` and writes it to `path` (PNG, atomically)."""
-    style.save(mistakes_figure(images, labels, predicted, probabilities, indices, classes), path)
-
-
-def mistakes_figure(
-    images: np.ndarray,
-    labels: np.ndarray,
-    predicted: np.ndarray,
-    probabilities: np.ndarray,
-    indices: np.ndarray,
-    classes: Sequence[str],
 ) -> Figure:
-    """A sheet of the first 40 mistakes: each image with the predicted class, the true class and its index
-    below it.
+    """A sheet of the first 40 mistakes: each image with the predicted class, the true class and its index below it.
 
-    Small images are enlarged by whole factors without smoothing, so that their pixels are seen as the network
-    sees them; large ones are shrunk to fit. The heading says how many mistakes were given: give all of them,
-    or no more than are shown. Without a mistake the figure says so.
+    Images are enlarged without smoothing, so that their pixels are seen as the network sees them. The heading says how
+    many mistakes were given: give all of them, or no more than are shown. Without a mistake the figure says so.
 
     Args:
-      images: `[N, H, W, C]` uint8 with C = 1 (grey) or 3 (RGB), in the order to be shown: most confident
-        first.
+      images: `[N, H, W, C]` uint8 with C = 1 (grey) or 3 (RGB), in the order to be shown: most confident first.
       labels: `[N]` int, the true classes.
       predicted: `[N]` int, the predicted classes, all different from `labels`.
       probabilities: `[N]` float in [0, 1], of the predicted classes.
@@ -210,7 +164,9 @@ def mistakes_figure(
             f"but there are {', '.join(map(str, lengths))}."
         )
     if count == 0:
-        return style.message_figure("No mistakes", "Every example was classified correctly.")
+        figure = style.new_figure(7.0, 2.2)
+        figure.suptitle("No mistakes: every example was classified correctly.", y=0.5, color=style.INK)
+        return style.save(figure, path)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
         raise ValueError(f"Images must be uint8 [N, H, W, 1 or 3], but they are {images.dtype} {list(images.shape)}.")
     if right := int(np.sum(np.asarray(labels) == np.asarray(predicted))):
@@ -219,78 +175,27 @@ def mistakes_figure(
         )
 
     shown = min(count, MOST_MISTAKES)
-    columns = min(shown, COLUMNS)
+    columns = max(min(shown, COLUMNS), 3)
     rows = -(-shown // columns)
-    # A sheet of one or two images is still as wide as its heading.
-    width = max(2 * MARGIN + columns * (SIDE + SPACE) - SPACE, 2 * MARGIN + 3 * (SIDE + SPACE))
-    height = HEADER + rows * (SIDE + CAPTION) + MARGIN // 2
-    figure = style.new_figure(width / style.DPI, height / style.DPI, constrained=False)
-    _write_heading(figure, shown, count)
-    for i in range(shown):
-        left = MARGIN + i % columns * (SIDE + SPACE)
-        top = HEADER + i // columns * (SIDE + CAPTION)
-        picture = _fit_to_side(images[i])
-        room = SIDE - picture.shape[0]
-        figure.figimage(picture, xo=left, yo=height - top - SIDE + room // 2, origin="upper")
-        probability = f" ({100 * float(probabilities[i]):.1f} %)"
-        below = top + SIDE
-        _write(figure, left, below + 17, classes[int(predicted[i])], PREDICTED, suffix=probability)
-        _write(figure, left, below + 36, classes[int(labels[i])], TRUE)
-        _write(figure, left, below + 54, f"#{int(indices[i])}", style.MUTED, size=8)
-    return figure
-
-
-def _fit_to_side(image: np.ndarray) -> np.ndarray:
-    """`image [H, W, C]` uint8 as RGB `[h, w, 3]` uint8 whose longer side is at most SIDE pixels."""
-    picture = Image.fromarray(image if image.shape[-1] == 3 else image.repeat(3, axis=-1))
-    longer = max(picture.size)
-    if longer * 2 <= SIDE:
-        factor = SIDE // longer
-        return np.asarray(picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST))
-    fitted = (max(1, round(picture.width * SIDE / longer)), max(1, round(picture.height * SIDE / longer)))
-    return np.asarray(picture.resize(fitted, Image.Resampling.LANCZOS))
-
-
-def _write_heading(figure: Figure, shown: int, count: int) -> None:
+    figure = style.new_figure(columns * SIDE + 0.4, rows * (SIDE + CAPTION) + HEADER)
     some = f"The {shown} most confident mistakes" if shown > 1 else "The most confident mistake"
     title = some + (f" (of {count:,})" if shown < count else "")
-    _write(figure, MARGIN, 26, title, style.INK, size=13, weight="bold", room=10_000)
-    right = MARGIN
-    for text, colour in (
-        ("predicted class (its probability)", PREDICTED),
-        ("true class", TRUE),
-        ("#index", style.MUTED),
+    figure.suptitle(title, x=0.01, ha="left", fontsize=style.TITLE_SIZE + 1, fontweight="bold", color=style.INK)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, image, label, guess, probability, index in zip(
+        grid, images, labels, predicted, probabilities, indices, strict=False
     ):
-        label = _write(figure, right, 56, text, colour, size=style.SMALL_SIZE, room=10_000)
-        right = round(label.get_window_extent().x1) + SPACE
-
-
-def _write(
-    figure: Figure,
-    left: int,
-    down: int,
-    text: str,
-    colour: str,
-    *,
-    suffix: str = "",
-    size: float = style.SMALL_SIZE,
-    weight: str = "normal",
-    room: int = SIDE + SPACE - 12,
-) -> Text:
-    """Writes `text` + `suffix` at `left`, `down` pixels from the top left; `text` is cut to `room` pixels."""
-    width, height = figure.get_size_inches() * figure.dpi
-    label = figure.text(
-        left / width,
-        1.0 - down / height,
-        style.literal(text + suffix),
-        fontsize=size,
-        fontweight=weight,
-        color=colour,
-        ha="left",
-        va="center_baseline",
-    )
-    for kept in range(len(text) - 1, 0, -1):
-        if label.get_window_extent().width <= room:
-            break
-        label.set_text(style.literal(style.shorten(text, kept) + suffix))
-    return label
+        style.show(axes, image)
+        share = f" ({100 * float(probability):.1f} %)"
+        lines = (
+            (style.shorten(classes[int(guess)], LONGEST_CAPTION - len(share)) + share, PREDICTED),
+            (style.shorten(classes[int(label)], LONGEST_CAPTION), TRUE),
+            (f"#{int(index)}", style.MUTED),
+        )
+        for place, (text, colour) in enumerate(lines):
+            style.write(axes, text, (0, 0), (0, -8 - 13 * place), xycoords="axes fraction", color=colour)
+    colours = {"predicted class (its probability)": PREDICTED, "true class": TRUE, "#index": style.MUTED}
+    style.legend_below(figure, [Patch(color=colour, label=name) for name, colour in colours.items()])
+    return style.save(figure, path)

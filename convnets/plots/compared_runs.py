@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from convnets.plots import style
-from convnets.plots.learning_curves import Curve, curve_of, error_name, lines_of, moving_average
+from convnets.plots.learning_curves import Curve, capitalized, curve_of, error_name, lines_of, moving_average
 
 COLOURS = (style.INK, *style.PALETTE)
 MOST = len(COLOURS)
@@ -37,12 +37,7 @@ class Compared:
         return [curve for curve in found if len(curve.epochs)]
 
 
-def plot_compared_runs(experiments: Sequence[Compared], metric: str, path: Path) -> None:
-    """Draws `compared_runs_figure` and writes it to `path` (PNG, atomically)."""
-    style.save(compared_runs_figure(experiments, metric), path)
-
-
-def compared_runs_figure(experiments: Sequence[Compared], metric: str) -> Figure:
+def plot_compared_runs(experiments: Sequence[Compared], metric: str, path: Path) -> Figure:
     """Loss and error over epochs: validation as lines, training dotted, the mean of the seeds with their range.
 
     Args:
@@ -56,13 +51,12 @@ def compared_runs_figure(experiments: Sequence[Compared], metric: str) -> Figure
     figure = style.new_figure(11.5, 4.8)
     losses, errors = figure.subplots(1, 2)
     style.dress(losses, title="Loss", note="validation: line; training: dotted", x="epoch")
-    title = f"{error_name(metric)} (%)"
-    style.dress(errors, title=title[0].upper() + title[1:], note="mean of the seeds, and their range", x="epoch")
+    title = capitalized(f"{error_name(metric)} (%)")
+    style.dress(errors, title=title, note="mean of the seeds, and their range", x="epoch")
     for colour, experiment in zip(COLOURS, experiments, strict=False):
         for split in ("train", "validation"):
             _draw(losses, experiment.curves(split, "loss"), split, colour)
-            accuracy = experiment.curves(split, metric)
-            _draw(errors, [Curve(c.epochs, 100 * (1 - c.values)) for c in accuracy], split, colour)
+            _draw(errors, [curve.error() for curve in experiment.curves(split, metric)], split, colour)
     for axes in (losses, errors):
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_xlim(left=0)
@@ -78,7 +72,7 @@ def compared_runs_figure(experiments: Sequence[Compared], metric: str) -> Figure
             for colour, experiment in zip(COLOURS, experiments, strict=False)
         ],
     )
-    return figure
+    return style.save(figure, path)
 
 
 def _draw(axes: Axes, curves: Sequence[Curve], split: str, colour: str) -> None:

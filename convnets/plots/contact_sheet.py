@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from convnets.data.label_map import IGNORED
 from convnets.plots import style
@@ -27,13 +26,6 @@ def plot_contact_sheet(
     classes: Sequence[str],
     title: str,
     path: Path,
-) -> None:
-    """Draws `contact_sheet_figure` and writes it to `path` (PNG, atomically)."""
-    style.save(contact_sheet_figure(originals, draws, classes, title), path)
-
-
-def contact_sheet_figure(
-    originals: Mapping[str, np.ndarray], draws: Sequence[Mapping[str, np.ndarray]], classes: Sequence[str], title: str
 ) -> Figure:
     """The originals in the first column, and beside each what every draw makes of it.
 
@@ -48,18 +40,11 @@ def contact_sheet_figure(
     tallest = max(batch["image"].shape[1] / batch["image"].shape[2] for batch in (originals, *draws))
     caption = MIXED_CAPTION if any("labels" in batch for batch in draws) else CAPTION
     width, height = CELL * columns + 0.2, (CELL * tallest + caption) * rows + HEADER
+    # The automatic layout takes minutes for a thousand pictures.
     figure = style.new_figure(width, height, constrained=False)
-    top = 1 - HEADER / height
-    figure.subplots_adjust(left=0.1 / width, right=1 - 0.1 / width, bottom=caption / height, top=top, wspace=0.06)
-    figure.subplots_adjust(hspace=caption / (CELL * tallest))
-    figure.text(
-        0.1 / width,
-        1 - 0.3 / height,
-        style.literal(title),
-        fontsize=style.TITLE_SIZE,
-        fontweight="bold",
-        color=style.INK,
-    )
+    figure.subplots_adjust(left=0.1 / width, right=1 - 0.1 / width, bottom=caption / height, top=1 - HEADER / height)
+    figure.subplots_adjust(wspace=0.06, hspace=caption / (CELL * tallest))
+    figure.suptitle(style.literal(title), x=0.1 / width, ha="left", fontsize=style.TITLE_SIZE, fontweight="bold")
     grid = figure.subplots(rows, columns, squeeze=False)
     for row in range(rows):
         for column, batch in enumerate((originals, *draws)):
@@ -71,24 +56,18 @@ def contact_sheet_figure(
     for column in range(columns):
         head = "original" if column == 0 else f"epoch {column - 1}"
         grid[0, column].set_title(head, fontsize=style.SMALL_SIZE, color=style.MUTED, pad=4)
-    return figure
+    return style.save(figure, path)
 
 
 def _draw(axes: Axes, example: Mapping[str, Any]) -> None:
     image = np.clip(example["image"], 0, 1)
-    if image.shape[-1] not in (3, 4):
-        image = np.repeat(image[..., :1], 3, axis=-1)
+    image = image[..., :3] if image.shape[-1] in (3, 4) else np.repeat(image[..., :1], 3, axis=-1)
     if "mask" in example:
         image = _with_mask(image, example["mask"])
     axes.imshow(image, interpolation="nearest")
-    for number, (y0, x0, y1, x1) in enumerate(example.get("boxes", ())):
-        if y1 > y0 and x1 > x0:
-            colour = style.PALETTE[number % len(style.PALETTE)]
-            axes.add_patch(
-                Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=1.4)
-            )
-    axes.set_xticks([])
-    axes.set_yticks([])
+    for number, box in enumerate(example.get("boxes", ())):
+        style.draw_box(axes, box, style.PALETTE[number % len(style.PALETTE)], linewidth=1.4)
+    axes.set(xticks=[], yticks=[])
     axes.spines[:].set_color(style.GRID)
 
 

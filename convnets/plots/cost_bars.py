@@ -12,12 +12,7 @@ from convnets.plots import style
 COLOURS = (style.MUTED, style.BLUE, style.GREEN)
 
 
-def plot_cost_bars(comparisons: Mapping[str, Sequence[Cost]], path: Path, *, note: str) -> None:
-    """Draws `cost_bars_figure` and writes it to `path` (PNG, atomically)."""
-    style.save(cost_bars_figure(comparisons, note=note), path)
-
-
-def cost_bars_figure(comparisons: Mapping[str, Sequence[Cost]], *, note: str) -> Figure:
+def plot_cost_bars(comparisons: Mapping[str, Sequence[Cost]], path: Path, *, note: str) -> Figure:
     """A panel for each comparison: parameters, multiply-adds, times (if measured) and activation memory.
 
     At the first option's bars stands what they are, at the others' how many times that.
@@ -46,16 +41,9 @@ def cost_bars_figure(comparisons: Mapping[str, Sequence[Cost]], *, note: str) ->
         axes.spines["bottom"].set_visible(False)
         axes.margins(x=0.2)
         axes.legend(
-            loc="upper left",
-            bbox_to_anchor=(0.0, 0.0),
-            frameon=False,
-            fontsize=style.TEXT_SIZE,
-            labelcolor=style.INK,
-            handlelength=1.0,
-            handleheight=1.0,
-            borderpad=0.2,
+            loc="upper left", bbox_to_anchor=(0, 0), frameon=False, fontsize=style.TEXT_SIZE, labelcolor=style.INK
         )
-    return figure
+    return style.save(figure, path)
 
 
 def _quantities(costs: Sequence[Cost]) -> dict[str, tuple[list[float], str]]:
@@ -65,22 +53,13 @@ def _quantities(costs: Sequence[Cost]) -> dict[str, tuple[list[float], str]]:
         "parameters": ([cost.parameters for cost in costs], f"{first.parameters:,}"),
         "multiply-adds": ([cost.multiply_adds for cost in costs], short_count(first.multiply_adds)),
     }
-    for name, timings in (
-        ("time, forward", [cost.forward for cost in costs]),
-        ("time, training", [cost.training for cost in costs]),
-    ):
-        medians = [timing.median for timing in timings if timing]
+    for name in ("forward", "training"):
+        medians = [timing.median for cost in costs if (timing := getattr(cost, name))]
         if medians:
-            quantities[name] = (medians, _milliseconds(medians[0]))
-    quantities["activation memory"] = (
-        [cost.activation_bytes for cost in costs],
-        short_bytes(first.activation_bytes),
-    )
+            digits = 0 if medians[0] >= 0.1 else 1 if medians[0] >= 0.01 else 3
+            quantities[f"time, {name}"] = (medians, f"{1000 * medians[0]:,.{digits}f} ms")
+    quantities["activation memory"] = [cost.activation_bytes for cost in costs], short_bytes(first.activation_bytes)
     return quantities
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{1000 * seconds:,.{0 if seconds >= 0.1 else 1 if seconds >= 0.01 else 3}f} ms"
 
 
 def _relative(ratio: float) -> str:

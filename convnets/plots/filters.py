@@ -16,12 +16,7 @@ GAP = 1 / 6
 WEAKEST = 0.1
 
 
-def plot_filters(kernel: np.ndarray, path: Path, *, title: str = "Filters of the first layer") -> None:
-    """Draws `filters_figure` and writes it to `path` (PNG, atomically)."""
-    style.save(filters_figure(kernel, title=title), path)
-
-
-def filters_figure(kernel: np.ndarray, *, title: str = "Filters of the first layer") -> Figure:
+def plot_filters(kernel: np.ndarray, path: Path, *, title: str = "Filters of the first layer") -> Figure:
     """A grid of the filters in `kernel`, at most the first 96, with a line above it that says how they are
     coloured.
 
@@ -65,7 +60,7 @@ def filters_figure(kernel: np.ndarray, *, title: str = "Filters of the first lay
         bar = figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.02, aspect=30)
         bar.ax.tick_params(labelsize=style.SMALL_SIZE, colors=style.MUTED, labelcolor=style.INK, length=3)
         bar.outline.set_visible(False)  # matplotlib types `outline` as an axes
-    return figure
+    return style.save(figure, path)
 
 
 def _as_colours(kernel: np.ndarray) -> np.ndarray:

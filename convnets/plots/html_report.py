@@ -1,6 +1,7 @@
 """A run's report: one HTML file that needs nothing beside it and asks the network for nothing."""
 
 import base64
+import json
 import re
 import struct
 from collections.abc import Mapping, Sequence
@@ -64,7 +65,10 @@ def write_report(
     config: Mapping[str, Any],
     notes: Sequence[str] = (),
 ) -> None:
-    """Writes the report of `report_html` to `path`, atomically; the parent folder is made if it is missing.
+    """Writes the report to `path`, atomically; the parent folder is made if it is missing.
+
+    The same arguments give the same bytes. The page forbids itself every request by a content security policy, so that
+    it stays self-contained whatever is put in it.
 
     Args:
       path: the file to write, UTF-8.
@@ -79,36 +83,17 @@ def write_report(
       ValueError: a row is not as long as its header, or a picture is not a PNG file.
       FileNotFoundError: a picture doesn't exist.
     """
-    embedded = [(caption, picture.name, picture.read_bytes()) for caption, picture in pictures]
-    page = report_html(title=title, facts=facts, tables=tables, pictures=embedded, config=config, notes=notes)
-    write_atomically(path, page.encode())
-
-
-def report_html(
-    *,
-    title: str,
-    facts: Mapping[str, str],
-    tables: Sequence[Table],
-    pictures: Sequence[tuple[str, str, bytes]],
-    config: Mapping[str, Any],
-    notes: Sequence[str] = (),
-) -> str:
-    """The report as one HTML text; the same arguments give the same text.
-
-    As `write_report`, but a picture is (caption, name for errors, content of the PNG file). The page forbids
-    itself every request by a content security policy, so that it stays self-contained whatever is put in it.
-    """
     parts = [f"<h1>{escape(title)}</h1>", _facts(facts), _notes(notes)]
     parts += [_table(*table) for table in tables]
     if pictures:
         parts.append("<h2>Pictures</h2>")
         parts += [_picture(*picture) for picture in pictures]
     if config:
-        text = escape("\n".join(config_lines(config)))
+        text = escape(json.dumps(config, indent=2, ensure_ascii=False, default=str))
         parts.append(f"<details><summary>Configuration</summary><pre>{text}</pre></details>")
     body = "\n".join(part for part in parts if part)
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    return f"""<!DOCTYPE html>
+    page = f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -124,57 +109,17 @@ def report_html(
 </body>
 </html>
 """
-
-
-def config_lines(value: Any, indent: int = 0) -> list[str]:
-    """`value` (nested mappings, sequences and scalars) as indented `key: value` lines, two spaces a level.
-
-    >>> config_lines({"model": {"name": "lenet", "sizes": (120, 84)}, "seed": 1})
-    ['model:', '  name: lenet', '  sizes: [120, 84]', 'seed: 1']
-    """
-    space = "  " * indent
-    if isinstance(value, Mapping) and value:
-        lines = []
-        for key, item in value.items():
-            if _is_nested(item):
-                lines += [f"{space}{key}:", *config_lines(item, indent + 1)]
-            else:
-                lines.append(f"{space}{key}: {_scalar(item)}")
-        return lines
-    if _is_nested(value):
-        lines = []
-        for item in value:
-            first, *rest = config_lines(item, indent + 1)
-            lines += [f"{space}- {first.strip()}", *rest]
-        return lines
-    return [space + _scalar(value)]
-
-
-def _is_nested(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return bool(value)
-    return isinstance(value, list | tuple) and any(_is_nested(item) for item in value)
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_scalar(item) for item in value) + "]"
-    if isinstance(value, Mapping):
-        return "{}"
-    return str(value)
+    write_atomically(path, page.encode())
 
 
 def _facts(facts: Mapping[str, str]) -> str:
-    if not facts:
-        return ""
-    items = (f"<div><dt>{escape(name)}</dt><dd>{escape(str(fact))}</dd></div>" for name, fact in facts.items())
-    return "<dl>\n" + "\n".join(items) + "\n</dl>"
+    items = [f"<div><dt>{escape(name)}</dt><dd>{escape(str(fact))}</dd></div>" for name, fact in facts.items()]
+    return "\n".join(["<dl>", *items, "</dl>"]) if items else ""
 
 
 def _notes(notes: Sequence[str]) -> str:
-    if not notes:
-        return ""
-    return '<ul class="notes">\n' + "\n".join(f"<li>{escape(note)}</li>" for note in notes) + "\n</ul>"
+    items = [f"<li>{escape(note)}</li>" for note in notes]
+    return "\n".join(['<ul class="notes">', *items, "</ul>"]) if items else ""
 
 
 def _table(heading: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -197,9 +142,10 @@ def _table(heading: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -
     )
 
 
-def _picture(caption: str, name: str, content: bytes) -> str:
+def _picture(caption: str, picture: Path) -> str:
+    content = picture.read_bytes()
     if not content.startswith(PNG_SIGNATURE) or len(content) < 24:
-        raise ValueError(f"Pictures of a report must be PNG files, but {name!r} is not one.")
+        raise ValueError(f"Pictures of a report must be PNG files, but {picture.name!r} is not one.")
     width, height = struct.unpack(">II", content[16:24])
     # Large pictures scroll on a narrow screen, where shrinking them would make their text unreadable.
     wide = ' class="wide"' if width > LARGE_PICTURE else ""

@@ -16,11 +16,13 @@ from convnets.plots import style
 
 COLOURS = {"train": style.BLUE, "validation": style.VERMILION, "test": style.GREEN}
 METRIC_STYLES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
+FEW = 40
+"""Training lines below which each is marked, and none is smoothed."""
 DECADE = 10.0
-# A loss or an error that falls by more than this is read better on a logarithmic axis.
 WIDE_RANGE = 30.0
-# Schedules that end at zero, and training errors that do, would else stretch a logarithmic axis without end.
+"""A loss or an error that falls by more than this is read better on a logarithmic axis."""
 SMALLEST = 5e-4
+"""Schedules that end at zero, and training errors that do, would else stretch a logarithmic axis without end."""
 
 
 @dataclass(frozen=True)
@@ -35,71 +37,78 @@ class Curve:
         kept = np.isfinite(self.values)
         return Curve(self.epochs[kept], self.values[kept])
 
+    def error(self) -> "Curve":
+        """In %, what is missing of a metric to 1."""
+        return Curve(self.epochs, 100.0 * (1.0 - self.values))
+
 
 def plot_learning_curves(
     records: Sequence[Mapping[str, Any]], path: Path, *, metrics: Sequence[str] = ("top1",)
-) -> None:
-    """Draws `learning_curves_figure` and writes it to `path` (PNG, atomically)."""
-    style.save(learning_curves_figure(records, metrics=metrics), path)
-
-
-def learning_curves_figure(records: Sequence[Mapping[str, Any]], *, metrics: Sequence[str] = ("top1",)) -> Figure:
+) -> Figure:
     """Three panels over epochs: loss, error (1 - metric, in %) and learning rate.
 
-    Training values are drawn raw (faint) and as a centred moving average, which doesn't lag behind the
-    evaluation the way an exponential one does. The best (ringed) and the last validation values stand above
-    each panel. Where steps were written twice, because a run was resumed from a checkpoint before them, the
-    later line counts.
+    Training values are drawn raw (faint) and as a centred moving average, which doesn't lag behind the evaluation the
+    way an exponential one does. The best (ringed) and the last validation values stand above each panel. Where steps
+    were written twice, because a run was resumed from a checkpoint before them, the later line counts.
 
     Args:
-      records: the lines of `metrics.jsonl`: `{"kind": "train", "step", "epoch", "loss", "learning_rate",
-        metric...}` and `{"kind": "evaluation", "split": "validation" | "test", "step", "epoch", "loss",
-        metric...}`. Metrics are fractions in [0, 1], higher is better. Other kinds are passed over; missing,
-        null and non-finite values leave gaps. May be empty.
-      metrics: the metrics whose error is drawn, in the order of the legend; each is drawn for the splits that
-        have it.
+      records: the lines of `metrics.jsonl`: `{"kind": "train", "step", "epoch", "loss", "learning_rate", metric...}`
+        and `{"kind": "evaluation", "split": "validation" | "test", "step", "epoch", "loss", metric...}`. Metrics are
+        fractions in [0, 1], higher is better. Other kinds are passed over; missing, null and non-finite values leave
+        gaps. May be empty.
+      metrics: the metrics whose error is drawn, in the order of the legend; each is drawn for the splits that have it.
 
     Raises:
       ValueError: `metrics` has more names than there are line styles.
     """
     if len(metrics) > len(METRIC_STYLES):
         raise ValueError(f"At most {len(METRIC_STYLES)} metrics fit one panel, but {len(metrics)} were given.")
-    figure = style.new_figure(12.5, 4.4)
-    loss_axes, error_axes, rate_axes = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 0.8))
     splits = {split: lines_of(records, split) for split in COLOURS}
-
-    losses = {split: curve_of(lines, "loss") for split, lines in splits.items()}
+    losses = {("loss", split): curve_of(lines, "loss") for split, lines in splits.items()}
     errors = {
-        (metric, split): Curve(curve.epochs, 100.0 * (1.0 - curve.values))
+        (metric, split): curve.error()
         for metric in metrics
         for split, lines in splits.items()
         if len((curve := curve_of(lines, metric)).epochs)
     }
-    loss_note = _best_and_last("", losses["validation"], "{:.4g}")
+    loss_notes = [_not_finite(losses["loss", "train"]), _best_and_last("", losses["loss", "validation"], "{:.4g}")]
     error_notes = [
         _best_and_last(metric_name(metric) + " " if len(metrics) > 1 else "", errors[metric, "validation"], "{:.2f} %")
         for metric in metrics
         if (metric, "validation") in errors
     ]
-    if lost := _not_finite(splits["train"]):
-        loss_note = lost + ("\n" + loss_note if loss_note else "")
-    notes = _same_height([loss_note, "\n".join(note for note in error_notes if note), ""])
+    notes = _same_height([loss_notes, error_notes, []])
 
-    error_title = f"{error_name(metrics[0])} (%)" if len(metrics) == 1 else "Error (%)"
-    style.dress(loss_axes, title="Loss", note=notes[0], x="epoch")
-    style.dress(error_axes, title=error_title[0].upper() + error_title[1:], note=notes[1], x="epoch")
-    style.dress(rate_axes, title="Learning rate", note=notes[2], x="epoch")
-
-    _draw_panel(loss_axes, {("loss", split): curve for split, curve in losses.items()}, ["loss"])
-    _draw_panel(error_axes, errors, metrics, ceiling=100.0)
-    _draw_learning_rate(rate_axes, curve_of(splits["train"], "learning_rate"))
+    figure = style.new_figure(12.5, 4.4)
+    loss_axes, error_axes, rate_axes = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 0.8))
+    error_title = capitalized(f"{error_name(metrics[0])} (%)") if len(metrics) == 1 else "Error (%)"
+    titles = "Loss", error_title, "Learning rate"
     last_epoch = max((float(line["epoch"]) for lines in splits.values() for line in lines), default=1.0)
-    for axes in (loss_axes, error_axes, rate_axes):
+    for axes, title, note in zip((loss_axes, error_axes, rate_axes), titles, notes, strict=True):
+        style.dress(axes, title=title, note=note, x="epoch")
         axes.set_xlim(0.0, (last_epoch if last_epoch > 0 else 1.0) * 1.02)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=last_epoch >= 6))
-    drawn = {metric_name(name): METRIC_STYLES[i] for i, name in enumerate(metrics) if any(name == m for m, _ in errors)}
-    _add_legend(figure, [split for split, lines in splits.items() if lines], drawn)
-    return figure
+    _draw_panel(loss_axes, losses, ["loss"])
+    _draw_panel(error_axes, errors, metrics, ceiling=100.0)
+    rate = curve_of(splits["train"], "learning_rate")
+    if len(rate.epochs):
+        marker = "o" if len(rate.epochs) == 1 else ""
+        rate_axes.plot(*_points(rate), color=style.INK, linewidth=1.7, marker=marker, label="learning rate")
+    _choose_axis(rate_axes, rate.values, ceiling=math.inf, wide=DECADE)
+
+    handles = [
+        Line2D([], [], color=COLOURS[name], linewidth=2.2, label=name) for name, lines in splits.items() if lines
+    ]
+    drawn = [
+        (name, dash) for name, dash in zip(metrics, METRIC_STYLES, strict=False) if any(name == m for m, _ in errors)
+    ]
+    if len(drawn) > 1:
+        handles += [
+            Line2D([], [], color=style.MUTED, linestyle=dash, linewidth=1.7, label=f"{metric_name(name)} error")
+            for name, dash in drawn
+        ]
+    style.legend_below(figure, handles)
+    return style.save(figure, path)
 
 
 def metric_name(metric: str) -> str:
@@ -119,12 +128,16 @@ def _is_top(metric: str) -> bool:
     return metric.startswith("top") and metric[3:].isdigit()
 
 
-def moving_average(values: np.ndarray) -> np.ndarray:
-    """The centred moving average of `values [T]` over about a twentieth of them; NaN stays NaN and isn't
-    averaged.
+def capitalized(text: str) -> str:
+    """With its first letter in upper case, and the others as they are."""
+    return text[:1].upper() + text[1:]
 
-    At the start, where curves are steep, the window shrinks on both sides alike, so that the average begins
-    where the values do; at the end, where they are flat, only on the side that is missing, to stay smooth.
+
+def moving_average(values: np.ndarray) -> np.ndarray:
+    """The centred moving average of `values [T]` over about a twentieth of them; NaN stays NaN and isn't averaged.
+
+    At the start, where curves are steep, the window shrinks on both sides alike, so that the average begins where the
+    values do; at the end, where they are flat, only on the side that is missing, to stay smooth.
     """
     count = len(values)
     known = np.isfinite(values)
@@ -151,8 +164,11 @@ def curve_of(lines: Sequence[Mapping[str, Any]], name: str) -> Curve:
     return Curve(np.array([float(line["epoch"]) for line in kept]), np.where(np.isfinite(values), values, np.nan))
 
 
-def _not_finite(lines: Sequence[Mapping[str, Any]]) -> str:
-    loss = curve_of(lines, "loss")
+def _points(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
+    return curve.epochs, curve.values
+
+
+def _not_finite(loss: Curve) -> str:
     missing = np.isnan(loss.values)
     if not missing.any():
         return ""
@@ -171,10 +187,11 @@ def _best_and_last(name: str, curve: Curve, form: str) -> str:
     return f"{name}validation: best {form.format(known.values[best])} (epoch {known.epochs[best]:.4g}), {last}"
 
 
-def _same_height(notes: Sequence[str]) -> list[str]:
-    # Trailing empty lines lift a short note to its neighbours' height, so that the titles stand in one row.
-    lines = max(note.count("\n") + 1 if note else 0 for note in notes)
-    return [(note or " ") + "\n" * (lines - note.count("\n") - 1) if lines else "" for note in notes]
+def _same_height(notes: Sequence[Sequence[str]]) -> list[str]:
+    """Each panel's lines; trailing empty ones lift short notes to their neighbours' height, so that titles align."""
+    kept = [[line for line in lines if line] for lines in notes]
+    height = max(map(len, kept))
+    return ["\n".join([*lines, *[" "] * (height - len(lines))]) for lines in kept]
 
 
 def _draw_panel(
@@ -187,42 +204,21 @@ def _draw_panel(
         if count == 0:
             continue
         values = curve.values
-        if split == "train" and count >= 40:
-            axes.plot(curve.epochs, values, color=colour, alpha=0.22, linewidth=0.7, label=f"{label} raw")
+        if split == "train" and count >= FEW:
+            axes.plot(*_points(curve), color=colour, alpha=0.22, linewidth=0.7, label=f"{label} raw")
             values = moving_average(values)
-        elif count < 40 or split == "test":
-            axes.plot(curve.epochs, values, "D" if split == "test" else "o", color=colour, markersize=3.5, zorder=3)
+        elif count < FEW or split == "test":
+            axes.plot(*_points(curve), "D" if split == "test" else "o", color=colour, markersize=3.5, zorder=3)
         axes.plot(curve.epochs, values, color=colour, linestyle=dashes, linewidth=1.7, label=label)
-        if split == "validation":
-            _ring_the_best(axes, curve)
+        known = curve.finite()
+        if split == "validation" and len(known.values) > 1:
+            best = int(np.argmin(known.values))
+            [ring] = axes.plot(known.epochs[best], known.values[best], "o", color=colour, zorder=4, clip_on=False)
+            ring.set(markersize=9, markerfacecolor="none", markeredgewidth=1.5)
         shown.append(values)
     values = np.concatenate([*shown, np.zeros(0)])
     # A curve that reaches zero, as the errors of an easy data set do, would leave a logarithmic axis.
     _choose_axis(axes, values, ceiling=ceiling, wide=math.inf if np.any(values == 0) else WIDE_RANGE)
-
-
-def _ring_the_best(axes: Axes, curve: Curve) -> None:
-    known = curve.finite()
-    if len(known.values) > 1:
-        best = int(np.argmin(known.values))
-        axes.plot(
-            known.epochs[best],
-            known.values[best],
-            "o",
-            color=COLOURS["validation"],
-            markersize=9,
-            markerfacecolor="none",
-            markeredgewidth=1.5,
-            zorder=4,
-            clip_on=False,
-        )
-
-
-def _draw_learning_rate(axes: Axes, curve: Curve) -> None:
-    if len(curve.epochs):
-        marker = "o" if len(curve.epochs) == 1 else ""
-        axes.plot(curve.epochs, curve.values, color=style.INK, linewidth=1.7, marker=marker, label="learning rate")
-    _choose_axis(axes, curve.values, ceiling=math.inf, wide=DECADE)
 
 
 def _choose_axis(axes: Axes, values: np.ndarray, *, ceiling: float, wide: float) -> None:
@@ -232,16 +228,7 @@ def _choose_axis(axes: Axes, values: np.ndarray, *, ceiling: float, wide: float)
     """
     values = values[np.isfinite(values)]
     if not len(values):
-        axes.text(
-            0.5,
-            0.5,
-            "nothing recorded yet",
-            transform=axes.transAxes,
-            ha="center",
-            va="center",
-            color=style.MUTED,
-            fontsize=style.TEXT_SIZE,
-        )
+        style.write(axes, "nothing recorded yet", (0.5, 0.5), xycoords="axes fraction", ha="center", color=style.MUTED)
         axes.set_yticks([])
         return
     high = float(values.max())
@@ -256,13 +243,3 @@ def _choose_axis(axes: Axes, values: np.ndarray, *, ceiling: float, wide: float)
     else:
         bottom = min(0.0, float(values.min()) * 1.08)
         axes.set_ylim(bottom, min(high * 1.08, ceiling) if high > 0 else max(-0.08 * bottom, 1e-3))
-
-
-def _add_legend(figure: Figure, splits: Sequence[str], metrics: Mapping[str, Any]) -> None:
-    handles = [Line2D([], [], color=COLOURS[split], linewidth=2.2, label=split) for split in splits]
-    if len(metrics) > 1:
-        handles += [
-            Line2D([], [], color=style.MUTED, linestyle=dashes, linewidth=1.7, label=f"{name} error")
-            for name, dashes in metrics.items()
-        ]
-    style.legend_below(figure, handles)

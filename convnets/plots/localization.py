@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 from PIL import Image, ImageDraw, ImageFont
 
 from convnets.plots import style
@@ -23,6 +21,7 @@ TALLEST = 1.5
 LONGEST_NAME = 16
 TRUE, PREDICTED = "#00C853", "#FF1744"
 """Truth green, prediction red, both bright enough for dark images; a dash sets them apart where colours don't."""
+DASHES = (0, (4, 2))
 
 
 @dataclass(frozen=True)
@@ -47,12 +46,7 @@ class Shown:
     overlaps: np.ndarray
 
 
-def plot_localizations(examples: Sequence[Shown], classes: Sequence[str], path: Path) -> None:
-    """Draws `localizations_figure` and writes it to `path` (PNG, atomically)."""
-    style.save(localizations_figure(examples, classes), path)
-
-
-def localizations_figure(examples: Sequence[Shown], classes: Sequence[str]) -> Figure:
+def plot_localizations(examples: Sequence[Shown], classes: Sequence[str], path: Path) -> Figure:
     """Each image with its true boxes in green and its predicted ones in red.
 
     Beside a predicted box stands its intersection over union with the true one; above the image the predicted class of
@@ -66,77 +60,40 @@ def localizations_figure(examples: Sequence[Shown], classes: Sequence[str]) -> F
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, one in zip(grid.flat, examples, strict=False):
-        axes.imshow(np.broadcast_to(one.image, (*one.image.shape[:2], 3)), interpolation="nearest")
+        style.show(axes, one.image, _title(one, classes), fontsize=style.SMALL_SIZE - 1, color=style.INK)
         for box in one.true:
-            _draw(axes, box, TRUE, "-")
+            style.draw_box(axes, box, TRUE, linewidth=1.6)
         for box, overlap in zip(one.predicted, one.overlaps, strict=True):
-            _draw(axes, box, PREDICTED, (0, (4, 2)))
+            style.draw_box(axes, box, PREDICTED, linewidth=1.6, linestyle=DASHES)
             if np.isfinite(overlap):
-                _write(axes, box, f"{overlap:.2f}", one.image.shape[0])
-        axes.set_title(
-            style.literal("\n".join(_title(one, classes))), fontsize=style.SMALL_SIZE - 1, color=style.INK, pad=3
-        )
+                # Below the box, or within it where it reaches down to the edge.
+                below = box[2] < 0.88 * one.image.shape[0]
+                style.write(
+                    axes,
+                    f"{overlap:.2f}",
+                    (float(box[1]) - 0.5, float(box[2])),
+                    (0, -1 if below else 1),
+                    va="top" if below else "bottom",
+                    fontsize=style.SMALL_SIZE - 2,
+                    color=style.PAPER,
+                    bbox={"facecolor": PREDICTED, "edgecolor": "none", "pad": 1.0, "alpha": 0.85},
+                )
     handles = [
         Line2D([], [], color=TRUE, label="truth"),
-        Line2D([], [], color=PREDICTED, linestyle=(0, (4, 2)), label="prediction, with its intersection over union"),
+        Line2D([], [], color=PREDICTED, linestyle=DASHES, label="prediction, with its intersection over union"),
     ]
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=2,
-        frameon=False,
-        fontsize=style.SMALL_SIZE,
-        labelcolor=style.INK,
-    )
-    return figure
+    style.legend_below(figure, handles, size=style.SMALL_SIZE)
+    return style.save(figure, path)
 
 
-def _title(one: Shown, classes: Sequence[str]) -> tuple[str, str]:
+def _title(one: Shown, classes: Sequence[str]) -> str:
     """What is said of the first object, and what is true."""
     guess, label = int(one.guesses[0]), int(one.labels[0])
-    said = f"{style.shorten(classes[guess], LONGEST_NAME)} {one.probabilities[0]:.0%}"
-    if label in (guess, -1):
-        return said, ""
-    return said, f"true: {style.shorten(classes[label], LONGEST_NAME)}"
+    true = "" if label in (guess, -1) else f"true: {style.shorten(classes[label], LONGEST_NAME)}"
+    return f"{style.shorten(classes[guess], LONGEST_NAME)} {one.probabilities[0]:.0%}\n{true}"
 
 
-def _draw(axes: Axes, box: np.ndarray, colour: str, dashes: object) -> None:
-    y0, x0, y1, x1 = (float(edge) for edge in box)
-    if y1 > y0 and x1 > x0:
-        # Pixel (0, 0) is drawn around the point (0, 0).
-        axes.add_patch(
-            Rectangle(
-                (x0 - 0.5, y0 - 0.5),
-                x1 - x0,
-                y1 - y0,
-                fill=False,
-                edgecolor=colour,
-                linewidth=1.6,
-                linestyle=dashes,
-            )
-        )
-
-
-def _write(axes: Axes, box: np.ndarray, text: str, height: int) -> None:
-    """Below the box, or within it where it reaches down to the edge."""
-    below = box[2] < 0.88 * height
-    axes.text(
-        float(box[1]) - 0.5,
-        float(box[2]) + (0.01 * height if below else -0.02 * height),
-        text,
-        va="top" if below else "bottom",
-        fontsize=style.SMALL_SIZE - 2,
-        color=style.PAPER,
-        bbox={"facecolor": PREDICTED, "edgecolor": "none", "pad": 1.0, "alpha": 0.85},
-    )
-
-
-def plot_accuracy_by_iou(counts: np.ndarray, path: Path) -> None:
-    """Draws `accuracy_by_iou_figure` and writes it to `path` (PNG, atomically)."""
-    style.save(accuracy_by_iou_figure(counts), path)
-
-
-def accuracy_by_iou_figure(counts: np.ndarray) -> Figure:
+def plot_accuracy_by_iou(counts: np.ndarray, path: Path) -> Figure:
     """The share of boxes whose intersection over union is at least so large, over all thresholds.
 
     Args:
@@ -144,8 +101,7 @@ def accuracy_by_iou_figure(counts: np.ndarray) -> Figure:
     """
     figure = style.new_figure(6.5, 3.4)
     axes = figure.subplots()
-    total = max(float(np.sum(counts)), 1.0)
-    shares = np.append(np.cumsum(counts[::-1])[::-1], 0) / total
+    shares = np.append(np.cumsum(counts[::-1])[::-1], 0) / max(float(np.sum(counts)), 1.0)
     thresholds = np.linspace(0, 1, len(shares))
     half = float(np.interp(0.5, thresholds, shares))
     style.dress(
@@ -157,17 +113,9 @@ def accuracy_by_iou_figure(counts: np.ndarray) -> Figure:
     )
     axes.plot(thresholds, shares, color=style.BLUE)
     axes.plot([0.5], [half], color=style.BLUE, marker="o")
-    axes.annotate(
-        f"{100 * half:.1f} % at 0.5",
-        (0.5, half),
-        (-6, -16),
-        textcoords="offset points",
-        ha="right",
-        color=style.INK,
-        fontsize=style.SMALL_SIZE,
-    )
+    style.write(axes, f"{100 * half:.1f} % at 0.5", (0.5, half), (-6, -12), ha="right")
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
-    return figure
+    return style.save(figure, path)
 
 
 def boxes_png(pixels: np.ndarray, objects: Sequence[Mapping[str, Any]]) -> bytes:

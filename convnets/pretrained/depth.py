@@ -7,8 +7,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Jaxpr, Literal
 
+from convnets.analysis.trace import operations_of, sources
 from convnets.errors import InvalidValue, nearest
 from convnets.pretrained.patterns import Path, is_head
 
@@ -20,9 +20,7 @@ LOGITS = "logits"
 def needs(network: nn.Module, image_shape: tuple[int, int, int]) -> Mapping[str, frozenset[Path]]:
     """The parameters that each feature map needs, the maps in the order in which the network returns them.
 
-    Found from a trace of the network in shapes alone: a map needs whatever it can be reached from. What the network
-    calls as a function of its own, as rematerialization does, counts as one: all that goes in is needed by all that
-    comes out.
+    Found from a trace of the network in shapes alone: a map needs whatever it can be reached from.
 
     Args:
       image_shape: (H, W, C) of an image.
@@ -41,23 +39,14 @@ def needs(network: nn.Module, image_shape: tuple[int, int, int]) -> Mapping[str,
 
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     variables = jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros(images.shape), train=False))
-    closed = jax.make_jaxpr(feature_maps)(variables, images)
+    operations, inputs, outputs = operations_of(jax.make_jaxpr(feature_maps)(variables, images))
     paths = [tuple(key.key for key in path) for path, _ in jax.tree_util.tree_leaves_with_path(variables)]
-    inputs = dict(zip(closed.jaxpr.invars, paths, strict=False))
+    owners = dict(zip(inputs, paths, strict=False))
     reached = {}
-    for name, output in zip(sorted(order), closed.jaxpr.outvars, strict=True):
-        found = [inputs[each] for each in _sources(closed.jaxpr, output) if each in inputs]
+    for name, output in zip(sorted(order), outputs, strict=True):
+        found = [owners[each] for each in sources(operations, output) if each in owners]
         reached[name] = frozenset(path[1:] for path in found if path[0] == "params")
     return {name: reached[name] for name in order if not any(map(is_head, reached[name]))}
-
-
-def _sources(jaxpr: Jaxpr, output: Any) -> set[Any]:
-    """All variables of the trace that an output is computed from."""
-    needed = {output}
-    for equation in reversed(jaxpr.eqns):
-        if needed.intersection(equation.outvars):
-            needed.update(each for each in equation.invars if not isinstance(each, Literal))
-    return needed
 
 
 def below(network: nn.Module, image_shape: tuple[int, int, int], name: str) -> set[Path]:

@@ -11,7 +11,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator
 
 from convnets.files import write_atomically
-from convnets.plots.sweep_plots import Column, plot_best_so_far, plot_importance, plot_parallel_coordinates
+from convnets.plots.sweeps import Column, plot_best_so_far, plot_importance, plot_parallel_coordinates
 from convnets.sweeps.space import Range
 from convnets.sweeps.study import optuna_distributions, to_optuna
 from convnets.sweeps.sweep import Sweep

@@ -203,7 +203,8 @@ class Segmentation(Task):
         # Spread over what was kept of the split.
         rows = np.unique(np.linspace(0, len(records["mask"]) - 1, SHOWN).astype(int))
         images, truths = zip(*(_unpadded(source[int(place)]) for place in records["place"][rows]), strict=True)
-        plot_segmentations(images, truths, _cut(records["mask"][rows], truths), self.classes, sheet)
+        predicted = {"prediction": _cut(records["mask"][rows], truths)}
+        plot_segmentations(images, truths, predicted, self.classes, sheet)
         return [
             ("Intersection over union of each class", iu),
             ("Mean intersection over union near boundaries", near),
@@ -216,7 +217,7 @@ class Segmentation(Task):
         Raises:
           InvalidValue: runs that keep predictions of no example in common.
         """
-        from convnets.plots.compared_segmentation import plot_compared_segmentations
+        from convnets.plots.segmentation import plot_segmentations
 
         masks = {run: dict(zip(of["place"].tolist(), of["mask"], strict=True)) for run, of in records.items()}
         common = sorted(set.intersection(*(set(of) for of in masks.values())))
@@ -225,7 +226,7 @@ class Segmentation(Task):
         places = [common[i] for i in np.unique(np.linspace(0, len(common) - 1, COMPARED).astype(int))]
         images, truths = zip(*(_unpadded(source[place]) for place in places), strict=True)
         said = {run: _cut([of[place] for place in places], truths) for run, of in masks.items()}
-        plot_compared_segmentations(images, truths, said, self.classes, path)
+        plot_segmentations(images, truths, said, self.classes, path)
 
     drawings: Mapping[str, str] = {"mask": ".png", "overlay": "_overlay.png"}
 

@@ -4,14 +4,15 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from convnets.analysis.all_reduces import AllReduce, all_reduces
+from convnets.analysis.operation_counts import AllReduce, all_reduces
+from convnets.analysis.trace import operations_of
 from convnets.errors import InvalidValue
 
 
 def counted(function, *inputs, axis="devices"):
     """The sums over an axis of two devices, where another axis of three is there as well."""
     trace = jax.make_jaxpr(function, axis_env=[("devices", 2), ("others", 3)])(*inputs)
-    return list(all_reduces(trace.jaxpr, axis))
+    return list(all_reduces(operations_of(trace)[0], axis))
 
 
 def test_every_array_of_a_tree_counts_in_its_type():

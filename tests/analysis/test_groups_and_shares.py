@@ -6,7 +6,7 @@ from jax import Array
 from small_networks import Functional, LeNet, Network
 
 from convnets import models
-from convnets.analysis.shares import shares
+from convnets.analysis.layer_row import shares
 from convnets.analysis.summary import group, summarize, total
 from convnets.errors import InvalidValue
 

@@ -32,7 +32,6 @@ def by_loops(image_shape, size, stride, padding, dilation, groups, features):
 @pytest.mark.parametrize(
     "options",
     [
-        {"size": 3, "stride": 1, "padding": 0, "dilation": 1, "groups": 1, "features": 5},
         {"size": 3, "stride": 2, "padding": 1, "dilation": 1, "groups": 1, "features": 5},
         {"size": 3, "stride": 1, "padding": 2, "dilation": 2, "groups": 1, "features": 5},
         {"size": 5, "stride": 1, "padding": 2, "dilation": 1, "groups": 2, "features": 6},
@@ -40,10 +39,9 @@ def by_loops(image_shape, size, stride, padding, dilation, groups, features):
         {"size": 1, "stride": 2, "padding": 0, "dilation": 1, "groups": 1, "features": 3},
     ],
 )
-@pytest.mark.parametrize("batch", [1, 3])
-def test_a_convolution_takes_what_loops_take(options, batch):
+def test_a_convolution_takes_what_loops_take(options):
     expected = by_loops((9, 7, 4), **options)
-    assert count(lambda m, x: convolution(m, x, **options), batch=batch) == batch * expected
+    assert count(lambda m, x: convolution(m, x, **options), batch=3) == 3 * expected
 
 
 def test_a_product_takes_inputs_times_outputs_and_a_batch_as_often():
@@ -82,22 +80,6 @@ def test_only_products_of_the_image_with_weights_count():
         return nn.softmax(x @ band) * kernel[0]
 
     assert count(network) == 8 * 6 * 4 * 4
-
-
-@pytest.mark.parametrize(
-    ("name", "gmacs"),
-    [
-        # torchvision's own metadata of its weights.
-        ("alexnet_owt", 0.714),
-        ("vgg16", 15.470),
-        ("googlenet_bn", 1.498),
-        ("resnet18", 1.814),
-        ("resnet50_v1_5", 4.089),
-    ],
-)
-def test_whole_networks_take_what_is_published(name, gmacs):
-    network = models.create(name, 1000)
-    assert total(summarize(network, (224, 224, 3))).multiply_adds / 1e9 == pytest.approx(gmacs, abs=0.0005)
 
 
 def test_training_takes_three_times_as_much_but_for_the_gradient_of_the_image():

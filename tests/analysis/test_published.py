@@ -3,7 +3,7 @@
 import pytest
 
 from convnets.analysis.network_costs import cost_of, known_networks, native_shape
-from convnets.analysis.published import ONE_CROP, PUBLISHED, TORCHVISION, published_of
+from convnets.analysis.published import ONE_CROP, PUBLISHED, TORCHVISION, family_of, printed_name, published_of
 from convnets.models import architectures
 
 # Parameters and 10^9 multiply-adds (there: "GFLOPS") in the metadata of torchvision's weights. Of GoogLeNet the
@@ -65,3 +65,22 @@ def test_a_network_has_what_is_published_under_any_of_its_names_of_one_crop_firs
         ("vgg_d", "dense", 73.0),
     ]
     assert published_of(["lenet5"]) == []
+
+
+@pytest.mark.parametrize(
+    ("network", "family", "printed"),
+    [
+        ("resnet50_v1_5", "resnet", "ResNet-50 v1.5"),
+        ("resnet1202", "resnet", "ResNet-1202"),
+        ("vgg16_bn", "vgg", "VGG-16 BN"),
+        ("vgg_a_lrn", "vgg", "VGG-A LRN"),
+        ("alexnet", "alexnet", "AlexNet"),
+        ("alexnet_owt", "alexnet", "AlexNet owt"),
+        ("googlenet_bn", "googlenet", "GoogLeNet BN"),
+        ("lenet5", "lenet", "LeNet-5"),
+        ("plain34", "plain", "plain-34"),
+        ("segmenter_large", "segmenter", "segmenter large"),
+    ],
+)
+def test_names_are_printed_as_in_the_papers(network: str, family: str, printed: str) -> None:
+    assert (family_of(network), printed_name(network)) == (family, printed)

@@ -10,13 +10,13 @@ import pytest
 from jax import Array, lax
 from small_networks import Functional, by_path, convolution, field, square
 
-from convnets.analysis import human_units, kinds, receptive_field
+from convnets.analysis import human_units, layer_kinds, receptive_field
 from convnets.analysis.receptive_field import Field
 from convnets.analysis.summary import summarize
 from convnets.layers import TransposedConvolution
 
 
-@pytest.mark.parametrize("module", [receptive_field, kinds, human_units])
+@pytest.mark.parametrize("module", [receptive_field, layer_kinds, human_units])
 def test_examples_in_docstrings_hold(module):
     assert doctest.testmod(module).failed == 0 < doctest.testmod(module).attempted
 

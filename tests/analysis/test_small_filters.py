@@ -14,7 +14,6 @@ from convnets.analysis.small_filters import (
     THREE_3X3,
     TWO_3X3,
     Option,
-    Stack,
     compare,
 )
 from convnets.errors import InvalidValue
@@ -29,35 +28,30 @@ OPTIONS = (ONE_7X7, THREE_3X3, ONE_5X5, TWO_3X3, BOTTLENECK_2, BOTTLENECK_4)
     [(ONE_7X7, 49), (THREE_3X3, 27), (ONE_5X5, 25), (TWO_3X3, 18), (BOTTLENECK_2, 3.25), (BOTTLENECK_4, 1.0625)],
 )
 def test_weights_and_multiply_adds_are_the_lectures(option: Option, weights: float, depth: int) -> None:
-    [cost] = compare([option], depth, size=10, batch=1, seconds=0)
+    [cost] = compare([option], depth=depth, size=10, batch=1, seconds=0)
     assert cost.parameters == weights * depth**2
     assert cost.multiply_adds == weights * depth**2 * 10 * 10
     assert (cost.formula_parameters, cost.formula_multiply_adds) == (cost.parameters, cost.multiply_adds)
 
 
-def test_what_a_response_sees_and_how_often_it_is_bent() -> None:
+def test_what_a_response_sees_how_often_it_is_bent_and_what_is_kept_of_every_layer() -> None:
     costs = compare(OPTIONS, depth=8, size=10, batch=1, seconds=0)
     assert [cost.receptive_field for cost in costs] == [7, 7, 5, 5, 3, 3]
-    assert [cost.layers for cost in costs] == [1, 3, 1, 2, 3, 3]
-    assert [cost.nonlinearities for cost in costs] == [1, 3, 1, 2, 3, 3]
+    assert [cost.layers for cost in costs] == [cost.nonlinearities for cost in costs] == [1, 3, 1, 2, 3, 3]
+    maps_of_full_depth = [cost.activation_bytes / (4 * 10 * 10 * 8) for cost in costs]
+    assert maps_of_full_depth == [1, 3, 1, 2, 2, 1.5]
 
 
 @pytest.mark.parametrize("option", [THREE_3X3, ONE_5X5, BOTTLENECK_2], ids=["three 3x3", "one 5x5", "bottleneck"])
 def test_a_single_bright_pixel_lights_up_the_receptive_field_and_no_more(option: Option) -> None:
     [cost] = compare([option], depth=8, size=15, batch=1, seconds=0)
-    network = Stack(tuple((size, 8 // part) for size, part in option.filters))
+    network = option.network(8)
     maps = np.zeros((1, 15, 15, 8), np.float32)
     maps[0, 7, 7] = 1.0
     shapes = jax.eval_shape(network.init, jax.random.key(0), maps)
     variables = jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), shapes)
     lit = np.argwhere(np.asarray(jax.jit(network.apply)(variables, maps))[0, :, :, 0] > 0)
     assert (np.ptp(lit, axis=0) + 1).tolist() == [cost.receptive_field] * 2
-
-
-def test_activations_are_those_of_every_layer() -> None:
-    costs = compare(OPTIONS, depth=8, size=10, batch=1, seconds=0)
-    maps_of_full_depth = [cost.activation_bytes / (4 * 10 * 10 * 8) for cost in costs]
-    assert maps_of_full_depth == [1, 3, 1, 2, 2, 1.5]
 
 
 def test_the_comparisons_set_against_each_other_what_the_lecture_does() -> None:

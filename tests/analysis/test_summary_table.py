@@ -13,8 +13,7 @@ from convnets import models
 from convnets.analysis.human_units import short_bytes, short_count
 from convnets.analysis.layer_row import LayerRow
 from convnets.analysis.summary import Summary, group, summarize
-from convnets.analysis.summary_export import as_csv, as_dict
-from convnets.analysis.summary_table import print_summary, share_lines
+from convnets.analysis.summary_table import as_csv, as_dict, print_summary, share_lines
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,13 @@
-"""What the picture of a transposed convolution shows, against the slides and NumPy."""
+"""A transposed convolution in numbers, against the slides and NumPy."""
 
 import numpy as np
 import pytest
-from PIL import Image
 from scipy.signal import correlate2d
 
-from convnets.analysis.transposed_convolution import Example, agreement, example
+from convnets.analysis.transposed_convolution import agreement, example
 from convnets.errors import InvalidValue
-from convnets.plots.transposed_convolution_picture import plot_transposed_convolution, transposed_convolution_figure
 
 SHOWN = [(3, 2, 1, 5), (3, 1, 0, 4), (2, 2, 0, 4), (4, 2, 1, 8), (1, 1, 0, 1), (3, 2, 1, 6), (2, 3, 0, 8), (5, 3, 2, 9)]
-
-
-def of(numbers: tuple[int, ...]) -> Example:
-    return example(*numbers)
 
 
 def test_the_slides_example_goes_from_5_to_3_and_back_by_way_of_7():
@@ -48,7 +42,7 @@ def test_the_matrix_of_2x2_filters_is_the_slides():
 @pytest.mark.parametrize("numbers", SHOWN, ids=str)
 def test_a_window_on_the_stretched_map_adds_what_the_matrix_says(numbers):
     """As many products in each pixel, and those of the entries that lie under the rotated filter."""
-    shown = of(numbers)
+    shown = example(*numbers)
     assert shown.side == numbers[3]
     f, stretched = shown.kernel, shown.stretched
     np.testing.assert_array_equal(shown.terms, correlate2d(np.sign(stretched), np.ones((f, f), int), mode="valid"))
@@ -70,40 +64,9 @@ def test_another_output_padding_gives_another_size_that_the_convolution_brings_t
 
 @pytest.mark.parametrize("numbers", SHOWN, ids=str)
 def test_the_three_forms_agree_to_rounding(numbers):
-    found = agreement(of(numbers))
+    found = agreement(example(*numbers))
     assert found.largest_entry > 1
     assert found.largest_difference < 1e-5 * found.largest_entry
-
-
-@pytest.mark.parametrize("numbers", [(3, 2, 1, 5), (1, 1, 0, 1), (2, 3, 0, 8), (7, 2, 3, 16)], ids=str)
-def test_the_picture_is_drawn_whole_and_the_same_each_time(numbers, tmp_path):
-    shown = of(numbers)
-    paths = [tmp_path / name for name in ("one.png", "two.png")]
-    for path in paths:
-        plot_transposed_convolution(shown, path)
-    assert paths[0].read_bytes() == paths[1].read_bytes()
-    with Image.open(paths[0]) as picture:
-        border = np.asarray(picture.convert("L"))
-    assert all((edge == 255).all() for edge in (border[0], border[-1], border[:, 0], border[:, -1])), "cut off"
-
-
-def test_titles_and_sums_are_those_of_the_example():
-    figure = transposed_convolution_figure(example(3, 2, 1, 6))
-    titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert titles == [
-        "M_F, the convolution as a matrix of 9 × 36",
-        "Map of 3 × 3, stretched",
-        "F rotated",
-        "Result of 6 × 6",
-    ]
-    matrix, stretched, rotated, result = figure.axes
-    assert [text.get_text() for text in rotated.texts[:2]] == ["$F_{33}$", "$F_{32}$"]
-    assert [text.get_text() for text in result.texts if text.get_text().isdigit()][:3] == ["1", "2", "1"]
-    # The entry F_11 in the matrix has the colour that it has in the rotated filter.
-    corner = rotated.images[0].get_array()[2, 2]
-    np.testing.assert_array_equal(matrix.images[0].get_array()[4, 7], corner)
-    assert len(stretched.patches) == len(matrix.patches) == 1
-    assert (matrix.patches[0].get_xy(), stretched.patches[0].get_xy()) == ((7, 0), (1, 1))
 
 
 @pytest.mark.parametrize(

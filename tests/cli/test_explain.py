@@ -1,4 +1,4 @@
-"""`launch.py explain`: the topics and what they print."""
+"""`launch.py explain`: the topics, what they print, draw and refuse."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from convnets.analysis.interconnects import MACHINES
 from convnets.cli.command_line import main
+from convnets.cli.command_table import COMMANDS
 from convnets.cli.topics import topics
 
 QUICK = ("--depth=8", "--size=6", "--seconds=0")
+LENET = ("scaling", "--network=lenet5", "--machine=dgx-h100", "--devices=16", "--batch=8", "--global_batch=64")
+TRANSPOSED = "transposed-convolution"
 
 
 def explained(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -68,14 +72,90 @@ def test_a_window_slides_over_one_network_and_one_size_or_over_several(capsys: p
     assert "× 11.2" in said, "of VGG-16"
 
 
+def test_scaling_is_an_efficiency_for_each_number_of_devices(capsys: pytest.CaptureFixture[str]) -> None:
+    record = json.loads(explained(capsys, *LENET, "--json"))
+    [network] = record["networks"]
+    assert network["gradient_bytes"] == 4 * 61_706
+    assert network["multiply_adds"] == 416_520
+    assert record["machines"]["dgx-h100"]["inside"]["bandwidth"] == 450e9
+    weak, strong = record["weak_scaling"], record["strong_scaling"]
+    assert [point["devices"] for point in weak] == [1, 2, 4, 8, 16]
+    assert [point["batch_per_device"] for point in strong] == [64, 32, 16, 8, 4]
+    assert weak[0]["efficiency_without_overlap"] == 1
+    for point in weak + strong:
+        assert 0 < point["efficiency_without_overlap"] <= point["efficiency_with_overlap"] <= 1
+    # LeNet-5 computes 8 images in a microsecond, and sums its gradient in many.
+    assert weak[-1]["efficiency_with_overlap"] < 0.05
+
+
+def test_the_tables_of_scaling_say_what_is_summed_and_how_long_it_takes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    said = explained(capsys, *LENET, "--images_per_second=1000", f"--out={tmp_path / 'scaling.png'}")
+    for words in ("246,824 ", "What one step sums", "Milliseconds of a step", "8 images a device", "64 images shared"):
+        assert words in said
+    assert "NVLink" in said and "1,000 images/s by a device alone" in said
+    assert " 8.00 " in said, "milliseconds of 8 images at 1,000 images/s"
+    with Image.open(tmp_path / "scaling.png") as picture:
+        assert min(picture.size) > 400
+
+
+def test_batch_norms_of_each_device_stand_beside_synchronized_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    short = ("scaling", "--network=lenet5_bn", "--machine=tpu-v4,tpu-v5p", "--devices=4")
+    record = json.loads(explained(capsys, *short, "--json"))
+    assert list(record["machines"]) == ["tpu-v4", "tpu-v5p"]
+    together, apart = record["networks"]
+    assert (together["batch_norm_scope"], apart["batch_norm_scope"]) == ("synchronized", "device")
+    assert together["statistics_sums"] == 2 * apart["statistics_sums"] == 16
+    said = explained(capsys, *short, "--scope=device")
+    assert "lenet5_bn, norms apart" in said and "lenet5_bn  " not in said
+
+
+def test_every_machine_is_named_in_the_help() -> None:
+    [flag] = [flag for flag in COMMANDS["explain"].flags if flag.name == "machine"]
+    assert all(name in flag.help for name in MACHINES)
+
+
+def test_by_default_a_transposed_convolution_is_the_slides_example(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    said = explained(capsys, TRANSPOSED, f"--out={tmp_path / 'picture.png'}")
+    assert "Filter 3 × 3, stride 2, padding 1, transposed" in said
+    for row, number in (("matrix M_F", "9 × 25"), ("stretched map", "7 × 7"), ("result", "5 × 5")):
+        assert number in next(line for line in said.splitlines() if row in line)
+    assert "22 23 ·  ·  ·  32 33" in said, "the matrix itself"
+    assert "they differ by " in said and "holes" not in said
+    assert f"picture: {tmp_path / 'picture.png'}" in said and (tmp_path / "picture.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (
+            ["--padding=0", "--stride=1", "--size=4"],
+            {"padding": 0, "map_side": 2, "zeros_around": 2, "zeros_between": 0},
+        ),
+        (["--size=6"], {"side": 6, "map_side": 3, "output_padding": 1}),
+        (["--size=6", "--output_padding=0"], {"side": 5, "map_side": 3, "output_padding": 0, "stretched_side": 7}),
+    ],
+)
+def test_flags_of_a_transposed_convolution_may_be_zero(capsys, flags, expected) -> None:
+    record = json.loads(explained(capsys, TRANSPOSED, *flags, "--json"))
+    assert {name: record[name] for name in expected} == expected
+    assert 0 <= record["largest_difference"] < 1e-5 < record["largest_entry"]
+
+
+def test_holes_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    said = explained(capsys, TRANSPOSED, "--kernel=2", "--stride=3", "--padding=0", "--size=8")
+    assert "28 pixels of the result are holes" in said, "2 rows and 2 columns of 8"
+    assert "·" not in said, "a matrix of 64 columns is too wide for a terminal"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["small-filter"], "unknown topic 'small-filter': did you mean 'small-filters'?"),
-        (
-            ["small-filters", "bottleneck"],
-            "explain takes one topic at a time, and was given 'small-filters bottleneck'",
-        ),
+        (["small-filters", "bottleneck"], "one topic at a time, and was given 'small-filters bottleneck'"),
         (["sliding-window", "--depth=8"], "the topic 'sliding-window' has no option 'depth': known are network, size"),
         (["bottleneck", "--depth=6"], "the depth is 6, and a bottleneck of D/4 needs a multiple of 4"),
         (["small-filters", "--out=bars.jpg"], "--out is 'bars.jpg', and pictures are PNG files: let it end in .png"),
@@ -86,6 +166,18 @@ def test_a_window_slides_over_one_network_and_one_size_or_over_several(capsys: p
         (["sliding-window", "--size=0"], "the image is 0 pixels wide"),
         (["small-filters", "--batch=0"], "the batch is 0, and must be positive"),
         (["small-filters", "--config.network.name=vgg16"], "explain takes no --config fields"),
+        (["scaling", "--machine=dgx"], "--machine has 'dgx': "),
+        (["scaling", "--network=resnet51"], "unknown architecture 'resnet51'"),
+        (["scaling", "--devices=12"], "the number of devices is 12, and must be a power of two: use 8 or 16"),
+        (["scaling", "--batch=0"], "--batch is 0, and must be positive"),
+        (["scaling", "--global_batch=0"], "--global_batch is 0, and must be positive"),
+        (["scaling", "--utilization=0"], "--utilization is 0, and is a percentage of the peak from 1 to 100"),
+        (["scaling", "--images_per_second=100"], "give what one device reaches with the one --network"),
+        (["scaling", "--scope=local"], "scope"),
+        (["scaling", "--network=lenet5", "--global_batch=100"], "a global batch of 100 can't be shared by 8 devices"),
+        ([TRANSPOSED, "--size=0"], "the size is 0, and a matrix is shown of 1 to 16 pixels a side"),
+        ([TRANSPOSED, "--output_padding=2"], "has output padding 2, and its stride of 2 allows 0 to 1"),
+        ([TRANSPOSED, "--depth=9"], "the topic 'transposed-convolution' has no option 'depth'"),
     ],
 )
 def test_mistakes_are_answered_in_one_sentence(

@@ -1,12 +1,32 @@
-"""What `launch.py explain` can explain, one file a topic."""
+"""What `launch.py explain` can explain: topics by their names, one file for each or for two alike.
 
-from convnets.cli.topics import (  # noqa: F401  (register their topics)
-    bottleneck,
-    scaling,
-    sliding_window,
-    small_filters,
-    transposed_convolution,
-)
-from convnets.cli.topics.registry import Explanation, topics
+A topic is a function whose keyword-only arguments are the flags that it takes, with their defaults; its docstring is
+one line that says what it shows. A flag that no topic had before is to be entered in `command_table.COMMANDS` as well,
+and a new file in the imports of `cli/explain.py`.
+"""
 
-__all__ = ["Explanation", "topics"]
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+from convnets.registry import Registry
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a topic has to say.
+
+    Attributes:
+      tables: to print.
+      lines: below them.
+      record: all of it, ready for JSON.
+    """
+
+    tables: list[Table]
+    lines: list[str]
+    record: dict[str, Any]
+
+
+topics: Registry[Callable[..., Explanation]] = Registry("topic")

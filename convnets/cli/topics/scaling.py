@@ -4,20 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
-from rich import box
 from rich.table import Table
 
 from convnets.analysis.interconnects import MACHINES, Machine, check_power_of_two
 from convnets.analysis.scaling import StepTime, Work, strong_scaling, sustained_rate, weak_scaling
-from convnets.cli.pictures import picture_path
+from convnets.cli.printing import new_table, picture_path
 from convnets.cli.step_traffic import named_work
-from convnets.cli.topics.registry import Explanation, topics
+from convnets.cli.topics import Explanation, topics
 from convnets.errors import InvalidValue, nearest
-from convnets.plots.scaling_picture import Curves, plot_scaling
+from convnets.plots.scaling import Curves, plot_scaling
 
 NETWORKS = ("alexnet", "vgg16", "googlenet", "resnet50")
 SHOWN = (2, 8, 64, 256)
 """Numbers of devices that a table has columns of, besides the largest."""
+LEFT = ("network",)
+"""Columns of words."""
 
 
 @topics.register
@@ -119,17 +120,10 @@ def _check(network: str, devices: int, batch: int, global_batch: int, utilizatio
         )
 
 
-def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in columns:
-        table.add_column(column, justify="left" if column == "network" else "right")
-    return table
-
-
 def _traffic(works: Sequence[Work], batch: int) -> Table:
     """What one step sums, of one device's arrays."""
     columns = ("network", "gradients", "batch norms", "their sums", "figures", "GMACs", f"FLOP a byte at {batch}")
-    table = _table("What one step sums over the devices, in bytes of one device's arrays", columns)
+    table = new_table("What one step sums over the devices, in bytes of one device's arrays", columns, left=LEFT)
     for work in works:
         traffic = work.traffic
         table.add_row(
@@ -147,7 +141,7 @@ def _traffic(works: Sequence[Work], batch: int) -> Table:
 def _times(machines: Mapping[str, Machine], curves: Curves, counts: Sequence[int], batch: int) -> Table:
     """Milliseconds of computing and of the sums."""
     title = f"Milliseconds of a step: computing {batch} images, and the sums on so many devices"
-    table = _table(title, ("network", "computing", *(f"{count:,}" for count in counts)))
+    table = new_table(title, ("network", "computing", *(f"{count:,}" for count in counts)), left=LEFT)
     for name, machine in machines.items():
         table.add_section()
         table.add_row(f"[bold]{machine.title}")
@@ -160,7 +154,7 @@ def _times(machines: Mapping[str, Machine], curves: Curves, counts: Sequence[int
 
 def _efficiencies(title: str, machines: Mapping[str, Machine], curves: Curves, counts: Sequence[int]) -> Table:
     """In percent, without overlap and with all that there can be."""
-    table = _table(f"{title}, in %", ("network", *(f"{count:,}" for count in counts)))
+    table = new_table(f"{title}, in %", ("network", *(f"{count:,}" for count in counts)), left=LEFT)
     for name, machine in machines.items():
         table.add_section()
         table.add_row(f"[bold]{machine.title}")

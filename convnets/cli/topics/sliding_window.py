@@ -1,11 +1,13 @@
 """`launch.py explain sliding-window`."""
 
-from rich import box
 from rich.table import Table
 
+from convnets import models
 from convnets.analysis.human_units import short_count
-from convnets.analysis.sliding_window import SlidingWindow, slide_named
-from convnets.cli.topics.registry import Explanation, topics
+from convnets.analysis.network_costs import CLASSES, native_shape
+from convnets.analysis.sliding_window import SlidingWindow, slide
+from convnets.cli.printing import new_table
+from convnets.cli.topics import Explanation, topics
 
 NETWORKS = ("alexnet", "vgg16", "resnet50")
 SIZES = (256, 384, 480, 640)
@@ -14,11 +16,11 @@ SIZES = (256, 384, 480, 640)
 
 def sliding_window(*, network: str = "", size: int | None = None) -> Explanation:
     """A network slid over a larger image, window by window, against one fully convolutional pass."""
-    found = [
-        slide_named(name, side)
-        for name in ([network] if network else NETWORKS)
-        for side in (SIZES if size is None else [size])
-    ]
+    found = []
+    for name in [network] if network else NETWORKS:
+        module = models.create(name, CLASSES)
+        for side in SIZES if size is None else [size]:
+            found.append(slide(module, native_shape(module), (side, side), name))
     lines = [
         "map: of logits, counted from the network; crops: (image - window) // stride + 1 along a side fit into it",
         "multiply-adds of all crops and of the one pass; saved: how many times as many the crops take",
@@ -38,17 +40,15 @@ def sliding_window(*, network: str = "", size: int | None = None) -> Explanation
         }
         for one in found
     ]
-    return Explanation([_table(found)], lines, {"classes": 1000, "images": records})
+    return Explanation([_table(found)], lines, {"classes": CLASSES, "images": records})
 
 
 topics.variant("sliding-window", sliding_window)
 
 
 def _table(found: list[SlidingWindow]) -> Table:
-    title = "A sliding window against one fully convolutional pass"
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("network", "window", "stride", "image", "map", "crops", "windows", "one pass", "saved"):
-        table.add_column(column, justify="left" if column == "network" else "right")
+    columns = ("network", "window", "stride", "image", "map", "crops", "windows", "one pass", "saved")
+    table = new_table("A sliding window against one fully convolutional pass", columns, left=("network",))
     for one, before in zip(found, [None, *found], strict=False):
         if before and before.network != one.network:
             table.add_section()

@@ -3,13 +3,12 @@
 from dataclasses import asdict
 
 import numpy as np
-from rich import box
 from rich.table import Table
 
 from convnets.analysis.transposed_convolution import Agreement, Example, agreement, example
-from convnets.cli.pictures import picture_path
-from convnets.cli.topics.registry import Explanation, topics
-from convnets.plots.transposed_convolution_picture import plot_transposed_convolution
+from convnets.cli.printing import new_table, picture_path
+from convnets.cli.topics import Explanation, topics
+from convnets.plots.transposed_convolution import plot_transposed_convolution
 
 WIDEST_MATRIX = 25
 """Columns of a matrix that a terminal has room for."""
@@ -47,10 +46,8 @@ topics.variant("transposed-convolution", transposed_convolution)
 
 def _sizes(shown: Example) -> Table:
     title = f"Filter {shown.kernel} × {shown.kernel}, stride {shown.stride}, padding {shown.padding}, transposed"
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
-    table.add_column("")
-    table.add_column("by the lecture")
+    columns_of_table = ("", " ", "by the lecture")
+    table = new_table(title, columns_of_table, left=columns_of_table)
     rows, columns = shown.matrix.shape
     stretched, terms = len(shown.stretched), shown.terms
     extra = " + output padding" if shown.output_padding else ""
@@ -70,9 +67,8 @@ def _sizes(shown: Example) -> Table:
 
 def _matrix(shown: Example) -> Table:
     """M_F with the filter's entries by row and column: 21 is F_21."""
-    table = Table(
-        title="M_F", title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 1, 0, 0)
-    )
+    table = new_table("M_F", [])
+    table.box, table.show_header = None, False
     for row in shown.matrix:
         places = (divmod(int(number) - 1, shown.kernel) for number in row)
         names = (f"{place[0] + 1}{place[1] + 1}" for place in places)

@@ -17,12 +17,7 @@ from convnets.plots import style
 WORST_TO_BEST = LinearSegmentedColormap.from_list("worst_to_best", ["#C3CCD5", style.BLUE])
 
 
-def plot_best_so_far(finished: Sequence[tuple[int, float, bool]], metric: str, higher: bool, path: Path) -> None:
-    """Draws `best_so_far_figure` and writes it to `path` (PNG, atomically)."""
-    style.save(best_so_far_figure(finished, metric, higher), path)
-
-
-def best_so_far_figure(finished: Sequence[tuple[int, float, bool]], metric: str, higher: bool) -> Figure:
+def plot_best_so_far(finished: Sequence[tuple[int, float, bool]], metric: str, higher: bool, path: Path) -> Figure:
     """The metric of each trial, and the best complete one up to it.
 
     Args:
@@ -33,6 +28,7 @@ def best_so_far_figure(finished: Sequence[tuple[int, float, bool]], metric: str,
     note = f"validation {metric} of each trial; pruned ones that were worse stand on the edge"
     style.dress(axes, title="Best so far", note=note, x="trial", y=metric)
     complete = [(number, value) for number, value, pruned in finished if not pruned]
+    pruned = [(number, value) for number, value, was_pruned in finished if was_pruned]
     if complete:
         numbers, values = map(np.asarray, zip(*complete, strict=True))
         best = np.maximum.accumulate(values) if higher else np.minimum.accumulate(values)
@@ -41,8 +37,6 @@ def best_so_far_figure(finished: Sequence[tuple[int, float, bool]], metric: str,
         worst, span = (values.min(), np.ptp(values)) if higher else (values.max(), -np.ptp(values))
         edge = worst - 0.25 * (span or 0.1 * abs(worst))
         axes.set_ylim(**{"bottom" if higher else "top": edge})
-    pruned = [(number, value) for number, value, was_pruned in finished if was_pruned]
-    if complete:
         # How bad the worst ones were would leave no room for the others.
         pruned = [(number, max(value, edge) if higher else min(value, edge)) for number, value in pruned]
     if pruned:
@@ -53,15 +47,10 @@ def best_so_far_figure(finished: Sequence[tuple[int, float, bool]], metric: str,
     if pruned:
         marks.append(Line2D([], [], color=style.VERMILION, marker="x", linestyle="", markersize=5, label="pruned"))
     style.legend_below(figure, marks)
-    return figure
+    return style.save(figure, path)
 
 
-def plot_importance(shares: Mapping[str, float], metric: str, path: Path) -> None:
-    """Draws `importance_figure` and writes it to `path` (PNG, atomically)."""
-    style.save(importance_figure(shares, metric), path)
-
-
-def importance_figure(shares: Mapping[str, float], metric: str) -> Figure:
+def plot_importance(shares: Mapping[str, float], metric: str, path: Path) -> Figure:
     """A bar for each field, the largest share on top.
 
     Args:
@@ -70,24 +59,10 @@ def importance_figure(shares: Mapping[str, float], metric: str) -> Figure:
     figure = style.new_figure(7.5, 1.6 + 0.4 * len(shares))
     axes = figure.subplots()
     note = f"how the values of a field among the best tenth\nof the trials by {metric} differ from those among all"
-    style.dress(axes, title="Importance", note=note, x="share")
-    places = np.arange(len(shares))
-    axes.barh(places, list(shares.values()), color=style.BLUE, height=0.6)
-    axes.set_yticks(places, [style.literal(name) for name in shares])
-    axes.invert_yaxis()
-    for place, share in zip(places, shares.values(), strict=True):
-        axes.annotate(
-            f"{share:.2f}",
-            (share, place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=style.SMALL_SIZE,
-            color=style.INK,
-        )
+    style.dress(axes, title="Importance", note=note, x="share", grid=False)
+    style.draw_bars(axes, list(shares.values()), [f"{share:.2f}" for share in shares.values()], names=list(shares))
     axes.set_xlim(0, 1.1 * max(shares.values()))
-    axes.grid(False, axis="y")
-    return figure
+    return style.save(figure, path)
 
 
 @dataclass(frozen=True)
@@ -106,47 +81,31 @@ class Column:
     def places(self) -> np.ndarray:
         """Heights in [0, 1], `[trials]`."""
         if self.scale == "named":
-            names = self.names()
-            indices = np.array([names.index(str(value)) for value in self.values], float)
-            return indices / (len(names) - 1) if len(names) > 1 else indices + 0.5
-        numbers = np.asarray(self.values, float)
-        return self._height(np.log(numbers) if self.scale == "log" else numbers)
-
-    def names(self) -> list[str]:
-        """Of a "named" column, from the bottom to the top."""
-        numbers = all(isinstance(value, int | float) for value in self.values)
-        ordered = sorted(set(self.values)) if numbers else list(dict.fromkeys(map(str, self.values)))
-        return [str(value) for value in ordered]
+            heights = {name: height for height, name in self.ticks()}
+            return np.array([heights[str(value)] for value in self.values])
+        return self._height(np.asarray(self.values, float))
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Heights in [0, 1] and what stands beside them."""
+        """Heights in [0, 1], from the bottom, and what stands beside them."""
         if self.scale == "named":
-            names = self.names()
+            numbers = all(isinstance(value, int | float) for value in self.values)
+            names = list(map(str, sorted(set(self.values)))) if numbers else list(dict.fromkeys(map(str, self.values)))
             return [(i / (len(names) - 1) if len(names) > 1 else 0.5, name) for i, name in enumerate(names)]
-        numbers = np.asarray(self.values, float)
-        low, high = float(numbers.min()), float(numbers.max())
+        low, high = float(min(self.values)), float(max(self.values))
         locator = LogLocator(subs=(1.0, 2.0, 5.0)) if self.scale == "log" else MaxNLocator(5)
         found = [tick for tick in locator.tick_values(low, high) if low <= tick <= high] if low < high else [low]
         found = found if len(found) > 1 else sorted({low, high})
-        heights = self._height(np.log(found) if self.scale == "log" else np.asarray(found))
+        heights = self._height(np.asarray(found))
         return [(float(height), f"{tick:.4g}") for height, tick in zip(heights, found, strict=True)]
 
     def _height(self, numbers: np.ndarray) -> np.ndarray:
-        own = np.asarray(self.values, float)
-        own = np.log(own) if self.scale == "log" else own
-        low, high = own.min(), own.max()
-        return (numbers - low) / (high - low) if high > low else np.full(len(numbers), 0.5)
+        scale = np.log if self.scale == "log" else np.asarray
+        low, high = scale(np.array([min(self.values), max(self.values)], float))
+        return (scale(numbers) - low) / (high - low) if high > low else np.full(len(numbers), 0.5)
 
 
 def plot_parallel_coordinates(
     columns: Sequence[Column], metric: str, values: Sequence[float], higher: bool, path: Path
-) -> None:
-    """Draws `parallel_coordinates_figure` and writes it to `path` (PNG, atomically)."""
-    style.save(parallel_coordinates_figure(columns, metric, values, higher), path)
-
-
-def parallel_coordinates_figure(
-    columns: Sequence[Column], metric: str, values: Sequence[float], higher: bool
 ) -> Figure:
     """Each trial as a line through its fields to its metric, the better the darker.
 
@@ -163,24 +122,13 @@ def parallel_coordinates_figure(
     rank = np.linspace(0, 1, len(order))
     lines = [np.column_stack([np.arange(len(axes_of)), heights[i]]) for i in order]
     axes.add_collection(LineCollection(lines, colors=WORST_TO_BEST(rank), linewidths=0.9 + 0.8 * rank))
+    paper = {"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 0.6}
     for place, column in enumerate(axes_of):
         axes.axvline(place, color=style.MUTED, linewidth=0.8)
         for height, text in column.ticks():
-            axes.annotate(
-                style.literal(style.shorten(text, 22)),
-                (place, height),
-                xytext=(5, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=style.SMALL_SIZE,
-                color=style.INK,
-                zorder=3,
-                bbox={"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 0.6},
-            )
+            style.write(axes, style.shorten(text, 22), (place, height), (5, 0), zorder=3, bbox=paper)
     axes.set_xticks(range(len(axes_of)), [style.literal(column.name) for column in axes_of])
-    axes.set_xlim(-0.1, len(axes_of) - 0.6)
-    axes.set_ylim(-0.05, 1.05)
-    axes.set_yticks([])
+    axes.set(xlim=(-0.1, len(axes_of) - 0.6), ylim=(-0.05, 1.05), yticks=[])
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.tick_params(axis="x", length=0)
-    return figure
+    return style.save(figure, path)

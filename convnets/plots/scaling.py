@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, PercentFormatter
 
-from convnets.analysis.families import colour_of, family_of, printed_name
 from convnets.analysis.interconnects import Machine
+from convnets.analysis.published import family_of, printed_name
 from convnets.analysis.scaling import Point, Work
 from convnets.plots import style
 
@@ -31,13 +31,6 @@ def plot_scaling(
     batch: int,
     global_batch: int,
     note: str,
-) -> None:
-    """Draws `scaling_figure` and writes it to `path` (PNG, atomically)."""
-    style.save(scaling_figure(machines, weak, strong, batch=batch, global_batch=global_batch, note=note), path)
-
-
-def scaling_figure(
-    machines: Mapping[str, Machine], weak: Curves, strong: Curves, *, batch: int, global_batch: int, note: str
 ) -> Figure:
     """Bands of efficiency from no overlap of computing and summing to all that there can be.
 
@@ -61,16 +54,9 @@ def scaling_figure(
         for work in next(iter(weak.values()))
     ]
     style.legend_below(figure, handles)
-    figure.suptitle(
-        style.literal(
-            f"line: gradients summed after the backward pass; band: up to all of it beside; computing: {note}"
-        ),
-        fontsize=style.SMALL_SIZE,
-        color=style.MUTED,
-        x=0.01,
-        ha="left",
-    )
-    return figure
+    said = f"line: gradients summed after the backward pass; band: up to all of it beside; computing: {note}"
+    figure.suptitle(style.literal(said), fontsize=style.SMALL_SIZE, color=style.MUTED, x=0.01, ha="left")
+    return style.save(figure, path)
 
 
 def _draw(axes: Axes, curves: Mapping[Work, Sequence[Point]]) -> None:
@@ -91,7 +77,7 @@ def _draw(axes: Axes, curves: Mapping[Work, Sequence[Point]]) -> None:
 
 
 def _colour(work: Work) -> str:
-    return colour_of(family_of(work.name))
+    return style.FAMILIES.get(family_of(work.name), style.MUTED)
 
 
 def _dashes(work: Work) -> Dashes:

@@ -1,27 +1,41 @@
-"""Stacks of convolutions compared: counted, measured on this device, printed and drawn."""
+"""`launch.py explain small-filters` and `bottleneck`: stacks of convolutions compared, counted and measured."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-from rich import box
 from rich.table import Table
 
 from convnets.analysis.human_units import short_bytes
-from convnets.analysis.small_filters import Cost, Option, compare
+from convnets.analysis.small_filters import BOTTLENECK, SMALL_FILTERS, Cost, Option, compare
 from convnets.analysis.timing import Timing
-from convnets.cli.pictures import picture_path
-from convnets.cli.topics.registry import Explanation
+from convnets.cli.printing import new_table, picture_path
+from convnets.cli.topics import Explanation, topics
 from convnets.plots.cost_bars import plot_cost_bars
 
 
-def explain_comparisons(
+def small_filters(*, depth: int = 64, size: int = 56, batch: int = 8, seconds: int = 10, out: str = "") -> Explanation:
+    """One 7×7 layer against three of 3×3, and one 5×5 against two: what they see and what they cost."""
+    return _explain(SMALL_FILTERS, depth=depth, size=size, batch=batch, seconds=seconds, out=out)
+
+
+def bottleneck(*, depth: int = 256, size: int = 28, batch: int = 4, seconds: int = 10, out: str = "") -> Explanation:
+    """Two layers of 3×3 against 1×1, 3×3, 1×1 at half the depth (lecture) and at a quarter (ResNet)."""
+    return _explain(BOTTLENECK, depth=depth, size=size, batch=batch, seconds=seconds, out=out)
+
+
+topics.variant("small-filters", small_filters)
+topics.register(bottleneck)
+
+
+def _explain(
     comparisons: Mapping[str, Sequence[Option]], *, depth: int, size: int, batch: int, seconds: int, out: str
 ) -> Explanation:
     """The comparisons at one depth, on maps of one size, and their picture if it is asked for."""
     path = picture_path(out)
+    each = seconds / len(comparisons)
     costs = {
-        title: compare(options, depth, size, batch, seconds / len(comparisons))
+        title: compare(options, depth=depth, size=size, batch=batch, seconds=each)
         for title, options in comparisons.items()
     }
     device = jax.devices()[0].device_kind
@@ -36,29 +50,22 @@ def explain_comparisons(
     if path:
         plot_cost_bars(costs, path, note=f"{setting}; {times}" if seconds > 0 else setting)
         lines.append(f"picture: {path}")
-    return Explanation(
-        [_table(title, compared) for title, compared in costs.items()],
-        lines,
-        {
-            "depth": depth,
-            "size": size,
-            "batch": batch,
-            "device": device,
-            "comparisons": [
-                {"title": title, "options": [_record(cost, compared[0]) for cost in compared]}
-                for title, compared in costs.items()
-            ],
-        },
-    )
+    record = {
+        "depth": depth,
+        "size": size,
+        "batch": batch,
+        "device": device,
+        "comparisons": [
+            {"title": title, "options": [_record(cost, compared[0]) for cost in compared]}
+            for title, compared in costs.items()
+        ],
+    }
+    return Explanation([_table(title, compared) for title, compared in costs.items()], lines, record)
 
 
 def _table(title: str, costs: Sequence[Cost]) -> Table:
     """One column an option: so it stays narrow however many quantities there are."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
-    for cost in costs:
-        table.add_column(cost.option.name, justify="right")
-    first = costs[0]
+    table = new_table(title, ("", *(cost.option.name for cost in costs)), left=("",))
     table.add_row("layers", *(str(cost.layers) for cost in costs))
     table.add_row("sees", *(f"{cost.receptive_field} × {cost.receptive_field}" for cost in costs))
     table.add_row("non-linearities", *(str(cost.nonlinearities) for cost in costs))
@@ -67,17 +74,14 @@ def _table(title: str, costs: Sequence[Cost]) -> Table:
     table.add_row("multiply-adds", *(f"{cost.multiply_adds:,}" for cost in costs))
     table.add_row("  by hand", *(f"{_number(cost)} W H D² = {cost.formula_multiply_adds:,}" for cost in costs))
     table.add_row("activations", *(short_bytes(cost.activation_bytes) for cost in costs))
-    if first.forward and first.training:
-        _add_times(table, "forward", [cost.forward for cost in costs if cost.forward])
-        _add_times(table, "training", [cost.training for cost in costs if cost.training])
+    for name in ("forward", "training"):
+        timings = [timing for cost in costs if (timing := getattr(cost, name))]
+        if timings:
+            ratios = [timing.over(timings[0]) for timing in timings]
+            table.add_row(name, *(f"{1000 * timing.median:,.2f} ms" for timing in timings))
+            table.add_row("  medians", *(f"× {ratio['ratio_of_medians']:.2f}" for ratio in ratios))
+            table.add_row("  minima", *(f"× {ratio['ratio_of_minima']:.2f}" for ratio in ratios))
     return table
-
-
-def _add_times(table: Table, name: str, timings: Sequence[Timing]) -> None:
-    ratios = [timing.over(timings[0]) for timing in timings]
-    table.add_row(name, *(f"{1000 * timing.median:,.2f} ms" for timing in timings))
-    table.add_row("  medians", *(f"× {ratio['ratio_of_medians']:.2f}" for ratio in ratios))
-    table.add_row("  minima", *(f"× {ratio['ratio_of_minima']:.2f}" for ratio in ratios))
 
 
 def _number(cost: Cost) -> str:

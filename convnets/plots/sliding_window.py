@@ -52,12 +52,7 @@ Heading = tuple[str, str]
 """Of a panel: a title, and a line below it."""
 
 
-def plot_sliding_window(shown: Shown, title: str, headings: Sequence[Heading], path: Path) -> None:
-    """Draws `sliding_window_figure` and writes it to `path` (PNG, atomically)."""
-    style.save(sliding_window_figure(shown, title, headings), path)
-
-
-def sliding_window_figure(shown: Shown, title: str, headings: Sequence[Heading]) -> Figure:
+def plot_sliding_window(shown: Shown, title: str, headings: Sequence[Heading], path: Path) -> Figure:
     """The image with the first two windows framed; beside it, the class of each window as a cell at its centre.
 
     Cells of the one pass that differ from those of the windows are crossed out.
@@ -74,15 +69,8 @@ def sliding_window_figure(shown: Shown, title: str, headings: Sequence[Heading])
     spacing = max(panel[0], 0.7 * PANEL) + GAP
     size = 3 * spacing + GAP, panel[1] + HEAD + FOOT
     figure = style.new_figure(*size, constrained=False)
-    figure.text(
-        GAP / size[0],
-        1 - 0.27 / size[1],
-        style.literal(title),
-        fontsize=style.TITLE_SIZE + 1,
-        fontweight="bold",
-        color=style.INK,
-        va="center",
-    )
+    heading = figure.suptitle(style.literal(title), x=GAP / size[0], y=1 - 0.27 / size[1], ha="left", va="center")
+    heading.set(fontsize=style.TITLE_SIZE + 1, fontweight="bold", color=style.INK)
     colours = class_colours(np.stack([shown.windows, shown.one_pass]), len(shown.classes))
     for place, ((head, note), said) in enumerate(zip(headings, (None, shown.windows, shown.one_pass), strict=True)):
         left = GAP + place * spacing
@@ -94,15 +82,8 @@ def sliding_window_figure(shown: Shown, title: str, headings: Sequence[Heading])
             _draw_windows(shown, axes)
         else:
             _cross_out(shown, said != shown.windows, axes)
-    figure.legend(
-        handles=_legend(shown, colours),
-        loc="lower center",
-        ncols=6,
-        frameon=False,
-        fontsize=style.SMALL_SIZE,
-        labelcolor=style.INK,
-    )
-    return figure
+    style.legend_below(figure, _legend(shown, colours), columns=6, size=style.SMALL_SIZE)
+    return style.save(figure, path)
 
 
 def class_colours(said: np.ndarray, classes: int) -> dict[int, str]:

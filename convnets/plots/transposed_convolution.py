@@ -35,12 +35,7 @@ PALEST = 0.6
 """How far the colour of a filter's last column is on its way to white."""
 
 
-def plot_transposed_convolution(shown: Example, path: Path) -> None:
-    """Draws `transposed_convolution_figure` and writes it to `path` (PNG, atomically)."""
-    style.save(transposed_convolution_figure(shown), path)
-
-
-def transposed_convolution_figure(shown: Example) -> Figure:
+def plot_transposed_convolution(shown: Example, path: Path) -> Figure:
     """M_F with each entry in the colour of the filter's entry that it is; below, the same as an ordinary convolution.
 
     What makes one pixel of the result is framed everywhere: the pixel itself, the window on the stretched map, and the
@@ -66,7 +61,7 @@ def transposed_convolution_figure(shown: Example) -> Figure:
         left += panel + gap
     place = MARGIN / width, 0.4 * MARGIN / height
     figure.text(*place, _written_out(shown), fontsize=style.TEXT_SIZE, color=style.INK, va="bottom")
-    return figure
+    return style.save(figure, path)
 
 
 def _draw_matrix(shown: Example, matrix: np.ndarray, axes: Axes, cell: float) -> None:
