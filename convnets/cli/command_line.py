@@ -116,7 +116,7 @@ def main(line: Sequence[str] = ()) -> int:
 
 def overview() -> str:
     """The commands, a line each."""
-    lines = [f"{convnets.__doc__}", "", f"usage: {program()} COMMAND [flags]", ""]
+    lines = [str(convnets.__doc__).partition("\n")[0], "", f"usage: {program()} COMMAND [flags]", ""]
     lines += [f"  {name:<10} {command.summary}" for name, command in COMMANDS.items()]
     lines += [
         "",

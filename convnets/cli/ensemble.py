@@ -1,4 +1,4 @@
-"""`launch.py ensemble`: several checkpoints as one classifier, their scores averaged."""
+"""`ensemble`: several checkpoints as one classifier, their scores averaged."""
 
 import json
 import os
@@ -10,10 +10,10 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from convnets.cli.command_line import Arguments
+from convnets.cli.evaluate import ScoredRun
 from convnets.cli.experiments import config_of_run
 from convnets.cli.results import errors_of, print_result
 from convnets.cli.runtime import prepare
-from convnets.cli.scored_run import ScoredRun
 from convnets.errors import InvalidValue
 from convnets.evaluation.averaging import mean
 from convnets.files import write_atomically
@@ -25,7 +25,7 @@ from convnets.training.workdir import Workdir
 def run(arguments: Arguments) -> int:
     """Prints the metrics of the members and of their mean. Scores that were kept are not computed again."""
     if not arguments.rest:
-        raise InvalidValue("name the runs: launch.py ensemble runs/seed0 runs/seed1 runs/seed2@best")
+        raise InvalidValue("name the runs: ensemble runs/seed0 runs/seed1 runs/seed2@best")
     out = _result_file(arguments["out"])
     named = [_named(name) for name in arguments.rest]
     flags = Arguments(arguments.flags, arguments.overrides, [])

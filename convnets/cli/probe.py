@@ -23,13 +23,11 @@ from convnets.parallel import Devices
 from convnets.plots.accuracy_by_depth import plot_accuracy_by_depth
 from convnets.progress import Screen
 from convnets.tasks.model import Model
-from convnets.training.checkpoints import find_step, restore_variables
 from convnets.training.initialization import beginning_of, source_of, take_normalization
 from convnets.training.plan import make_plan
+from convnets.training.run import load_run
 from convnets.training.setup import build_model, initial_state, load_splits
 from convnets.training.workdir import Workdir
-
-TASK = "classification"
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,12 @@ def run(arguments: Arguments) -> int:
     workdir = Workdir(arguments.required("workdir"))
     workdir.refuse_file()
     console = Console(stderr=arguments["json"])
-    probed = _begun(arguments) if arguments["config"] else _trained(arguments, workdir)
+    if not arguments["config"]:
+        probed = trained(config_of_run(workdir, arguments), workdir, arguments["checkpoint"])
+    elif arguments["checkpoint"]:
+        raise InvalidValue("--checkpoint is of a run's own network: leave --config out, or set initialize.checkpoint")
+    else:
+        probed = begun(override(load_experiment(arguments["config"]), with_data_dir(arguments)), console)
     with Screen(console) as screen:
         devices = Devices(probed.config.train.wrapper)
         cache = FeatureCache(workdir.folder)
@@ -67,15 +70,29 @@ def run(arguments: Arguments) -> int:
     return 0
 
 
+def trained(config: ConfigDict, workdir: Workdir, checkpoint: str) -> Probed:
+    """The network of a run, with its own data.
+
+    Raises:
+      ConvnetsError: data that are missing, have changed or have no labels, or no such checkpoint.
+    """
+    prepare(config)
+    splits = load_splits(config)
+    workdir.check_data(splits.train.info)
+    _check_labels(splits)
+    found = load_run(workdir, checkpoint, config, splits.train.info)
+    return Probed(config, found.model, splits, found.variables, found.origin)
+
+
 def begun(config: ConfigDict, console: Console | None) -> Probed:
     """The network that a run of this config would begin with.
 
     Raises:
-      ConvnetsError: another task, what can't be begun with, or data that are missing.
+      ConvnetsError: what can't be begun with, or data that are missing or have no labels.
     """
-    _check_task(config)
     prepare(config)
     splits = load_splits(config, console)
+    _check_labels(splits)
     source = source_of(config)
     take_normalization(config, source, splits.train.info.image_shape[-1])
     model = build_model(config, splits.train.info)
@@ -85,6 +102,14 @@ def begun(config: ConfigDict, console: Console | None) -> Probed:
         state = beginning.put_into(jax.device_get(state))
     origin = beginning.source.origin if beginning is not None else "random parameters"
     return Probed(config, model, splits, jax.device_get(state.variables()), origin)
+
+
+def _check_labels(splits: Splits) -> None:
+    if "label" not in splits.train[0]:
+        raise InvalidValue(
+            f"probes are classifiers of images, and the examples of {splits.train.info.name!r} have no labels: name a "
+            "run or an experiment whose images have classes"
+        )
 
 
 def keep(probes: list[StageProbe], probed: Probed, workdir: Workdir) -> None:
@@ -127,30 +152,3 @@ def table_of(probes: list[StageProbe], origin: str) -> Table:
         style = "bold" if found.validation == best else ""
         table.add_row(each.stage, f"{each.features:,}", f"{found.strength:g}", *accuracies, style=style)
     return table
-
-
-def _check_task(config: ConfigDict) -> None:
-    if config.task.name != TASK:
-        raise InvalidValue(
-            f"launch.py probe trains classifiers of images, and the task is {config.task.name!r}: name a run or an "
-            f"experiment of {TASK}"
-        )
-
-
-def _begun(arguments: Arguments) -> Probed:
-    if arguments["checkpoint"]:
-        raise InvalidValue("--checkpoint is of a run's own network: leave --config out, or set initialize.checkpoint")
-    config = override(load_experiment(arguments["config"]), with_data_dir(arguments))
-    return begun(config, Console())
-
-
-def _trained(arguments: Arguments, workdir: Workdir) -> Probed:
-    config = config_of_run(workdir, arguments)
-    _check_task(config)
-    prepare(config)
-    splits = load_splits(config)
-    workdir.check_data(splits.train.info)
-    model = build_model(config, splits.train.info)
-    step = find_step(workdir, config, model, arguments["checkpoint"] or config.evaluation.checkpoint)
-    _, variables = restore_variables(workdir, config, model, str(step))
-    return Probed(config, model, splits, variables, f"{workdir.folder} at step {step:,}")

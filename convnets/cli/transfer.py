@@ -33,6 +33,9 @@ from convnets.training.plan import make_plan
 from convnets.training.setup import check_batch_size
 from convnets.training.workdir import Workdir
 
+METRIC = "top1"
+"""What the probes and the trainings are compared by."""
+
 RATES = ((LOGITS, 1.0), ("*", 0.1))
 """The lecture: "1/10 of original learning rate is good starting point"; the head is new, and learns at the full one."""
 
@@ -46,6 +49,8 @@ def run(arguments: Arguments) -> int:
     began = time.monotonic()
     workdir.refuse_file()
     probed = begun(config, console)
+    if probed.model.task.primary != METRIC:
+        raise InvalidValue(f"transfer compares ways by {METRIC}, and the task {config.task.name!r} is not chosen by it")
     devices = Devices(config.train.wrapper)
     configs = ways_to_train(probed)
     source = probed.splits.train
@@ -114,7 +119,7 @@ def check_transfer(config: ConfigDict, budget: int) -> None:
     """Refuses an experiment that can't be transferred, and a budget that is none.
 
     Raises:
-      InvalidValue: nothing to begin with, no validation split, another task, or a negative budget.
+      InvalidValue: nothing to begin with, no validation split, or a negative budget.
     """
     if not (config.initialize.weights or config.initialize.workdir):
         raise InvalidValue(
@@ -122,8 +127,6 @@ def check_transfer(config: ConfigDict, budget: int) -> None:
         )
     if not config.validation.examples:
         raise InvalidValue("transfer chooses by the validation split: set validation.examples above 0")
-    if config.task.name != "classification":
-        raise InvalidValue(f"transfer compares accuracies of classification, and the task is {config.task.name!r}")
     if budget < 0:
         raise InvalidValue(f"--budget is {budget}, and must be minutes, or 0 for as long as the experiment says")
 
@@ -139,13 +142,13 @@ def _of_probes(probes: list[StageProbe], seconds: float) -> list[Way]:
 def _result(name: str, workdir: Workdir) -> Way:
     summary = json.loads(workdir.summary_file.read_text())
     validation = [
-        record["top1"]
+        record[METRIC]
         for record in read_records(workdir.metrics_file)
         if record["kind"] == "evaluation"
         and record["split"] == "validation"
         and record["step"] == summary["checkpoint"]
     ][-1]
-    return Way(name, validation, summary["top1"], sum(summary["seconds"].values()))
+    return Way(name, validation, summary[METRIC], sum(summary["seconds"].values()))
 
 
 def _show(ways: list[Way], advice: Advice, console: Console) -> None:

@@ -75,7 +75,7 @@ class SourceInfo:
         Raises:
           TypeError: unknown or missing fields.
         """
-        earlier = {"variable_size": "variable_size"}
+        earlier = {"own_sizes": "variable_size"}
         given: dict[str, Any] = {
             earlier.get(name, name): tuple(value) if isinstance(value, list) else value for name, value in saved.items()
         }

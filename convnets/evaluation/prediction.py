@@ -1,6 +1,7 @@
 """Predictions for images and image files."""
 
 from collections.abc import Iterator, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,8 +10,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from convnets.data.decoding import Picture
-from convnets.data.image_files import read_part
+from convnets.data.image_files import find_images, read_part
 from convnets.data.resampling import Part
+from convnets.errors import InvalidValue
 from convnets.evaluation.inference import Inference
 from convnets.parallel import Devices
 from convnets.tasks.model import Model
@@ -80,6 +82,28 @@ class Predictor:
             predictions = task.in_picture(self.images(np.stack(images)), list(placements))
             for number, (file, record) in enumerate(zip(part, task.describe(predictions), strict=True)):
                 yield Predicted(file, {name: value[number] for name, value in predictions.items()}, record)
+
+    def records(self, images: np.ndarray | str | PathLike[str] | Sequence[str | PathLike[str]]) -> list[dict[str, Any]]:
+        """A record for each image, ready for JSON, with its `file` if it is one.
+
+        Args:
+          images: image files or folders of them, or pixels as `images` takes them.
+
+        Raises:
+          InvalidValue: a missing file, a folder without images, or pixels of another type or shape.
+          UnreadableImage: a file that can't be decoded.
+        """
+        if not isinstance(images, np.ndarray):
+            paths = [images] if isinstance(images, str | PathLike) else images
+            return [{"file": str(file)} | record for file, _, record in self.files(find_images(paths))]
+        height, width, channels = self.model.info.image_shape
+        fixed: tuple[Any, ...] = (channels,) if self.any_size else (height, width, channels)
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-len(fixed) :] != fixed or not len(images):
+            raise InvalidValue(
+                f"images are uint8 [N, {', '.join(map(str, ('H', 'W', channels) if self.any_size else fixed))}], and "
+                f"these are {images.dtype} {list(images.shape)}: give image files to have them resized"
+            )
+        return self.model.task.describe(self.images(images))
 
     def _read(self, file: Path) -> tuple[np.ndarray, Placement]:
         shape, padding = self.model.info.image_shape, self.model.info.padding

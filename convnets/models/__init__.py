@@ -7,6 +7,6 @@ probes and pictures to use. In training, maps named `auxiliary...` are the logit
 """
 
 from convnets.models import alexnet, googlenet, lenet, resnet, vgg  # noqa: F401  (register their networks)
-from convnets.models.registry import architectures, create
+from convnets.models.registry import architectures, create, list_models
 
-__all__ = ["architectures", "create"]
+__all__ = ["architectures", "create", "list_models"]

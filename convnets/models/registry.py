@@ -1,5 +1,6 @@
 """`create(name, num_classes, ...)`, the only door to the architectures."""
 
+import fnmatch
 import math
 from collections.abc import Callable
 from typing import Any
@@ -42,3 +43,8 @@ def create(name: str, num_classes: int, **options: Any) -> nn.Module:
     if options.get("image_size", 0) < 0:
         raise InvalidValue(f"image_size is {options['image_size']}, and must be positive, or 0 for the native size")
     return factory(num_classes, **options)
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """The names that `create` takes and that fit a pattern such as "resnet*", sorted."""
+    return fnmatch.filter(architectures, pattern)

@@ -12,7 +12,7 @@ from PIL import Image
 from small_runs import CLASSES, CLASSIFICATION, stripes
 
 from convnets.cli.command_line import main
-from convnets.cli.scored_run import ScoredRun
+from convnets.cli.evaluate import ScoredRun
 
 VALIDATION = ("--split=validation", "--config.evaluation.batch_size=50")
 
