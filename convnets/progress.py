@@ -1,6 +1,9 @@
 """What a person sees while a run goes on: bars on a terminal, plain lines elsewhere."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 
 from rich.console import Console
@@ -96,3 +99,21 @@ class Bar:
         minutes, seconds = divmod(round(seconds), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{seconds:02}"
+
+
+_current: ContextVar[Screen | None] = ContextVar("screen of work on data", default=None)
+
+
+@contextmanager
+def drawn_on(screen: Screen) -> Iterator[None]:
+    """Within it, what this thread does to data is drawn on a screen."""
+    token = _current.set(screen)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def data_bar(title: str, total: int | None = None) -> Bar:
+    """The bar of a long piece of work on data, on the screen of `drawn_on`, if there is one."""
+    return Bar(_current.get() or Screen(None), title, total)

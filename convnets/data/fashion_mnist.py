@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from convnets.data.source import ArraySource, DataNotFound, SourceInfo
@@ -33,6 +34,10 @@ CLASSES = (
 
 # Where Debian's package `dataset-fashion-mnist` puts the files.
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+
+INK = 12
+"""Grey values above it belong to the garment, which is light on black with dark parts inside."""
+OUTSIDE = 2
 
 
 class CorruptData(InvalidValue):
@@ -121,6 +126,16 @@ def describe(padding: int = 2) -> SourceInfo:
     shape = (height + 2 * padding, width + 2 * padding, 1)
     sizes = {name: files[0].shape[0] for name, files in FILES.items()}
     return SourceInfo(name="fashion_mnist", classes=CLASSES, image_shape=shape, splits=sizes, padding=padding)
+
+
+def silhouette(grey: np.ndarray) -> np.ndarray:
+    """The garment in a picture `[H, W]` uint8, float32 `[H, W]` of 0 and 1: what is light, or enclosed by what is.
+
+    The outside is what the frame's dark pixels reach from one dark pixel to the next, up, down, left and right.
+    """
+    dark = np.pad(grey <= INK, 1, constant_values=True).astype(np.uint8)
+    cv2.floodFill(dark, None, (0, 0), OUTSIDE)
+    return (dark[1:-1, 1:-1] != OUTSIDE).astype(np.float32)
 
 
 def find(data_dir: str = "") -> Path:

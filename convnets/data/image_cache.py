@@ -25,10 +25,10 @@ from convnets.data.cached_records import VERSION, CachedRecords, DamagedCache, S
 from convnets.data.decoding import Picture, UnreadableImage
 from convnets.data.label_map import LabelMap
 from convnets.data.records import Records, are_files
-from convnets.data.reporting import bar
 from convnets.data.resampling import Part, moved, nearest, resized_exactly
 from convnets.data.source import SourceInfo
 from convnets.errors import ConvnetsError, InvalidValue
+from convnets.progress import data_bar
 
 SAMPLE = 64
 """Pictures that are decoded to foresee how much room all need."""
@@ -104,10 +104,10 @@ def _state_of_files(records: Records) -> str:
         return ""
     sha256, starts = hashlib.sha256(), range(0, len(records), AT_ONCE)
     # Most of the time goes by waiting for the disk.
-    with ThreadPoolExecutor(16) as pool, bar(f"files of {records.info.name}", len(records)) as update:
+    with ThreadPoolExecutor(16) as pool, data_bar(f"files of {records.info.name}", len(records)) as bar:
         for start, states in zip(starts, pool.map(partial(_states, records), starts), strict=True):
             sha256.update(states.encode())
-            update(min(start + AT_ONCE, len(records)))
+            bar.update(min(start + AT_ONCE, len(records)))
     return sha256.hexdigest()
 
 
@@ -198,12 +198,12 @@ def _check_readable(cache: CachedRecords, limit: int) -> None:
 def _in_order(records: Records, shrink: Shrink) -> Generator[Shrunk | UnreadableImage, None, None]:
     """What is kept of every record, by all processors, few at a time."""
     workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool, bar(f"decoding {records.info.name}", len(records)) as update:
+    with ThreadPoolExecutor(workers) as pool, data_bar(f"decoding {records.info.name}", len(records)) as bar:
         for start in range(0, len(records), 16 * workers):
             part = range(start, min(start + 16 * workers, len(records)))
             for i, one in zip(part, pool.map(shrink, part), strict=True):
                 yield one
-                update(i + 1)
+                bar.update(i + 1)
 
 
 def _shrunk(

@@ -8,6 +8,7 @@ import numpy as np
 
 from convnets.data.decoding import SUFFIXES, Picture
 from convnets.data.resampling import Part, central_part, resized_exactly
+from convnets.data.source import DataNotFound
 from convnets.errors import InvalidValue
 
 
@@ -36,6 +37,23 @@ def find_images(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
         else:
             found.append(path)
     return found
+
+
+def data_folder(data_dir: str) -> Path:
+    """The user's folder of images, absolute.
+
+    Raises:
+      InvalidValue: none is named, or a file.
+      DataNotFound: it is not there.
+    """
+    if not data_dir:
+        raise InvalidValue("data.data_dir is empty: name the folder that has the images with --data_dir")
+    folder = Path(os.path.abspath(os.path.expanduser(data_dir)))
+    if os.path.isdir(folder):
+        return folder
+    if os.path.exists(folder):
+        raise InvalidValue(f"{folder} is a file: name the folder that has the images with --data_dir")
+    raise DataNotFound(f"{folder} is not there: name the folder that has the images with --data_dir")
 
 
 def read_image(path: str | os.PathLike[str], shape: tuple[int, int, int], padding: int = 0) -> np.ndarray:

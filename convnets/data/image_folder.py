@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from convnets.data import list_entries
 from convnets.data.class_names import name_some
-from convnets.data.data_folder import data_folder
 from convnets.data.decoding import SUFFIXES
 from convnets.data.folder_scan import FolderScan, scan_folder
+from convnets.data.image_files import data_folder
+from convnets.data.image_list import SUFFIXES as LIST_SUFFIXES
 from convnets.data.image_list import ImageList
 from convnets.data.records import FileRecords, LabelledFiles
 from convnets.data.source import UNKNOWN_SHAPE, DataNotFound, SourceInfo
@@ -94,7 +94,7 @@ def _find(data_dir: Path, split: str, given: str) -> Path:
     """The folder or list of a split."""
     if given:
         path = data_dir / Path(given).expanduser()
-        if os.path.isdir(path) or (os.path.isfile(path) and path.suffix.lower() in list_entries.SUFFIXES):
+        if os.path.isdir(path) or (os.path.isfile(path) and path.suffix.lower() in LIST_SUFFIXES):
             return path
         if os.path.exists(path):
             raise InvalidValue(f"data.{split} must name a folder, a .csv or a .json file, and names {path}")
@@ -102,7 +102,7 @@ def _find(data_dir: Path, split: str, given: str) -> Path:
     for name in PLACES[split]:
         if os.path.isdir(data_dir / name):
             return data_dir / name
-        for suffix in list_entries.SUFFIXES:
+        for suffix in LIST_SUFFIXES:
             if os.path.isfile(data_dir / (name + suffix)):
                 return data_dir / (name + suffix)
     names = " or ".join(filter(None, (", ".join(PLACES[split][:-1]), PLACES[split][-1])))

@@ -12,7 +12,7 @@ from PIL import Image
 from convnets.data.answers import called_by, of_another_size
 from convnets.data.decoding import ORIENTATION, Content, UnreadableImage
 from convnets.data.records import Records
-from convnets.data.reporting import bar
+from convnets.progress import data_bar
 
 UNREADABLE = 128
 """The side of the bucket of a picture whose size is not known, in pixels."""
@@ -32,10 +32,10 @@ def buckets_of(records: Records, multiple: int) -> np.ndarray:
     """
     found = np.empty((len(records), 2), np.int32)
     # Most of the time goes by waiting for the disk.
-    with ThreadPoolExecutor(THREADS) as pool, bar(f"sizes of {records.info.name}", len(records)) as update:
+    with ThreadPoolExecutor(THREADS) as pool, data_bar(f"sizes of {records.info.name}", len(records)) as bar:
         for i, size in enumerate(pool.map(partial(_size, records), range(len(records)))):
             found[i] = size
-            update(i + 1)
+            bar.update(i + 1)
     return -(-found // multiple) * multiple
 
 
@@ -48,11 +48,11 @@ def misfits(records: Records, places: Sequence[int]) -> dict[int, UnreadableImag
         return {}
     title = f"sizes of masks of {records.info.name}"
     found = {}
-    with ThreadPoolExecutor(THREADS) as pool, bar(title, len(places)) as update:
+    with ThreadPoolExecutor(THREADS) as pool, data_bar(title, len(places)) as bar:
         for done, fault in enumerate(pool.map(partial(_misfit, records), places), 1):
             if fault is not None:
                 found[places[done - 1]] = fault
-            update(done)
+            bar.update(done)
     return found
 
 

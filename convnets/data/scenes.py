@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image
 
 from convnets.data import fashion_mnist
-from convnets.data.silhouettes import silhouette
 from convnets.data.source import NO_OBJECT, Source, SourceInfo, as_indices
 from convnets.errors import InvalidValue
 
@@ -150,7 +149,7 @@ class Scenes(Source):
             garment = self._garments[draws.below(len(self._garments))]
             grey = garment["image"][..., 0]
             side = max(8, round(share * self.recipe.size))
-            grey, cover = _resized(np.stack([grey / np.float32(255), silhouette(grey)]), side)
+            grey, cover = _resized(np.stack([grey / np.float32(255), fashion_mnist.silhouette(grey)]), side)
             chosen.append((int(garment["label"]), grey, cover))
         return chosen
 

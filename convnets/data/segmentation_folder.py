@@ -5,9 +5,9 @@ from collections.abc import Callable, Container
 from pathlib import Path, PurePath
 
 from convnets.data.class_names import CLASS_NAMES, name_some, read_class_names
-from convnets.data.data_folder import data_folder
 from convnets.data.decoding import SUFFIXES
 from convnets.data.folder_scan import Paths, scan_folder
+from convnets.data.image_files import data_folder
 from convnets.data.label_map import LabelMap
 from convnets.data.records import FileRecords, LabelledFiles
 from convnets.data.source import UNKNOWN_SHAPE, DataNotFound, SourceInfo

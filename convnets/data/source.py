@@ -134,6 +134,10 @@ class Source(ABC):
             raise InvalidValue(f"train.resolutions is for pictures that are resized, not those of {self.info.name!r}")
         return self.batch(indices)
 
+    def places(self) -> np.ndarray:
+        """Where each example stands in the source that reads it, int64 `[N]`: here in this one."""
+        return np.arange(len(self))
+
     @property
     def labels(self) -> np.ndarray | None:
         """The label of every example, int32 `[N]`, if each has one and no picture has to be decoded for it."""

@@ -12,11 +12,11 @@ from convnets.data.image_folder import open_folder
 from convnets.data.picture_options import PictureOptions
 from convnets.data.pictures import serve
 from convnets.data.records import Records
-from convnets.data.reporting import bar
 from convnets.data.segmentation_folder import open_segmentation_folder
 from convnets.data.source import Source, SourceInfo
 from convnets.data.tfds_records import load_in_memory, open_split_of_run
 from convnets.data.voc import open_voc
+from convnets.progress import data_bar
 from convnets.registry import Registry
 
 sources: Registry[Callable[..., Source]] = Registry("data set")
@@ -76,8 +76,8 @@ def pictures(open_records: Callable[..., Records]) -> Callable[..., Source]:
 @pictures
 def image_folder(split: str, *, data_dir: str = "", train: str = "", test: str = "", labels: str = "") -> Records:
     """A user's own pictures, in folders of classes or in lists."""
-    with bar(f"files of {data_dir}") as update:
-        return open_folder(split, data_dir=data_dir, train=train, test=test, labels=labels, progress=update)
+    with data_bar(f"files of {data_dir}") as bar:
+        return open_folder(split, data_dir=data_dir, train=train, test=test, labels=labels, progress=bar.update)
 
 
 @sources.register
@@ -93,7 +93,7 @@ def segmentation_folder(
     mask_classes: tuple[str, ...] = (),
 ) -> Records:
     """A user's own pictures in one folder, with masks of the same names in another."""
-    with bar(f"files of {data_dir}") as update:
+    with data_bar(f"files of {data_dir}") as bar:
         return open_segmentation_folder(
             split,
             data_dir=data_dir,
@@ -102,7 +102,7 @@ def segmentation_folder(
             images=images,
             masks=masks,
             named=bool(mask_classes),
-            progress=update,
+            progress=bar.update,
         )
 
 
@@ -112,23 +112,15 @@ def voc(
     split: str, *, data_dir: str = "", train: str = "train", test: str = "val", first_pixel: Literal[0, 1] = 1
 ) -> Records:
     """PASCAL VOC, or pictures in its layout, with masks and boxes."""
-    with bar(f"annotations of {data_dir}") as update:
-        return open_voc(split, data_dir=data_dir, train=train, test=test, first_pixel=first_pixel, progress=update)
+    with data_bar(f"annotations of {data_dir}") as bar:
+        return open_voc(split, data_dir=data_dir, train=train, test=test, first_pixel=first_pixel, progress=bar.update)
 
 
 @sources.register
 @pictures
 def tfds(split: str, *, dataset: str = "imagenet2012", data_dir: str = "", train: str = "", test: str = "") -> Records:
     """A data set that TFDS has prepared."""
-    with bar(f"index of {dataset}") as update:
-        return open_split_of_run(
-            split,
-            dataset=dataset,
-            data_dir=data_dir,
-            train=train,
-            test=test,
-            progress=lambda done, _: update(done),
-        )
+    return open_split_of_run(split, dataset=dataset, data_dir=data_dir, train=train, test=test)
 
 
 @sources.register
@@ -137,8 +129,8 @@ def tfds_in_memory(
 ) -> Source:
     """A data set of small images of one size that TFDS has prepared, decoded once and served as they are."""
     records = open_split_of_run(split, dataset=dataset, data_dir=data_dir, train=train, test=test)
-    with bar(f"decoding {dataset}", len(records)) as update:
-        return load_in_memory(records, lambda done, _: update(done))
+    with data_bar(f"decoding {dataset}", len(records)) as bar:
+        return load_in_memory(records, bar.update)
 
 
 @sources.register

@@ -11,6 +11,9 @@ from convnets.errors import InvalidValue, nearest
 
 CATALOG = "https://www.tensorflow.org/datasets/catalog/overview"
 
+TESTED = ("validation", "test")
+"""What the test split of a run is, the first that there is: ILSVRC's figures are of its validation images."""
+
 _NAME = re.compile(r"(?P<name>\w+)(/(?P<configuration>[\w.-]+))?(:(?P<version>\d+\.\d+\.\d+))?", re.ASCII)
 _VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
 _FILES = ("dataset_info.json", "features.json")
@@ -88,15 +91,54 @@ def open_builder(folder: Path) -> Any:
     """TFDS's description of the data set in a folder that `find` gave: a `tfds.core.DatasetBuilder` without its code.
 
     Raises:
-      InvalidValue: it can't be read.
+      InvalidValue: it can't be read, or its files are not of the format array_record.
     """
     tfds = import_tfds()
     try:
-        return tfds.builder_from_directory(folder)
+        builder = tfds.builder_from_directory(folder)
     # Unreadable JSON, unknown features, a version that its authors withdrew: each is another error.
     except Exception as error:
         reason = " ".join(str(error).split())
         raise InvalidValue(f"{folder} can't be read as a data set of TFDS ({reason}): prepare it again") from error
+    file_format = builder.info.file_format.value
+    if file_format != "array_record":
+        raise InvalidValue(
+            f"the data set in {folder} is prepared as {file_format}, and only array_record is read: prepare it with "
+            "`python launch.py prepare` in another folder"
+        )
+    return builder
+
+
+def splits_of_run(splits: Any, train: str = "", test: str = "") -> dict[str, str]:
+    """The expressions for what a run calls "train" and "test"; empty ones: `train`, and the first of `TESTED`."""
+    tested = next((name for name in TESTED if name in splits), TESTED[-1])
+    return {"train": train or "train", "test": test or tested}
+
+
+def shards_of(splits: Any, dataset: str, split: str) -> list[Any]:
+    """The files of a split, or of an expression of splits, as TFDS's `file_instructions`.
+
+    Args:
+      splits: a builder's, by name.
+
+    Raises:
+      InvalidValue: it is malformed or empty, or has a split in it that the data set doesn't have.
+    """
+    there = f"{dataset} has the splits {', '.join(f'{name} ({part.num_examples})' for name, part in splits.items())}"
+    try:
+        instructions = splits[split].file_instructions
+    except (ValueError, NotImplementedError) as error:
+        names = [part.partition("[")[0].strip() for part in split.split("+")]
+        if unknown := [name for name in names if name not in (*splits, "all")]:
+            raise InvalidValue(f"{there}, and not {unknown[0]!r}") from error
+        known = next(iter(splits))
+        raise InvalidValue(
+            f"{there}, and {split!r} is no part of them: write it as {known}, {known}[:90%] or {known}[100:200], "
+            "within the examples that there are, with + in between if they are several"
+        ) from error
+    if not sum(part.take for part in instructions):
+        raise InvalidValue(f"{there}, and {split!r} leaves no example: take a larger part")
+    return list(instructions)
 
 
 def check_known(name: str) -> None:

@@ -6,24 +6,19 @@ https://www.tensorflow.org/datasets. Nothing is downloaded or prepared here: `la
 import hashlib
 import io
 import json
-import operator
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from convnets.data.array_records import open_array_records
 from convnets.data.decoding import Content, UnreadableImage
 from convnets.data.label_map import LabelMap
 from convnets.data.records import Record
-from convnets.data.source import ArraySource, SourceInfo
-from convnets.data.tfds_folders import find, import_tfds, open_builder
-from convnets.data.tfds_splits import shards_of, splits_of_run
-from convnets.data.tfrecord import Progress, Shard, TfRecords
+from convnets.data.source import ArraySource, DataNotFound, SourceInfo, as_indices
+from convnets.data.tfds_folders import find, import_tfds, open_builder, shards_of, splits_of_run
 from convnets.errors import InvalidValue
 
 SMALL = 64
@@ -63,11 +58,10 @@ class TfdsRecords:
       split: as TFDS spells it: "train", "train[:90%]", "train[1000:]", "train+validation", ...
       data_dir: the folder of all prepared data sets; empty: TFDS's own (`$TFDS_DATA_DIR`, `~/tensorflow_datasets`).
       names: further names for expressions of splits, whose sizes `info.splits` has.
-      progress: called with (files, all files) while TFRecord files are read for the first time.
 
     Raises:
       InvalidValue: an unknown data set, a split that it doesn't have or that is empty, no images, files in another
-        format than array_record and TFRecord or damaged ones, or tensorflow-datasets is not installed.
+        format than array_record or damaged ones, or tensorflow-datasets is not installed.
       DataNotFound: the data set is not prepared in `data_dir`, or one of its files is missing.
     """
 
@@ -78,7 +72,6 @@ class TfdsRecords:
         *,
         data_dir: str = "",
         names: Mapping[str, str] | None = None,
-        progress: Progress | None = None,
     ):
         tfds = import_tfds()
         folder = find(dataset, data_dir)
@@ -97,10 +90,9 @@ class TfdsRecords:
         self._has_label = isinstance(label, tfds.features.ClassLabel)
         self._called = f"{dataset} {split}"
         self._folder = folder
-        file_format = builder.info.file_format.value
         published = builder.info.splits
         shards = shards_of(published, dataset, split)
-        self._examples = _open(shards, file_format, folder, progress)
+        self._examples = _open(shards)
         named = {name: shards_of(published, dataset, expression) for name, expression in (names or {}).items()}
         first = self[0]
         configuration = builder.builder_config.name if builder.builder_config else ""
@@ -118,7 +110,7 @@ class TfdsRecords:
                 "version": str(builder.version),
                 "split": split,
                 "examples": len(self),
-                "file_format": file_format,
+                "file_format": "array_record",
                 "files": _state_of_files(shards),
             },
             label_map=LABEL_MAPS.get(builder.name),
@@ -141,9 +133,7 @@ class TfdsRecords:
           InvalidValue: its file is damaged.
           UnreadableImage: its picture, which has boxes or a mask, can't be decoded.
         """
-        i = operator.index(i)
-        if not 0 <= i < len(self):
-            raise IndexError(f"index {i} is outside the {len(self)} examples (0 <= index < {len(self)})")
+        i = int(as_indices([i], len(self))[0])
         name = f"{self._called}, example {i}"
         feature = self._features(i, name)
         file_name = next((_bytes(feature[key]).decode() for key in FILE_NAMES if key in feature), "")
@@ -187,12 +177,11 @@ def open_split_of_run(
     data_dir: str = "",
     train: str = "",
     test: str = "",
-    progress: Progress | None = None,
 ) -> TfdsRecords:
     """What a run calls "train" or "test".
 
     Args:
-      dataset, data_dir, progress: as `TfdsRecords` takes them.
+      dataset, data_dir: as `TfdsRecords` takes them.
       train, test: expressions of splits; empty: `train`, and the first of `validation` and `test` that there is.
 
     Raises:
@@ -201,16 +190,16 @@ def open_split_of_run(
     names = splits_of_run(open_builder(find(dataset, data_dir)).info.splits, train, test)
     if split not in names:
         raise InvalidValue(f"a run has the splits {' and '.join(names)}, not {split!r}")
-    return TfdsRecords(dataset, names[split], data_dir=data_dir, names=names, progress=progress)
+    return TfdsRecords(dataset, names[split], data_dir=data_dir, names=names)
 
 
-def load_in_memory(records: TfdsRecords, progress: Progress | None = None) -> ArraySource:
+def load_in_memory(records: TfdsRecords, progress: Callable[[int], None] | None = None) -> ArraySource:
     """A data set of small images of one shape, decoded once: `image [N, H, W, C]` uint8 and `label [N]` int32.
 
     The order is the split's.
 
     Args:
-      progress: called with (images, all images).
+      progress: called with the number of images so far.
 
     Raises:
       InvalidValue: the images have no fixed shape, are larger than 64 x 64 or have no labels, or one is damaged.
@@ -230,26 +219,43 @@ def load_in_memory(records: TfdsRecords, progress: Progress | None = None) -> Ar
             images[i] = np.asarray(image).reshape(shape)
         labels[i] = cast(int, record.label)
         if progress is not None:
-            progress(i + 1, len(records))
+            progress(i + 1)
     described = SourceInfo(info.name, info.classes, shape, info.splits)
     return ArraySource({"image": images, "label": labels}, described)
 
 
-def _open(shards: Sequence[Shard], file_format: str, folder: Path, progress: Progress | None) -> Any:
-    """The encoded examples by index."""
-    if file_format == "tfrecord":
-        return TfRecords(shards, progress)
-    if file_format == "array_record":
-        return open_array_records(shards)
-    raise InvalidValue(
-        f"the data set in {folder} is prepared as {file_format}, and only array_record and tfrecord are read: prepare "
-        "it again in another folder"
-    )
+def _open(shards: Sequence[Any]) -> Any:
+    """The encoded examples by index (https://github.com/google/array_record), opened anew in other processes."""
+    from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+    for shard in shards:
+        if not os.path.isfile(shard.filename):
+            raise DataNotFound(f"{shard.filename} is not there: prepare the data set again, or bring the file back")
+        records = _count(str(shard.filename))
+        if records != shard.examples_in_shard:
+            raise InvalidValue(
+                f"{shard.filename} must have {shard.examples_in_shard} records and {records or 'none'} can be read, "
+                "because it is truncated or no ArrayRecord file: prepare the data set again"
+            )
+    return ArrayRecordDataSource([f"{shard.filename}[{shard.skip}:{shard.skip + shard.take}]" for shard in shards])
 
 
-def _state_of_files(shards: Sequence[Shard]) -> str:
+def _count(path: str) -> int:
+    """The records of a file; none if it is damaged, which the data source would notice only while it is read."""
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    try:
+        reader = ArrayRecordReader(path, options="readahead_buffer_size:0")
+        records = int(reader.num_records())
+        reader.close()
+    except RuntimeError:
+        return 0
+    return records
+
+
+def _state_of_files(shards: Sequence[Any]) -> str:
     """Changes with the files and with the folder that they are in."""
-    states = [(os.path.abspath(shard.path), os.stat(shard.path)) for shard in shards]
+    states = [(os.path.abspath(shard.filename), os.stat(shard.filename)) for shard in shards]
     facts = [[path, state.st_size, state.st_mtime_ns] for path, state in states]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 

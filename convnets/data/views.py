@@ -47,6 +47,11 @@ class Subset(Source):
         """As the parent's, of places of the view."""
         return self._served(self.source.training_batch(self._in_parent(indices), epochs, seed, size))
 
+    def places(self) -> np.ndarray:
+        """Those in the source below all views."""
+        places: np.ndarray = self.source.places()[self.indices]
+        return places
+
     @property
     def labels(self) -> np.ndarray | None:
         """Those of the parent's examples that are in the view."""

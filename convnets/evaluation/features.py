@@ -106,7 +106,6 @@ def facts_of(config: ConfigDict, model: Model, variables: Any, source: Source) -
     for path, array in sorted(flat(variables).items()):
         digest.update("/".join(path).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
-    places = np.asarray(getattr(source, "indices", np.arange(len(source))), np.int64)
     facts = [
         config.network.to_dict(),
         config.batch_norm.to_dict(),
@@ -115,6 +114,6 @@ def facts_of(config: ConfigDict, model: Model, variables: Any, source: Source) -
         [model.info.name, model.info.image_shape, model.image_shape, source.info.digest, len(source)],
     ]
     digest.update(json.dumps(facts, default=str).encode())
-    digest.update(places.tobytes())
+    digest.update(source.places().tobytes())
     digest.update(json.dumps(source.file_stamps()).encode())
     return digest.hexdigest()

@@ -15,7 +15,7 @@ def to_json(config: ConfigDict) -> str:
     return json.dumps(config.to_dict(), indent=2)
 
 
-RENAMED = {"normalization.deviation": "normalization.std"}
+RENAMED = {"normalization.deviation": "normalization.std", "data.canvas": "data.bucket"}
 """Fields of configs written earlier, and their names now."""
 
 

@@ -12,12 +12,11 @@ from rich.console import Console
 from convnets import data, models, tasks
 from convnets.augment import Transform, compose, with_components
 from convnets.data.normalization import Normalization
-from convnets.data.reporting import drawn_by
 from convnets.data.source import SourceInfo, Splits
 from convnets.data.views import class_subset, train_validation_split
 from convnets.errors import InvalidValue
 from convnets.parallel import AXIS, REPLICATED, Devices
-from convnets.progress import Bar, Screen
+from convnets.progress import Screen, drawn_on
 from convnets.tasks import Model
 from convnets.training import step
 from convnets.training.config import options_of
@@ -83,7 +82,7 @@ def load_splits(config: ConfigDict, console: Console | None = None) -> Splits:
       ConvnetsError: data that is missing, corrupt, or too little for the validation split.
     """
     options = options_of(config, "data")
-    with Screen(console) as screen, drawn_by(partial(Bar, screen)):
+    with Screen(console) as screen, drawn_on(screen):
         whole, test = (data.create(config.data.name, split, **options) for split in ("train", "test"))
     classes, per_class = tuple(config.subset.classes), config.subset.per_class
     whole, test = (
@@ -117,7 +116,7 @@ def check_masks(splits: Splits, console: Console | None = None) -> None:
     Raises:
       InvalidValue: more of them than are to be passed over.
     """
-    with Screen(console) as screen, drawn_by(partial(Bar, screen)):
+    with Screen(console) as screen, drawn_on(screen):
         for source in vars(splits).values():
             if source is not None:
                 source.check_masks()

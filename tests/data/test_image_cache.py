@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from convnets.data.reporting import drawn_by
 
 from convnets.data import cached_records, image_cache
 from convnets.data.cached_records import CachedRecords
 from convnets.data.decoding import Picture
 from convnets.data.picture_options import PictureOptions
 from convnets.data.pictures import serve
-from convnets.data.reporting import drawn_by
 from convnets.data.source import DataNotFound
 from convnets.errors import InvalidValue
 from tests.data.small_caches import Changed, caches, files, kept, records

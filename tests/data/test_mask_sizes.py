@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from convnets.data.reporting import drawn_by
 from PIL import Image
 
 from convnets import data
-from convnets.data.reporting import drawn_by
 from convnets.data.source import Splits
 from convnets.data.views import train_validation_split
 from convnets.errors import InvalidValue

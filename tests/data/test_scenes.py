@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from convnets.data.silhouettes import silhouette
 from scipy import ndimage
 
 from convnets import data
 from convnets.data import fashion_mnist
 from convnets.data.scenes import Draws
-from convnets.data.silhouettes import silhouette
 from convnets.data.source import load_training_batch
 from convnets.errors import InvalidValue
 
