@@ -73,9 +73,8 @@ def test_a_data_set_is_prepared_as_array_record_and_its_place_told(tmp_path, ten
     assert said == f"cifar10 is prepared in {tmp_path / 'cifar10' / '3.0.2'}: train 3, test 1\n"
 
 
-@pytest.mark.parametrize("file_format", ["array_record", "tfrecord"])
-def test_what_is_prepared_stays_as_it_is_and_needs_no_tensorflow(tmp_path, monkeypatch, capsys, file_format):
-    folder = write_dataset(tmp_path, "cifar10", "3.0.1", IMAGE, SPLITS, file_format)
+def test_what_is_prepared_stays_as_it_is_and_needs_no_tensorflow(tmp_path, monkeypatch, capsys):
+    folder = write_dataset(tmp_path, "cifar10", "3.0.1", IMAGE, SPLITS)
     monkeypatch.setattr(tfds, "builder", lambda *_, **__: pytest.fail("prepared again"))
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     assert run(tmp_path, "cifar10") == 0

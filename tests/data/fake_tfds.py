@@ -2,7 +2,6 @@
 
 import io
 import json
-import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 Example = Mapping[str, Any]
 
-FORMATS = ("array_record", "tfrecord")
 SYNSETS = ("n01440764", "n01443537", "n02102040")
 
 
@@ -25,7 +23,6 @@ def write_dataset(
     version: str,
     features: Any,
     splits: Mapping[str, Sequence[Example]],
-    file_format: str = "array_record",
     shards: int = 2,
 ) -> Path:
     """Writes a prepared data set and returns its folder, `folder/name/version`.
@@ -35,7 +32,6 @@ def write_dataset(
       features: `tfds.features.FeaturesDict`.
       splits: the examples of each split: encoded pictures as bytes, labels as numbers, boxes as floats `[n, 4]` in
         TFDS's order (ymin, xmin, ymax, xmax) as fractions, all as deep as `features` has them.
-      file_format: "array_record" or "tfrecord".
       shards: files that a split is spread over.
     """
     builder, _, configuration = name.partition("/")
@@ -47,8 +43,8 @@ def write_dataset(
         places = np.array_split(np.arange(len(examples)), shards)
         parts = [[serialize(examples[place]) for place in part] for part in places]
         for shard, part in enumerate(parts):
-            path = target / f"{builder}-{split}.{file_format}-{shard:05d}-of-{shards:05d}"
-            WRITERS[file_format](path, part)
+            path = target / f"{builder}-{split}.array_record-{shard:05d}-of-{shards:05d}"
+            write_array_record(path, part)
         infos.append(
             {
                 "name": split,
@@ -57,7 +53,7 @@ def write_dataset(
                 "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
             }
         )
-    info = {"name": builder, "version": version, "fileFormat": file_format, "splits": infos}
+    info = {"name": builder, "version": version, "fileFormat": "array_record", "splits": infos}
     if configuration:
         info |= {"configName": configuration}
     (target / "dataset_info.json").write_text(json.dumps(info))
@@ -93,31 +89,6 @@ def write_array_record(path: Path, records: Sequence[bytes]) -> None:
     writer.close()
 
 
-def write_tfrecord(path: Path, records: Sequence[bytes]) -> None:
-    with open(path, "wb") as file:
-        for record in records:
-            length = struct.pack("<Q", len(record))
-            file.write(length + struct.pack("<I", masked(crc32c(length))))
-            file.write(record + struct.pack("<I", masked(crc32c(record))))
-
-
-def crc32c(data: bytes) -> int:
-    """The checksum of RFC 3720, bit by bit."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
-
-
-def masked(crc: int) -> int:
-    return (crc // 2**15 + crc * 2**17 + 0xA282EAD8) % 2**32
-
-
-WRITERS = {"array_record": write_array_record, "tfrecord": write_tfrecord}
-
-
 def encode(pixels: np.ndarray, suffix: str, **options: Any) -> bytes:
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, suffix, **options)
@@ -139,7 +110,7 @@ def imagenet_examples(number: int, first: int = 0) -> list[dict[str, Any]]:
     ]
 
 
-def write_imagenet(folder: Path, file_format: str = "array_record", version: str = "5.1.0") -> list[dict[str, Any]]:
+def write_imagenet(folder: Path, version: str = "5.1.0") -> list[dict[str, Any]]:
     """Of imagenet2012's layout: 7 training examples, which are returned, 3 of validation, 2 without labels."""
     features = tfds.features.FeaturesDict(
         {
@@ -154,11 +125,11 @@ def write_imagenet(folder: Path, file_format: str = "array_record", version: str
         "validation": imagenet_examples(3, 50),
         "test": [example | {"label": -1} for example in imagenet_examples(2, 90)],
     }
-    write_dataset(folder, "imagenet2012", version, features, splits, file_format)
+    write_dataset(folder, "imagenet2012", version, features, splits)
     return train
 
 
-def write_cifar10(folder: Path, file_format: str = "array_record") -> np.ndarray:
+def write_cifar10(folder: Path) -> np.ndarray:
     """Of cifar10's layout: 5 training examples, whose pixels are returned; the label of number i is 9 - i."""
     features = tfds.features.FeaturesDict(
         {
@@ -169,11 +140,11 @@ def write_cifar10(folder: Path, file_format: str = "array_record") -> np.ndarray
     )
     pixels = noise(0, 5, 32, 32, 3)
     train = [{"id": f"train_{i}", "image": encode(pixels[i], "PNG"), "label": 9 - i} for i in range(5)]
-    write_dataset(folder, "cifar10", "3.0.2", features, {"train": train, "test": train[:2]}, file_format)
+    write_dataset(folder, "cifar10", "3.0.2", features, {"train": train, "test": train[:2]})
     return pixels
 
 
-def write_scenes(folder: Path, file_format: str, image: bytes, mask: np.ndarray) -> None:
+def write_scenes(folder: Path, image: bytes, mask: np.ndarray) -> None:
     """Pictures with none, one and two boxes, a mask, and no class of their own."""
     features = tfds.features.FeaturesDict(
         {
@@ -195,7 +166,7 @@ def write_scenes(folder: Path, file_format: str, image: bytes, mask: np.ndarray)
         }
         for n in range(3)
     ]
-    write_dataset(folder, "scenes/2007", "4.0.0", features, {"train": examples}, file_format, shards=1)
+    write_dataset(folder, "scenes/2007", "4.0.0", features, {"train": examples}, shards=1)
 
 
 def write_pets(folder: Path, image: bytes, mask: np.ndarray) -> None:

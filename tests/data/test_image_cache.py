@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from convnets.data.reporting import drawn_by
 
 from convnets.data import cached_records, image_cache
 from convnets.data.cached_records import CachedRecords
@@ -19,6 +18,7 @@ from convnets.data.picture_options import PictureOptions
 from convnets.data.pictures import serve
 from convnets.data.source import DataNotFound
 from convnets.errors import InvalidValue
+from convnets.progress import Bar
 from tests.data.small_caches import Changed, caches, files, kept, records
 
 
@@ -89,25 +89,12 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
         kept(records(), tmp_path / "file" / "cache")
 
 
-def test_how_far_the_work_has_come_is_told(tmp_path):
+def test_how_far_the_work_has_come_is_told(tmp_path, monkeypatch):
     told = []
-
-    class Told:
-        def __init__(self, title, total):
-            told.append((title, total))
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            told.append("end")
-
-        def update(self, done):
-            told.append(done)
-
-    with drawn_by(Told):
-        kept(records(), tmp_path)
-    assert told == [("decoding few", 4), 1, 2, 3, 4, "end"]
+    monkeypatch.setattr(Bar, "__enter__", lambda self: told.append((self.title, self.total)) or self)
+    monkeypatch.setattr(Bar, "update", lambda self, done: told.append(done))
+    kept(records(), tmp_path)
+    assert told == [("decoding few", 4), 1, 2, 3, 4]
 
 
 def test_files_of_the_data_set_that_are_missing_are_said_to_be(tmp_path):

@@ -78,8 +78,7 @@ def test_masks_are_kept_as_classes_and_another_legend_makes_another_cache(tmp_pa
     assert len(caches(tmp_path)) == 4
 
 
-@pytest.mark.parametrize("file_format", fake_tfds.FORMATS)
-def test_a_set_of_tfds_that_was_prepared_again_or_elsewhere_has_a_cache_of_its_own(tmp_path, monkeypatch, file_format):
+def test_a_set_of_tfds_that_was_prepared_again_or_elsewhere_has_a_cache_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
     options = {"size": 8, "evaluation_size": 8, "cache_size": 8, "cache": str(tmp_path / "cache")}
 
@@ -90,10 +89,10 @@ def test_a_set_of_tfds_that_was_prepared_again_or_elsewhere_has_a_cache_of_its_o
         ]
 
     for folder in ("one", "other"):
-        fake_tfds.write_imagenet(tmp_path / folder, file_format)
+        fake_tfds.write_imagenet(tmp_path / folder)
     first = made()
     assert first == made()
     shutil.rmtree(tmp_path / "one")
-    fake_tfds.write_imagenet(tmp_path / "one", file_format)
+    fake_tfds.write_imagenet(tmp_path / "one")
     again = made()
     assert len({*first, *again}) == 3 and again[1] == first[1]

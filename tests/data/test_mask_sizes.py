@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from convnets.data.reporting import drawn_by
 from PIL import Image
 
 from convnets import data
@@ -78,25 +77,3 @@ def test_only_the_examples_of_a_view_count(folder):
 def test_files_that_are_no_pictures_are_left_to_who_decodes_them(folder):
     (folder / "train/masks/b.png").write_bytes(b"no picture")
     opened(folder).check_masks()
-
-
-def test_the_comparison_is_drawn(folder):
-    drawn = []
-
-    class Bar:
-        def __init__(self, title, total):
-            drawn.append((title, total))
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            pass
-
-        def update(self, done):
-            drawn.append(done)
-
-    source = opened(folder)
-    with drawn_by(Bar):
-        source.check_masks()
-    assert drawn == [("sizes of masks of streets", 4), 1, 2, 3, 4]

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from convnets.data.silhouettes import silhouette
 from scipy import ndimage
 
 from convnets import data
 from convnets.data import fashion_mnist
+from convnets.data.fashion_mnist import silhouette
 from convnets.data.scenes import Draws
 from convnets.data.source import load_training_batch
 from convnets.errors import InvalidValue

@@ -37,9 +37,8 @@ def test_mistaken_options_are_refused_before_anything_is_read(options, sentence)
         data.create("tfds", "train", data_dir="/nowhere", **options)
 
 
-@pytest.mark.parametrize("file_format", ["array_record", "tfrecord"])
-def test_imagenet_of_tfds_is_served_with_its_validation_split_as_the_test(tmp_path, file_format):
-    write_imagenet(tmp_path, file_format=file_format)
+def test_imagenet_of_tfds_is_served_with_its_validation_split_as_the_test(tmp_path):
+    write_imagenet(tmp_path)
     options = {"data_dir": str(tmp_path), "size": 20, "evaluation_size": 24}
     train, test = (data.create("tfds", split, **options) for split in ("train", "test"))
     assert replace(train.info, digest="") == replace(test.info, digest="") and train.info.digest != test.info.digest
@@ -75,7 +74,7 @@ def test_small_images_are_served_from_memory_as_they_are(tmp_path):
 
 def test_boxes_and_masks_come_along(tmp_path):
     mask = noise(0, 40, 50) % 3
-    write_scenes(tmp_path, "array_record", encode(noise(1, 40, 50, 3), "JPEG"), mask)
+    write_scenes(tmp_path, encode(noise(1, 40, 50, 3), "JPEG"), mask)
     options = {"dataset": "scenes/2007", "train": "train", "test": "train", "data_dir": str(tmp_path)}
     source = data.create("tfds", "train", **options, size=32, evaluation_size=32, boxes=3)
     batch = source.batch(np.arange(len(source)))

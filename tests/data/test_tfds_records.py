@@ -10,13 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from fake_tfds import FORMATS, SYNSETS, encode, noise, write_dataset, write_imagenet, write_scenes
+from fake_tfds import SYNSETS, encode, noise, write_cifar10, write_dataset, write_imagenet, write_scenes
 from PIL import Image
 
 from convnets.data.picture_options import PictureOptions
 from convnets.data.pictures import serve
 from convnets.data.records import Record
-from convnets.data.tfds_records import TfdsRecords
+from convnets.data.tfds_records import TfdsRecords, load_in_memory
+from convnets.errors import InvalidValue
 
 
 @pytest.fixture(autouse=True)
@@ -25,9 +26,8 @@ def cache(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-@pytest.mark.parametrize("file_format", FORMATS)
-def test_a_classification_set_gives_the_stored_bytes_labels_and_names(tmp_path, file_format):
-    examples = write_imagenet(tmp_path, file_format)
+def test_a_classification_set_gives_the_stored_bytes_labels_and_names(tmp_path):
+    examples = write_imagenet(tmp_path)
     records = TfdsRecords("imagenet2012", "train", data_dir=str(tmp_path))
     assert len(records) == 7
     for i, (record, example) in enumerate(zip(records, examples, strict=True)):
@@ -46,7 +46,7 @@ def test_a_classification_set_gives_the_stored_bytes_labels_and_names(tmp_path, 
             "version": "5.1.0",
             "split": "train",
             "examples": 7,
-            "file_format": file_format,
+            "file_format": "array_record",
             "files": records.info.state["files"],
         }
     )
@@ -55,7 +55,7 @@ def test_a_classification_set_gives_the_stored_bytes_labels_and_names(tmp_path, 
 def test_the_records_are_those_of_tfds_own_data_source(tmp_path):
     image, mask = encode(noise(3, 10, 20, 3), "JPEG"), noise(4, 10, 20)
     write_imagenet(tmp_path)
-    write_scenes(tmp_path, "array_record", image, mask)
+    write_scenes(tmp_path, image, mask)
     skip = {"image": tfds.decode.SkipDecoding()}
     for dataset in ("imagenet2012/5.1.0", "scenes/2007/4.0.0"):
         source = tfds.builder_from_directory(tmp_path / dataset).as_data_source("train", decoders=skip)
@@ -71,7 +71,6 @@ def test_the_records_are_those_of_tfds_own_data_source(tmp_path):
                 np.testing.assert_array_equal(np.asarray(pixels), expected["segmentation_mask"][..., 0])
 
 
-@pytest.mark.parametrize("file_format", FORMATS)
 @pytest.mark.parametrize(
     ("split", "places"),
     [
@@ -84,8 +83,8 @@ def test_the_records_are_those_of_tfds_own_data_source(tmp_path):
         ("train[1shard]", [4, 5, 6]),
     ],
 )
-def test_split_expressions_are_those_of_tfds(tmp_path, file_format, split, places):
-    examples = write_imagenet(tmp_path, file_format)
+def test_split_expressions_are_those_of_tfds(tmp_path, split, places):
+    examples = write_imagenet(tmp_path)
     records = TfdsRecords("imagenet2012", split, data_dir=str(tmp_path))
     assert [record.image for record in records] == [examples[place]["image"] for place in places]
     assert records.info.splits == {"train": 7, "validation": 3, "test": 2, split: len(places)}
@@ -105,10 +104,9 @@ def test_a_split_without_labels_has_none(tmp_path):
     assert list(records.info.fields) == []
 
 
-@pytest.mark.parametrize("file_format", FORMATS)
-def test_boxes_are_in_pixels_and_masks_are_as_stored(tmp_path, file_format):
+def test_boxes_are_in_pixels_and_masks_are_as_stored(tmp_path):
     image, mask = encode(noise(3, 10, 20, 3), "JPEG"), noise(4, 10, 20) % 3 + 1
-    write_scenes(tmp_path, file_format, image, mask)
+    write_scenes(tmp_path, image, mask)
     records = TfdsRecords("scenes/2007", "train", data_dir=str(tmp_path))
     assert records.info.name == "scenes/2007" and records.info.classes == ("cat", "dog")
     assert list(records.info.fields) == ["boxes", "mask"]
@@ -162,9 +160,7 @@ def test_a_picture_with_boxes_stays_as_its_boxes_are(tmp_path, orientation, give
     exif = Image.Exif()
     exif[0x0112] = orientation
     pixels = np.repeat(np.repeat(noise(3, 2, 4, 3), 8, 0), 8, 1)
-    write_scenes(
-        tmp_path, "array_record", encode(pixels, "JPEG", exif=exif, quality=100, subsampling=0), pixels[..., 0]
-    )
+    write_scenes(tmp_path, encode(pixels, "JPEG", exif=exif, quality=100, subsampling=0), pixels[..., 0])
     record = TfdsRecords("scenes/2007", "train", data_dir=str(tmp_path))[2]
     assert isinstance(record.image, given)
     np.testing.assert_allclose(record.boxes[1], [0, 0, 16, 32])
@@ -173,9 +169,8 @@ def test_a_picture_with_boxes_stays_as_its_boxes_are(tmp_path, orientation, give
         assert np.abs(record.image.astype(int) - pixels).max() < 8
 
 
-@pytest.mark.parametrize("file_format", FORMATS)
-def test_threads_and_other_processes_read_the_same(tmp_path, file_format):
-    examples = write_imagenet(tmp_path, file_format)
+def test_threads_and_other_processes_read_the_same(tmp_path):
+    examples = write_imagenet(tmp_path)
     records = TfdsRecords("imagenet2012", "train", data_dir=str(tmp_path))
     order = np.random.default_rng(0).integers(0, 7, 200).tolist()
     with ThreadPoolExecutor(8) as pool:
@@ -190,15 +185,64 @@ def test_threads_and_other_processes_read_the_same(tmp_path, file_format):
 
 def test_tensorflow_and_the_net_are_not_touched(tmp_path):
     write_imagenet(tmp_path)
-    write_imagenet(tmp_path / "older", "tfrecord")
     program = (
         "import socket, sys\n"
         "def refuse(*arguments): raise SystemExit('the net was asked')\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
         "from convnets.data.tfds_records import TfdsRecords\n"
-        f"for folder in ({str(tmp_path)!r}, {str(tmp_path / 'older')!r}):\n"
-        "    TfdsRecords('imagenet2012', 'train', data_dir=folder)[0]\n"
+        f"TfdsRecords('imagenet2012', 'train', data_dir={str(tmp_path)!r})[0]\n"
         "print(sorted({'tensorflow', 'jax'} & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+# In memory.
+
+
+def test_a_small_data_set_becomes_arrays_in_its_order(tmp_path):
+    pixels = write_cifar10(tmp_path)
+    told = []
+    source = load_in_memory(TfdsRecords("cifar10", "train[1:]", data_dir=str(tmp_path)), told.append)
+    batch = source.batch(np.arange(4))
+    np.testing.assert_array_equal(batch["image"], pixels[1:])
+    assert batch["label"].tolist() == [8, 7, 6, 5] and batch["label"].dtype == np.int32
+    assert source.info.name == "cifar10" and source.info.image_shape == (32, 32, 3)
+    assert source.info.classes == tuple("0123456789")
+    assert source.info.splits == {"train": 5, "test": 2, "train[1:]": 4}
+    assert told == [1, 2, 3, 4]
+
+
+def test_grey_images_keep_their_one_channel(tmp_path):
+    features = tfds.features.FeaturesDict(
+        {"image": tfds.features.Image(shape=(28, 28, 1)), "label": tfds.features.ClassLabel(num_classes=10)}
+    )
+    pixels = noise(0, 28, 28)
+    examples = [{"image": encode(pixels, "PNG"), "label": 3}]
+    write_dataset(tmp_path, "mnist", "3.0.1", features, {"train": examples}, shards=1)
+    source = load_in_memory(TfdsRecords("mnist", "train", data_dir=str(tmp_path)))
+    np.testing.assert_array_equal(source[0]["image"], pixels[..., None])
+
+
+def test_only_small_labelled_images_of_one_shape_are_kept_in_memory(tmp_path):
+    write_imagenet(tmp_path)
+    with pytest.raises(InvalidValue, match="imagenet2012 has images of different sizes with label, and only"):
+        load_in_memory(TfdsRecords("imagenet2012", "train", data_dir=str(tmp_path)))
+    image = {"image": tfds.features.Image(shape=(65, 64, 3))}
+    for name, features in (("large", image | {"label": tfds.features.ClassLabel(num_classes=2)}), ("bare", image)):
+        examples = [{"image": encode(noise(0, 65, 64, 3), "PNG"), **({"label": 1} if name == "large" else {})}]
+        write_dataset(tmp_path, name, "1.0.0", tfds.features.FeaturesDict(features), {"train": examples}, shards=1)
+        with pytest.raises(InvalidValue, match="65 x 64 x 3 with"):
+            load_in_memory(TfdsRecords(name, "train", data_dir=str(tmp_path)))
+
+
+def test_a_small_image_that_cannot_be_decoded_is_named(tmp_path):
+    features = tfds.features.FeaturesDict(
+        {"image": tfds.features.Image(shape=(32, 32, 3)), "label": tfds.features.ClassLabel(num_classes=2)}
+    )
+    good = encode(noise(0, 32, 32, 3), "PNG")
+    for name, content in (("foreign", b"hello"), ("cut", good[:200]), ("size", encode(noise(0, 16, 16, 3), "PNG"))):
+        examples = [{"image": good, "label": 1}, {"image": content, "label": 1}]
+        write_dataset(tmp_path, name, "1.0.0", features, {"train": examples}, shards=1)
+        with pytest.raises(InvalidValue, match=f"the image of {name} train, example 1 can't be decoded"):
+            load_in_memory(TfdsRecords(name, "train", data_dir=str(tmp_path)))
