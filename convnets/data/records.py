@@ -54,9 +54,10 @@ class Records(Protocol):
 def are_files(records: Records) -> bool:
     """Whether pictures or masks are files, so that fetching a record reads none; all records are of a kind."""
     try:
-        return len(records) > 0 and any(isinstance(content, Path) for content in (records[0].image, records[0].mask))
+        first = records[0] if len(records) else None
     except InvalidValue:
         return False
+    return first is not None and any(isinstance(content, Path) for content in (first.image, first.mask))
 
 
 def digest_of(state: Mapping[str, Any]) -> str:
