@@ -178,8 +178,6 @@ MACHINES: dict[str, Machine] = {
     ),
     "tpu-v4": Torus("TPU v4: 3D torus", 275e12, 3, _ICI, 4, 1024, _SCALING_BOOK),
     "tpu-v5p": Torus("TPU v5p: 3D torus", 459e12, 3, Link("ICI", 90e9, MICROSECOND), 4, 1024, _SCALING_BOOK),
-    "tpu-v5e": Torus(
-        "TPU v5e: 2D torus of up to 256", 197e12, 2, _ICI, 16, 256, _SCALING_BOOK
-    ),
+    "tpu-v5e": Torus("TPU v5e: 2D torus of up to 256", 197e12, 2, _ICI, 16, 256, _SCALING_BOOK),
 }
 """By the names that the command line takes. A TPU chip's link is that to one of its neighbours."""

@@ -23,7 +23,7 @@ from convnets.parallel import Devices
 from convnets.plots.accuracy_by_depth import plot_accuracy_by_depth
 from convnets.progress import Screen
 from convnets.tasks.model import Model
-from convnets.training.initialization import beginning_of, source_of, take_normalization
+from convnets.training.initialization import initial_weights, initialization_of, take_normalization
 from convnets.training.plan import make_plan
 from convnets.training.run import load_run
 from convnets.training.setup import build_model, initial_state, load_splits
@@ -93,14 +93,14 @@ def begun(config: ConfigDict, console: Console | None) -> Probed:
     prepare(config)
     splits = load_splits(config, console)
     _check_labels(splits)
-    source = source_of(config)
+    source = initial_weights(config)
     take_normalization(config, source, splits.train.info.image_shape[-1])
     model = build_model(config, splits.train.info)
-    beginning = beginning_of(config, model, source)
+    initialization = initialization_of(config, model, source)
     state = initial_state(config, model, make_plan(config, model, len(splits.train)))
-    if beginning is not None:
-        state = beginning.put_into(jax.device_get(state))
-    origin = beginning.source.origin if beginning is not None else "random parameters"
+    if initialization is not None:
+        state = initialization.apply(jax.device_get(state))
+    origin = initialization.weights.origin if initialization is not None else "random parameters"
     return Probed(config, model, splits, jax.device_get(state.variables()), origin)
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from convnets.evaluation.evaluator import Evaluation, Tables
 from convnets.files import write_atomically
 from convnets.pretrained.surgery import Entry, Report
-from convnets.training.initialization import Beginning
+from convnets.training.initialization import Initialization
 from convnets.training.workdir import Workdir
 
 
@@ -77,17 +77,17 @@ def text_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]])
     return table
 
 
-def show_initialization(beginning: Beginning, workdir: Workdir, console: Console) -> None:
+def show_initialization(initialization: Initialization, workdir: Workdir, console: Console) -> None:
     """Prints what becomes of each layer of a run that begins with other weights, and keeps it in the workdir."""
-    table = Table(title=f"begins with {beginning.source.origin}", title_justify="left")
+    table = Table(title=f"begins with {initialization.weights.origin}", title_justify="left")
     for name in ("layers", "what became of them"):
         table.add_column(name, overflow="fold")
     for name in ("arrays", "numbers"):
         table.add_column(name, justify="right")
-    for row in initialization_rows(beginning.report):
+    for row in initialization_rows(initialization.report):
         table.add_row(*row)
     console.print(table)
-    facts = {"of": beginning.source.origin, "arrays": beginning.report.to_json()}
+    facts = {"of": initialization.weights.origin, "arrays": initialization.report.to_json()}
     write_atomically(workdir.initialization_file, json.dumps(facts, indent=1))
 
 

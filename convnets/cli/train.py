@@ -31,7 +31,12 @@ from convnets.parallel import Devices
 from convnets.tasks.model import Model
 from convnets.training.checkpoint_mirror import CheckpointMirror
 from convnets.training.dry_run import dry_run
-from convnets.training.initialization import beginning_of, source_of, take_normalization, take_normalization_of_run
+from convnets.training.initialization import (
+    initial_weights,
+    initialization_of,
+    take_normalization,
+    take_normalization_of_run,
+)
 from convnets.training.interruption import end_with_parent
 from convnets.training.loop import Loop, Outcome
 from convnets.training.plan import make_plan
@@ -112,7 +117,7 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
     check_masks(splits, console)
     check_processes_agree(splits)
     workdir.check_data(splits.train.info)
-    source = source_of(config, workdir)
+    source = initial_weights(config, workdir)
     take_normalization(config, source, splits.train.info.image_shape[-1])
     model = build_model(config, splits.train.info)
     check_splits(config, splits)
@@ -121,7 +126,7 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
         check_smallest(model, config.evaluation, split)
     plan = make_plan(config, model, len(splits.train))
     dry_run(config, model, splits.train, plan)
-    beginning = beginning_of(config, model, source)
+    initialization = initialization_of(config, model, source)
     mirror = None
     if console is not None:
         if config.checkpoint.folder:
@@ -135,11 +140,11 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
         what = f"{config.network.name} on {splits.train.info.name}, {len(splits.train):,} training examples"
         length = f"{plan.steps:,} steps of {config.train.batch_size}"
         console.print(f"{what}, {length}, {where}, workdir {workdir.folder}", highlight=False, soft_wrap=True)
-        if beginning is not None:
-            show_initialization(beginning, workdir, console)
+        if initialization is not None:
+            show_initialization(initialization, workdir, console)
     # What the first one brought and wrote is there for the others.
     multihost_utils.sync_global_devices("the beginning of the run")
-    outcome = Loop(config, model, plan, splits, devices, workdir, console, beginning, mirror).run()
+    outcome = Loop(config, model, plan, splits, devices, workdir, console, initialization, mirror).run()
     if outcome.interrupted is not None:
         name = signal.Signals(outcome.interrupted).name
         if console is not None:

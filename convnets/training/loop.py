@@ -29,7 +29,7 @@ from convnets.training.checkpoint_mirror import CheckpointMirror
 from convnets.training.checkpoints import Checkpoints
 from convnets.training.feed import Feed
 from convnets.training.figures import ADVICE, Diverged, Figures
-from convnets.training.initialization import Beginning
+from convnets.training.initialization import Initialization
 from convnets.training.interruption import Interruption
 from convnets.training.metrics_log import MetricsLog, best_step
 from convnets.training.pixel_statistics import chain_of
@@ -85,7 +85,7 @@ class Loop:
     devices: Devices
     workdir: Workdir
     console: Console | None
-    beginning: Beginning | None = None
+    initialization: Initialization | None = None
     mirror: CheckpointMirror | None = None
     seconds: Seconds = field(default_factory=Seconds)
     step: int = 0
@@ -128,10 +128,10 @@ class Loop:
             self.state = self.checkpoints.restore(self.step, self.state)
             if self.console is not None:
                 self.console.print(f"resuming at step {self.step} of {self.plan.steps}", highlight=False)
-        elif self.beginning is not None:
-            self.state = self.beginning.put_into(self.state)
+        elif self.initialization is not None:
+            self.state = self.initialization.apply(self.state)
             if self.console is not None:
-                self.console.print(f"begins with {self.beginning.of}", highlight=False, soft_wrap=True)
+                self.console.print(f"begins with {self.initialization.summary}", highlight=False, soft_wrap=True)
         self.state = self.devices.replicate(self.state)
 
     def _train(self) -> None:

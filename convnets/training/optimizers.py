@@ -6,9 +6,9 @@ from typing import Any
 
 import jax
 import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from convnets.errors import InvalidValue
-from convnets.pretrained.patterns import Path, flat, nested
 from convnets.registry import Registry
 
 optimizers: Registry[Callable[..., optax.GradientTransformation]] = Registry("optimizer")
@@ -72,17 +72,17 @@ def _each_by_itself(optimizer: optax.GradientTransformation) -> optax.GradientTr
     """The optimizer with a state of its own for each parameter, by the parameter's path."""
 
     def init(params: Any) -> dict[str, Any]:
-        return {"/".join(path): optimizer.init(nested({path: array})) for path, array in flat(params).items()}
+        return {"/".join(path): optimizer.init(unflatten_dict({path: p})) for path, p in flatten_dict(params).items()}
 
     def update(gradient: Any, state: dict[str, Any], params: Any = None) -> tuple[Any, dict[str, Any]]:
-        arrays = flat(params)
-        direction: dict[Path, Any] = {}
+        arrays = flatten_dict(params)
+        direction: dict[Any, Any] = {}
         after: dict[str, Any] = {}
-        for path, array in flat(gradient).items():
-            name = "/".join(path)
-            alone, after[name] = optimizer.update(nested({path: array}), state[name], nested({path: arrays[path]}))
-            direction |= flat(alone)
-        return nested(direction), after
+        for path, array in flatten_dict(gradient).items():
+            name, parameter = "/".join(path), unflatten_dict({path: arrays[path]})
+            alone, after[name] = optimizer.update(unflatten_dict({path: array}), state[name], parameter)
+            direction |= flatten_dict(alone)
+        return unflatten_dict(direction), after
 
     return optax.GradientTransformation(init, update)
 

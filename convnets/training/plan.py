@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 import optax
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
@@ -212,9 +210,7 @@ def _phases(config: ConfigDict, model: Model, clock: Clock, steps: int) -> tuple
     if not (any(name for _, name in stages) or freeze.layers or optimizer.rates or optimizer.depth_decay < 1):
         # The network need not be traced.
         return tuple(Phase(start, frozenset(), {}) for start, _ in stages)
-    image = jnp.zeros((1, *model.image_shape))
-    params = jax.eval_shape(lambda: model.network.init(jax.random.key(0), image, train=False))["params"]
-    paths = set(flatten_dict(params))
+    paths = set(flatten_dict(model.shapes()["params"]))
     always = matching(paths, freeze.layers, "freeze.layers")
     factors = _factors(optimizer, paths, height(model.network, model.image_shape))
     phases = []

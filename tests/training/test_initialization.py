@@ -10,7 +10,7 @@ from stripes import config_of, striped
 from convnets.errors import InvalidValue
 from convnets.parallel import Devices
 from convnets.training.checkpoints import Checkpoints
-from convnets.training.initialization import beginning_of, source_of
+from convnets.training.initialization import initial_weights, initialization_of
 from convnets.training.plan import make_plan
 from convnets.training.setup import build_model, initial_state
 from convnets.training.workdir import Workdir
@@ -47,9 +47,9 @@ def test_a_run_begins_with_the_averaged_parameters_of_those_layers_in_its_averag
     fields = {"initialize.workdir": str(folder), "initialize.layers": ("conv1", "norm1"), "seed": 3}
     config = config_of(fields | {"train.average_decay": 0.5}, network="lenet5_bn")
     model, state = state_of(config)
-    beginning = beginning_of(config, model, source_of(config, Workdir(tmp_path / "run")))
-    assert beginning.of == f"{folder} at step 7: 5 taken, 17 new arrays"
-    begun = beginning.put_into(state)
+    initialization = initialization_of(config, model, initial_weights(config, Workdir(tmp_path / "run")))
+    assert initialization.summary == f"{folder} at step 7: 5 taken, 17 new arrays"
+    begun = initialization.apply(state)
     assert jax.tree.structure(begun) == jax.tree.structure(state)
     for layer in state.params:
         of = there.average if layer in ("conv1", "norm1") else state.params
@@ -68,15 +68,15 @@ def test_a_run_begins_with_the_averaged_parameters_of_those_layers_in_its_averag
 def test_a_run_that_has_begun_is_not_initialized_again(other, tmp_path):
     folder, _ = other
     config = config_of({"initialize.workdir": str(folder), "initialize.layers": ("conv1",)}, network="lenet5_bn")
-    assert source_of(config, Workdir(folder)) is None
+    assert initial_weights(config, Workdir(folder)) is None
     gone = config_of({"initialize.workdir": str(tmp_path / "gone"), "initialize.layers": ("conv1",)})
-    assert source_of(gone, Workdir(folder)) is None, "what it began with may be gone by then"
+    assert initial_weights(gone, Workdir(folder)) is None, "what it began with may be gone by then"
 
 
 def test_without_a_workdir_a_run_begins_with_its_own_draws():
     config = config_of()
-    assert source_of(config, Workdir("nowhere")) is None
-    assert beginning_of(config, state_of(config)[0], None) is None
+    assert initial_weights(config, Workdir("nowhere")) is None
+    assert initialization_of(config, state_of(config)[0], None) is None
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_cannot_be_begun_with_is_refused_before_anything_is_written(other, 
     config = config_of({f"initialize.{field}": value for field, value in given.items()}, network="lenet5_bn")
     model, _ = state_of(config)
     with pytest.raises(InvalidValue, match=sentence) as refused:
-        beginning_of(config, model, source_of(config, Workdir(tmp_path / "run")))
+        initialization_of(config, model, initial_weights(config, Workdir(tmp_path / "run")))
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "run").exists()
 
@@ -108,7 +108,7 @@ def test_a_layer_of_another_shape_is_refused(other, tmp_path):
     config = config_of(fields, network="resnet20")
     model, _ = state_of(config)
     with pytest.raises(InvalidValue, match=r"initialize, from .*: 6 arrays do not fit: conv1/"):
-        beginning_of(config, model, source_of(config, Workdir(tmp_path / "run")))
+        initialization_of(config, model, initial_weights(config, Workdir(tmp_path / "run")))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_layer_of_another_shape_is_refused(other, tmp_path):
 def test_a_field_without_anything_to_begin_with_is_refused(field, value):
     config = config_of({f"initialize.{field}": value})
     with pytest.raises(InvalidValue, match=f"initialize.{field} is {value!r}, and there is nothing to begin with"):
-        source_of(config)
+        initial_weights(config)
 
 
 def beginning_for(classes, folder, **fields):
@@ -128,7 +128,7 @@ def beginning_for(classes, folder, **fields):
         network="lenet5_bn",
     )
     model = build_model(config, replace(SOURCE.info, classes=classes))
-    return beginning_of(config, model, source_of(config))
+    return initialization_of(config, model, initial_weights(config))
 
 
 OTHERS = {

@@ -10,7 +10,12 @@ from stripes import config_of, striped
 from convnets import models
 from convnets.errors import InvalidValue
 from convnets.pretrained.conversion import naming_for, to_names
-from convnets.training.initialization import beginning_of, source_of, take_normalization, take_normalization_of_run
+from convnets.training.initialization import (
+    initial_weights,
+    initialization_of,
+    take_normalization,
+    take_normalization_of_run,
+)
 from convnets.training.plan import make_plan
 from convnets.training.setup import build_model, initial_state
 from convnets.training.workdir import Workdir
@@ -34,17 +39,17 @@ def file(tmp_path_factory):
 def begun(path, fields, network="resnet18", workdir="nowhere"):
     fields = {"initialize.weights": str(path), "network.image_size": 32} | fields
     config = config_of(fields, network=network)
-    source = source_of(config, Workdir(workdir))
+    source = initial_weights(config, Workdir(workdir))
     take_normalization(config, source, 1)
     model = build_model(config, SOURCE.info)
-    return config, model, beginning_of(config, model, source)
+    return config, model, initialization_of(config, model, source)
 
 
 def test_stages_are_taken_the_stem_sums_its_channels_and_the_head_is_new(file):
     path, there = file
-    config, model, beginning = begun(path, NEW | {"normalization.mean": (), "normalization.std": ()})
+    config, model, initialization = begun(path, NEW | {"normalization.mean": (), "normalization.std": ()})
     state = jax.device_get(initial_state(config, model, make_plan(config, model, len(SOURCE))))
-    after = beginning.put_into(state)
+    after = initialization.apply(state)
     jax.tree.map(np.testing.assert_array_equal, after.params["stage3_block2"], there["params"]["stage3_block2"])
     jax.tree.map(np.testing.assert_array_equal, after.batch_stats, there["batch_stats"])
     np.testing.assert_array_equal(after.params["logits"]["kernel"], state.params["logits"]["kernel"])
@@ -53,7 +58,7 @@ def test_stages_are_taken_the_stem_sums_its_channels_and_the_head_is_new(file):
         there["params"]["conv1"]["convolution"]["kernel"].sum(2),
         rtol=1e-6,
     )
-    assert "torchvision's resnet18" in beginning.of and "1 adapted, 2 new" in beginning.of
+    assert "torchvision's resnet18" in initialization.summary and "1 adapted, 2 new" in initialization.summary
 
 
 def test_the_normalization_travels_with_the_weights_as_a_mean_for_gray_images(file):
@@ -116,10 +121,10 @@ def test_a_deeper_network_begins_as_the_shallower_one_and_gives_its_logits(file)
     path, _ = file
     fields = {"initialize.architecture": "resnet18", "initialize.deepen": True, "initialize.stem": "adapt"}
     fields |= {"initialize.head": "new", "normalization.mean": (), "normalization.std": ()}
-    config, model, beginning = begun(path, fields, "resnet34")
-    assert beginning.report.count("identity") == 16
+    config, model, initialization = begun(path, fields, "resnet34")
+    assert initialization.report.count("identity") == 16
     state = jax.device_get(initial_state(config, model, make_plan(config, model, len(SOURCE))))
-    deep = beginning.put_into(state)
+    deep = initialization.apply(state)
     shallow = models.create("resnet18", 10, image_size=32)
     images = np.random.default_rng(1).normal(size=(2, 32, 32, 1)).astype(np.float32)
     names = set(jax.eval_shape(shallow.init, jax.random.key(0), images)["params"])
