@@ -1,1 +1,1 @@
-"""Parameters that come from elsewhere: from trees of arrays to trees of arrays. Knows nothing of training."""
+"""Weights from elsewhere: file formats, names, surgery and freezing. Knows nothing of training."""

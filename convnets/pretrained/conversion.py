@@ -84,6 +84,22 @@ def convert(weights: Weights, architecture: str) -> Imported:
     )
 
 
+def recognised(weights: Weights) -> str:
+    """The name in `create` of the network that the weights are of, told by the names and sizes of all their arrays.
+
+    Raises:
+      InvalidValue: they are of none that is known, or in names of our own, which many networks share.
+    """
+    found = {naming.architecture for naming in NAMINGS if _fit(weights, naming) == 1}
+    if len(found) == 1:
+        return found.pop()
+    known = ", ".join(sorted({naming.architecture for naming in NAMINGS}))
+    raise InvalidValue(
+        f"{weights.origin} does not say which network its weights are of: name the architecture (told by their names "
+        f"are {known})"
+    )
+
+
 def to_names(variables: Mapping[str, Any], naming: Naming) -> dict[str, np.ndarray]:
     """The arrays of a network in a library's names and layouts.
 

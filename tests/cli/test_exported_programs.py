@@ -12,7 +12,7 @@ from trained_networks import pixels, trained
 from convnets import kernels
 from convnets.cli.export_formats import PLATFORMS, Trained, stablehlo
 from convnets.cli.export_onnx import NEEDED, onnx
-from convnets.cli.predict import predict
+from convnets.evaluation.inference import predict
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "lenet5": {"name": "lenet5", "side": 32, "channels": 1, "pooling": "average"},

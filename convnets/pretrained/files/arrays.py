@@ -30,7 +30,7 @@ def read_safetensors(path: Path) -> Contents:
 
 
 def safetensors_description(path: Path) -> Description:
-    """What the header says, each thing in JSON."""
+    """What the header says, each thing in JSON or, an architecture, as it is."""
     with safe_open(path, framework="np") as file:
         header = file.metadata() or {}
     return described({name: _from_json(text) for name, text in header.items()})
@@ -90,4 +90,4 @@ def _from_json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return None
+        return text

@@ -74,7 +74,7 @@ def _read(path: Path, origin: str, named: str) -> Weights:
         arrays, notes = read(path)
         arrays, more = uniform(arrays)
         said = DESCRIPTIONS[kind](path) if kind in DESCRIPTIONS else Description()
-    return Weights(arrays, origin, kind, said.normalization, notes + more, said.classes)
+    return Weights(arrays, origin, kind, notes=notes + more, **vars(said))
 
 
 def format_of(path: Path) -> str:

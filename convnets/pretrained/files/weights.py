@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ml_dtypes
@@ -29,10 +29,11 @@ class Weights:
         as in the file.
       origin: what was read, as errors and reports name it: the path, or `hf://owner/name/file`.
       format: "safetensors", "pytorch", "npz", "onnx" or "caffe".
-      normalization: mean and deviation of the channels that the weights expect, on the scale where white is 1, if it
-        is known with the file: a repository of the hub says it, and a file that was exported from here.
+      normalization: of the images that the weights expect, if it is known with the file: a repository of the hub says
+        it, and a file that was exported from here.
       notes: what was done or passed over on the way, a phrase each: "161 arrays of float16, as float32".
       classes: names of the classes in the order of their labels, if the file was exported from here; else empty.
+      architecture, options: what `create` is to be called with, if the file was exported from here; else empty.
     """
 
     arrays: dict[str, np.ndarray]
@@ -41,6 +42,8 @@ class Weights:
     normalization: Normalization | None = None
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    architecture: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def uniform(arrays: Mapping[str, np.ndarray]) -> Contents:
@@ -80,21 +83,29 @@ class Description:
     """What is known of the network that weights are of; nothing, if they were not exported from here.
 
     Attributes:
-      normalization: mean and deviation of the channels that it was trained with, on the scale where white is 1.
+      normalization: of the images that it was trained with.
       classes: names of the classes that it tells apart, in the order of their labels.
+      architecture, options: what `create` is to be called with.
     """
 
     normalization: Normalization | None = None
     classes: tuple[str, ...] = ()
+    architecture: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def described(said: Any) -> Description:
     """What a JSON object says; nonsense in it counts as nothing, as files of others may have the same words."""
     facts = said if isinstance(said, Mapping) else {}
     pair, names = facts.get("normalization"), facts.get("classes")
+    architecture, options = facts.get("architecture"), facts.get("options")
+    if not (isinstance(architecture, str) and isinstance(options, Mapping)):
+        architecture, options = "", {}
     return Description(
         Normalization.parse(pair.get("mean"), pair.get("deviation")) if isinstance(pair, Mapping) else None,
         tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else (),
+        architecture,
+        {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()},
     )
 
 
