@@ -52,7 +52,7 @@ def contestant(below: str, batch_size: int) -> tuple[Callable[[], Any], int, flo
     batch = source.batch(count) | {"epoch": np.zeros_like(count, np.int32), "weight": np.ones(batch_size, np.float32)}
     batches = devices.split({name: array[None] for name, array in batch.items()}, batch_axis=1)
     compiled = mapped_train_step(config, model, plan, devices).lower(state, batches).compile()
-    saved = savings(config, model, plan, plan.phase_at(0), source, state, ())
+    saved = savings(config, model, plan, plan.phase_at(0), source, ())
     share = saved.phase.operations / saved.whole.operations
     return training(compiled, state, batches), compiled.memory_analysis().temp_size_in_bytes, share
 

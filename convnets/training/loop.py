@@ -178,7 +178,7 @@ class Loop:
         if phase.start == self.step > 0:
             self.state = self.devices.replicate(self._in_phase_of(self.step))
         if self.console is not None and any(each.frozen for each in self.plan.phases):
-            saved = savings(self.config, self.model, self.plan, phase, self.splits.train, self.state, chain)
+            saved = savings(self.config, self.model, self.plan, phase, self.splits.train, chain)
             self.screen.say(f"from step {phase.start} on {saved}")
         self.began += time.monotonic() - began
         return mapped_train_step(self.config, self.model, self.plan, self.devices, chain, at=self.step)

@@ -1,11 +1,12 @@
 """What freezing saves: of the layers, the operations of a step, and the memory of gradients and optimizer."""
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from convnets import kernels
@@ -14,11 +15,9 @@ from convnets.data.pipeline import TrainingBatches
 from convnets.data.source import Source
 from convnets.parallel import AXIS
 from convnets.pretrained.freezing import divided
-from convnets.pretrained.patterns import Path, flat
 from convnets.tasks.model import Model
 from convnets.training.plan import Phase, Plan
-from convnets.training.setup import train_step
-from convnets.training.state import TrainState
+from convnets.training.setup import initial_shapes, train_step
 
 MILLION = 1e6
 
@@ -61,20 +60,13 @@ class Savings:
 
 
 def savings(
-    config: ConfigDict,
-    model: Model,
-    plan: Plan,
-    phase: Phase,
-    source: Source,
-    state: TrainState,
-    chain: Sequence[Transform],
+    config: ConfigDict, model: Model, plan: Plan, phase: Phase, source: Source, transforms: Sequence[Transform]
 ) -> Savings:
-    """Counted from the shapes of arrays and a trace of the step; nothing is compiled.
+    """What freezing saves in a phase, counted from a trace of the step; nothing is compiled.
 
     Args:
       source: of training examples; one is read.
-      state: of any phase; shapes and types are all that is read of its arrays.
-      chain: of transforms.
+      transforms: the augmentation.
     """
     sides = [(0, side) for _, side in plan.resolutions[-1:]]
     example = TrainingBatches(source, batch_size=1, seed=config.seed, steps=1, resolutions=sides)[0]
@@ -85,28 +77,17 @@ def savings(
     }
 
     def demand(phase: Phase) -> Demand:
-        begun = _shapes(state, plan, phase.frozen)
-        trained, _ = divided(begun.params, phase.frozen)
-        one = jax.vmap(train_step(config, model, plan, phase, chain), in_axes=(None, 0), axis_name=AXIS)
+        state = initial_shapes(config, model, replace(plan, phases=(phase,)), at=phase.start)
+        trained, _ = divided(state.params, phase.frozen)
+        step = jax.vmap(train_step(config, model, plan, phase, transforms), in_axes=(None, 0), axis_name=AXIS)
         with kernels.use("plain"):
-            cost: Any = jax.jit(one).lower(begun, batch).cost_analysis()
+            cost: Any = jax.jit(step).lower(state, batch).cost_analysis()
+        stored = jax.tree.leaves((trained, state.optimizer_state))
         return Demand(
-            layers=len({path[:-1] for path in flat(trained)}),
+            layers=len({path[:-1] for path in flatten_dict(trained)}),
             parameters=sum(math.prod(array.shape) for array in jax.tree.leaves(trained)),
             operations=float(cost["flops"]),
-            memory=_bytes((trained, begun.optimizer_state)),
+            memory=sum(math.prod(array.shape) * array.dtype.itemsize for array in stored),
         )
 
     return Savings(demand(phase), demand(Phase(0, frozenset(), {})))
-
-
-def _shapes(state: TrainState, plan: Plan, frozen: Collection[Path]) -> TrainState:
-    """Of the state with other parameters frozen."""
-    state = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), state)
-    trained, _ = divided(state.params, frozen)
-    average = None if state.average is None else trained
-    return state.replace(optimizer_state=jax.eval_shape(plan.optimizer.init, trained), average=average)
-
-
-def _bytes(tree: Any) -> int:
-    return sum(math.prod(array.shape) * array.dtype.itemsize for array in jax.tree.leaves(tree))

@@ -7,7 +7,7 @@ from stripes import config_of, striped
 
 from convnets.training.plan import make_plan
 from convnets.training.savings import Demand, Savings, savings
-from convnets.training.setup import build_model, initial_state
+from convnets.training.setup import build_model
 
 SOURCE = striped(64)
 # Forward, multiplications and additions of an image: 28^2 x 25 x 6, 10^2 x 150 x 16, 400 x 120, 120 x 84, 84 x 10.
@@ -19,7 +19,7 @@ def found(fields: dict[str, Any], **choices: str) -> Savings:
     model = build_model(config, SOURCE.info)
     plan = make_plan(config, model, len(SOURCE))
     [phase] = plan.phases
-    return savings(config, model, plan, phase, SOURCE, initial_state(config, model, plan), ())
+    return savings(config, model, plan, phase, SOURCE, ())
 
 
 def test_layers_parameters_and_memory_are_counted():
