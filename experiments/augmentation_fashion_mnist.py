@@ -1,4 +1,4 @@
-"""What augmentation does to LeNet-5 on Fashion-MNIST: the same network and seeds with none, a little, and the full mix.
+"""LeNet-5 on Fashion-MNIST with no, a little and full augmentation, all else equal.
 
     for seed in 0 1 2; do for mix in none flip_and_crop full; do
       python launch.py train --config=experiments/augmentation_fashion_mnist.py:$mix --config.seed=$seed \

@@ -15,7 +15,7 @@ parameters; images padded by 4, cropped and mirrored; shortcuts without paramete
 with 5,000 held out (`--config.validation.examples=5000`); by default all 50,000 are trained on, and the last
 checkpoint is tested.
 
-Held against: errors in % of the 10,000 test images as they are (table 6): 20 8.75, 56 6.97, 110 6.43 (6.61 +- 0.16
+Compared with: errors in % of the 10,000 test images as they are (table 6): 20 8.75, 56 6.97, 110 6.43 (6.61 +- 0.16
 over five); and plain56, whose training error stays above that of plain20 (figure 6).
 
 Memory of the batch of 128 on one device: about 0.2 GB of 20 layers, 0.6 of 56, 1.1 of 110. Parameters, gradients

@@ -13,7 +13,7 @@ The paper's net, in two groups and normalized before its pools (the lecture's ta
 offset along ImageNet's principal components. The plateau goes by 10,000 of the 1.28 million training images, held
 out.
 
-Held against: errors of 40.7 % (top-1) and 18.2 % (top-5) of one net by ten crops on the validation set (table 1 of
+Compared with: errors of 40.7 % (top-1) and 18.2 % (top-5) of one net by ten crops on the validation set (table 1 of
 the paper). The test split is evaluated so at the end.
 
 Memory: about 1.4 GB on one device. Parameters, gradients and momentum take 12 bytes each (0.73 GB), and the

@@ -17,7 +17,7 @@ out, the rate, the weight decay, the batch of 32 and the 250 epochs, is that of 
 (models/bvlc_googlenet/solver.prototxt). Larger batches (`--config.train.batch_size=256`) scale the rate in
 proportion.
 
-Held against: top-5 errors of 10.07 % by one crop, 9.15 % by ten and 7.89 % by 144 on the validation set (table 3 of
+Compared with: top-5 errors of 10.07 % by one crop, 9.15 % by ten and 7.89 % by 144 on the validation set (table 3 of
 the paper). Here images are served as their central squares, where the three squares of the 144 crops are one. The
 test split is evaluated by one crop at the end, on the last checkpoint; 10,000 of the 1.28 million training images
 are held out to watch.

@@ -16,7 +16,7 @@ validation error plateaus, up to 60e4 steps of 256. Weight decay is the paper's 
 scales of batch norm as well (the lecture's: `--config.optimizer.weight_decay=1e-5`). The plateau goes by 10,000 of
 the 1.28 million training images, held out.
 
-Held against: top-1 and top-5 errors in % on the validation set. By ten crops (tables 2 and 3 of the paper), as the
+Compared with: top-1 and top-5 errors in % on the validation set. By ten crops (tables 2 and 3 of the paper), as the
 test split is evaluated at the end: plain34 28.54, 10.02; 18 27.88 (top-1); 34 24.52, 7.46; 50 22.85, 6.71; 101
 21.75, 6.05; 152 21.43, 5.71. By several scales (table 4; fully convolutional, where `multi_scale` takes the
 lecture's ten crops at each of the five): 34 21.84, 5.71; 50 20.74, 5.25; 101 19.87, 4.60; 152 19.38, 4.49.

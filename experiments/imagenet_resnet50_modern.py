@@ -1,4 +1,4 @@
-"""ResNet-50 on ImageNet by what was learned since, for 600, 300 or 90 epochs; aims at 80 % by the longest.
+"""ResNet-50 on ImageNet by later practice, for 600, 300 or 90 epochs; the longest aims at 80 %.
 
     python launch.py prepare imagenet2012
     python launch.py train --config=experiments/imagenet_resnet50_modern.py:600 --workdir=runs/resnet50_modern
@@ -13,10 +13,10 @@ or from folders, /data/imagenet/train and /data/imagenet/val with a folder for e
 The stride in the 3x3 and blocks that begin as their shortcuts; Nesterov momentum in batches of 1,024, the rate in
 proportion to the batch (Goyal et al. 2017), warmed up for 5 epochs and a cosine from there; weight decay 5e-5, of
 kernels alone; parts of random area and shape, mirrored; mixup 0.2 and labels smoothed by 0.1; images that grow from
-128 to 224 pixels; averaged parameters; bfloat16. 10,000 of the 1.28 million training images are held out to watch;
+128 to 224 pixels (progressive resizing); averaged parameters; bfloat16. 10,000 of the 1.28 million training images are held out to watch;
 the last checkpoint is tested.
 
-Held against: top-1 accuracy on the validation set by one 224 x 224 crop of 80.86 % for 600 epochs (torchvision's
+Compared with: top-1 accuracy on the validation set by one 224 x 224 crop of 80.86 % for 600 epochs (torchvision's
 second weights of ResNet-50; its recipe has TrivialAugment, cutmix, random erasing and repeated augmentation
 besides), 78.4 % for 88 epochs (FFCV; at 256 pixels), and 76.13 % (torchvision's first weights, 90 epochs). The test
 split is evaluated by the central crop of 256 at the end; the second command takes whole images of 288 pixels.

@@ -16,7 +16,7 @@ short side is S = 256 for A, A_lrn and B, and drawn from [256, 512] for C, D and
 by `--config.data.scale="(1.142857,1.142857)"` (256) or `"(1.714286,1.714286)"` (384). The plateau goes by 10,000 of
 the 1.28 million training images, held out.
 
-Held against: top-1 and top-5 errors in % on the validation set (table 3 of the paper), dense at a single scale, S
+Compared with: top-1 and top-5 errors in % on the validation set (table 3 of the paper), dense at a single scale, S
 or 384: A 29.6, 10.4; A_lrn 29.7, 10.5; B 28.7, 9.9; C 27.3, 8.8; D 25.6, 8.1; E 25.5, 8.0. The test split is
 evaluated so at the end; D and E by multi-crop and dense evaluation come to 24.4, 7.2 and 24.4, 7.1 (table 5):
 

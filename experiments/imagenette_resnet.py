@@ -1,4 +1,4 @@
-"""ResNet-18 on Imagenette, ten classes of ImageNet (Howard 2019): a quick run on real pictures.
+"""ResNet-18 on Imagenette, ten classes of ImageNet (Howard 2019): a quick run on photographs.
 
     python launch.py prepare imagenette/320px-v2
     python launch.py train --config=experiments/imagenette_resnet.py --workdir=runs/imagenette
@@ -11,7 +11,7 @@ or from the folder of its archive, imagenette2-320, which has train and val:
 Images of 128 pixels, parts of random area and shape, mirrored; 20 epochs of 9,469 images less the 500 that are held
 out; Nesterov momentum, a cosine after a warm-up, labels smoothed by 0.1.
 
-Held against: an accuracy of 91.57 % on its 3,925 validation images at 128 pixels after 20 epochs, the mean of five
+Compared with: an accuracy of 91.57 % on its 3,925 validation images at 128 pixels after 20 epochs, the mean of five
 runs of a modified ResNet-50 (the leaderboard of github.com/fastai/imagenette). The last checkpoint is tested by the
 central 128 pixels of 146.
 

@@ -3,7 +3,7 @@
     python launch.py train --config=experiments/lenet_fashion_mnist.py --workdir=runs/lenet
 
 The lecture's network with max pooling, trained by SGD with Nesterov momentum and a cosine schedule on mirrored images.
-Hardware: 2 CPU cores. Time: about 1 minute. Test accuracy: 0.9127, deviation 0.0030 over seeds 0 to 2.
+Hardware: 2 CPU cores. Time: about 1 minute. Test accuracy: 0.9127, std 0.0030 over seeds 0 to 2.
 """
 
 from ml_collections import ConfigDict

@@ -1,4 +1,4 @@
-"""One garment of Fashion-MNIST among clutter: which it is, and where, on scenes of 48 x 48 pixels.
+"""Classification and localization of a Fashion-MNIST garment among clutter, on scenes of 48 x 48 pixels.
 
     python launch.py train --config=experiments/localization_scenes.py:agnostic --workdir=runs/localization
 

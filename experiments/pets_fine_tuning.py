@@ -1,13 +1,13 @@
-"""ResNet-50 on 37 breeds of cats and dogs (Parkhi et al. 2012), begun with ImageNet's published weights.
+"""ResNet-50 on 37 breeds of cats and dogs (Parkhi et al. 2012), from published ImageNet weights.
 
     python launch.py prepare oxford_iiit_pet
     python launch.py train --config=experiments/pets_fine_tuning.py --workdir=runs/pets
 
-or which way of transfer the data ask for, within two hours of training:
+or to find the best way of transfer within two hours of training:
 
     python launch.py transfer --config=experiments/pets_fine_tuning.py --workdir=runs/pets_transfer --budget=120
 
-and for a folder of pictures of your own, which has train and test with a folder for each class:
+and on your own images, in folders train and test with a folder for each class:
 
     python launch.py train --config=experiments/pets_fine_tuning.py --workdir=runs/own \
         --config.data.name=image_folder --data_dir=/data/own

@@ -1,11 +1,11 @@
-"""Three photographs learned by heart: a check that reader, network, loss and measures fit together.
+"""Overfitting sanity check on three photographs: reader, network, loss and metrics fit together.
 
     apt-get download labelme-examples && dpkg -x labelme-examples_*.deb labelme
     python launch.py train --config=experiments/segmentation_overfit_voc.py --workdir=runs/overfit --data_dir=\
 labelme/usr/share/doc/labelme-examples/examples/semantic_segmentation/data_dataset_voc
 
-The photographs are of PASCAL VOC 2011, in Debian's package labelme-examples. They are trained on and tested on, each
-in its own size, so that the mean IU says nothing but how well they are remembered; it comes to 0.956.
+The photographs are of PASCAL VOC 2011, in Debian's package labelme-examples. They are both the training and the
+test set, each at its own size, so the mean IU only says how well they are remembered: 0.956.
 """
 
 from ml_collections import ConfigDict

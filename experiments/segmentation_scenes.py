@@ -1,4 +1,4 @@
-"""FCNs on scenes: garments of Fashion-MNIST on textured grounds, 128 x 128, the ground as a class of its own.
+"""FCNs on scenes: Fashion-MNIST garments on textured backgrounds, 128 x 128, the background being a class.
 
     python launch.py train --config=experiments/segmentation_scenes.py:8s --workdir=runs/segmentation_8s
 

@@ -1,8 +1,8 @@
-"""A sweep of LeNet-5 on Fashion-MNIST: which network, optimizer, learning rate and weight decay, in five epochs.
+"""A sweep of LeNet-5 on Fashion-MNIST over the network, optimizer, learning rate and weight decay, five epochs a trial.
 
     python launch.py sweep --config=experiments/sweep_fashion_mnist.py --workdir=runs/sweep --trials=24 --parallel=2
 
-One trial alone, the point that the search starts with:
+One trial alone, the starting point of the search:
 
     python launch.py train --config=experiments/sweep_fashion_mnist.py --workdir=runs/sweep_start
 
