@@ -13,8 +13,8 @@ or from folders, /data/imagenet/train and /data/imagenet/val with a folder for e
 The stride in the 3x3 and blocks that begin as their shortcuts; Nesterov momentum in batches of 1,024, the rate in
 proportion to the batch (Goyal et al. 2017), warmed up for 5 epochs and a cosine from there; weight decay 5e-5, of
 kernels alone; parts of random area and shape, mirrored; mixup 0.2 and labels smoothed by 0.1; images that grow from
-128 to 224 pixels (progressive resizing); averaged parameters; bfloat16. 10,000 of the 1.28 million training images are held out to watch;
-the last checkpoint is tested.
+128 to 224 pixels (progressive resizing); averaged parameters; bfloat16. 10,000 of the 1.28 million training images
+are held out to watch; the last checkpoint is tested.
 
 Compared with: top-1 accuracy on the validation set by one 224 x 224 crop of 80.86 % for 600 epochs (torchvision's
 second weights of ResNet-50; its recipe has TrivialAugment, cutmix, random erasing and repeated augmentation
