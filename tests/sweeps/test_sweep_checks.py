@@ -1,18 +1,12 @@
 """What is checked of a sweep before anything is started."""
 
-import json
-
 import pytest
-from small_sweeps import small_sweep
+from small_sweeps import RATE, small_sweep
 
 from convnets.errors import InvalidValue
-from convnets.sweeps.claim import claim, keep_storage
 from convnets.sweeps.space import Choice, choice, integers, log_uniform, uniform
-from convnets.sweeps.study import open_study
 from convnets.sweeps.sweep import metric_of
 from convnets.training.config import complete, default_config
-
-RATE = "optimizer.learning_rate"
 
 
 def test_values_become_what_their_fields_have(tmp_path):
@@ -69,67 +63,3 @@ def test_the_metric_is_the_tasks_own_or_the_one_that_the_experiment_names():
     config.validation.examples = 0
     with pytest.raises(InvalidValue, match=r"set validation\.examples above 0"):
         metric_of(complete(config))
-
-
-def test_a_workdir_belongs_to_one_sweep(tmp_path):
-    one = small_sweep(tmp_path, {RATE: log_uniform(0.1, 1)})
-    assert claim(one) == claim(one)
-    other = small_sweep(tmp_path, {RATE: log_uniform(0.1, 2)})
-    with pytest.raises(InvalidValue) as refusal:
-        claim(other)
-    assert "optimizer.learning_rate is log_uniform(0.1, 1.0) there and log_uniform(0.1, 2.0) here" in str(refusal.value)
-    claim(small_sweep(tmp_path / "other", {RATE: log_uniform(0.1, 2)}))
-
-
-def test_a_sweep_from_before_a_field_was_added_goes_on(tmp_path):
-    sweep = small_sweep(tmp_path, {RATE: 0.1})
-    name = claim(sweep)
-    kept = json.loads((tmp_path / "study.json").read_text())
-    del kept["config"]["train"]["gradient_accumulation"]
-    (tmp_path / "study.json").write_text(json.dumps(kept))
-    assert claim(sweep) == name
-
-
-def test_trials_that_are_in_one_storage_are_not_begun_again_in_another(tmp_path):
-    shared = f"sqlite:///{tmp_path / 'shared.db'}"
-    with pytest.raises(InvalidValue, match="can't be reached"):
-        open_study(small_sweep(tmp_path, {RATE: 0.1}, storage="sqlite:////nowhere/study.db"))
-    open_study(small_sweep(tmp_path, {RATE: 0.1}, storage=shared))
-    claim(small_sweep(tmp_path, {RATE: 0.1}, storage=shared))
-    with pytest.raises(InvalidValue) as refusal:
-        claim(small_sweep(tmp_path, {RATE: 0.1}))
-    assert f"--storage is {shared} there and study.db here" in str(refusal.value)
-
-
-def test_the_password_of_a_storage_is_not_kept(tmp_path):
-    sweep = small_sweep(tmp_path, {RATE: 0.1}, storage="postgresql://me:secret@host/name")
-    claim(sweep)
-    keep_storage(sweep)
-    assert "secret" not in (tmp_path / "study.json").read_text()
-    claim(small_sweep(tmp_path, {RATE: 0.1}, storage="postgresql://me:changed@host/name"))
-
-
-def test_the_name_of_a_study_is_another_in_another_folder_of_the_same_name(tmp_path):
-    names = {claim(small_sweep(tmp_path / place / "sweep", {RATE: uniform(0.1, 1)})) for place in "ab"}
-    assert len(names) == 2 and all(name.startswith("sweep-") for name in names)
-
-
-def test_a_moved_workdir_keeps_its_study(tmp_path):
-    name = claim(small_sweep(tmp_path / "here", {RATE: 0.1}))
-    (tmp_path / "here").rename(tmp_path / "there")
-    assert claim(small_sweep(tmp_path / "there", {RATE: 0.1})) == name
-
-
-@pytest.mark.parametrize("content", ["", "null", "{}", '{"config": 3}'])
-def test_a_damaged_file_is_refused_by_name(tmp_path, content):
-    (tmp_path / "study.json").write_text(content)
-    with pytest.raises(InvalidValue, match=r"study\.json is damaged"):
-        claim(small_sweep(tmp_path, {RATE: 0.1}))
-
-
-def test_the_workdir_of_a_run_is_no_place_for_a_sweep(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({}))
-    with pytest.raises(InvalidValue, match=r"holds a run of launch\.py train"):
-        claim(small_sweep(tmp_path, {RATE: 0.1}))
-    with pytest.raises(InvalidValue, match="can't be written"):
-        claim(small_sweep(tmp_path / "config.json", {RATE: 0.1}))
