@@ -29,17 +29,17 @@ class StepTraffic:
     Attributes:
       gradients: of the parameters that are trained.
       statistics: of the batch norms, forward and backward, each sum by itself.
-      figures: of the loss, the metrics and the number of examples, each sum by itself.
+      metrics: of the loss, the metrics and the number of examples, each sum by itself.
     """
 
     gradients: int
     statistics: tuple[int, ...]
-    figures: tuple[int, ...]
+    metrics: tuple[int, ...]
 
     @property
     def bytes(self) -> int:
         """All of it."""
-        return self.gradients + sum(self.statistics) + sum(self.figures)
+        return self.gradients + sum(self.statistics) + sum(self.metrics)
 
 
 @dataclass(frozen=True)

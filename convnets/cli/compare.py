@@ -25,7 +25,7 @@ from convnets.training.setup import load_splits
 from convnets.training.workdir import Workdir
 
 LAST = 1.0
-"""Training figures are the mean over so many of the last epochs."""
+"""Training metrics are the mean over so many of the last epochs."""
 
 NO_MEASURES = ("epoch", "seconds", "examples")
 """Numbers in a record of an evaluation that say nothing of how good it is."""
@@ -50,8 +50,8 @@ def run(arguments: Arguments) -> int:
     records = {name: [read_records(Workdir(place).metrics_file) for place in places] for name, places in groups.items()}
     task = _task_of(workdirs)
     is_classification = ACCURACY in task.metrics
-    figures = _errors if is_classification else _measures
-    rows = [{"experiment": name, "seeds": len(seeds)} | figures(seeds) for name, seeds in records.items()]
+    measured = _errors if is_classification else _measures
+    rows = [{"experiment": name, "seeds": len(seeds)} | measured(seeds) for name, seeds in records.items()]
     if arguments["json"]:
         print(json.dumps(rows, indent=2))
     elif is_classification:

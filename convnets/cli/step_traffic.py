@@ -85,5 +85,5 @@ def step_traffic(config: ConfigDict, info: SourceInfo, implementation: str = "pl
     return StepTraffic(
         sum(one.bytes for one in gradients.elements()),
         statistics=tuple(one.bytes for one in others if one.shape),
-        figures=tuple(one.bytes for one in others if not one.shape),
+        metrics=tuple(one.bytes for one in others if not one.shape),
     )

@@ -166,6 +166,7 @@ def _add_key(axes: Axes, largest: int, scale: float) -> None:
         fontsize=style.SMALL_SIZE,
         title_fontsize=style.SMALL_SIZE,
         labelcolor=style.INK,
+        labelspacing=1.0,
         handlelength=across,
         handleheight=across,
     )

@@ -19,8 +19,8 @@ MOST_CELLS = 250
 LONGEST_NAME = 22
 
 MOST_MISTAKES, COLUMNS = 40, 6
-# Inches: an image's side, and what stands below each and around them.
-SIDE, CAPTION, HEADER = 1.65, 0.6, 0.9
+# Inches: an image's side, and what stands between, below, above and under all of them.
+SIDE, GAP, CAPTION, HEADER, FOOTER = 1.5, 0.2, 0.65, 0.5, 0.35
 LONGEST_CAPTION = 24
 PREDICTED, TRUE = style.VERMILION, style.BLUE
 
@@ -177,10 +177,22 @@ def plot_mistakes(
     shown = min(count, MOST_MISTAKES)
     columns = max(min(shown, COLUMNS), 3)
     rows = -(-shown // columns)
-    figure = style.new_figure(columns * SIDE + 0.4, rows * (SIDE + CAPTION) + HEADER)
+    width, height = columns * (SIDE + GAP) + GAP, rows * (SIDE + CAPTION) + HEADER + FOOTER
+    # By hand, since a wide caption must not shrink the images.
+    figure = style.new_figure(width, height, constrained=False)
+    figure.subplots_adjust(left=GAP / width, right=1 - GAP / width, wspace=GAP / SIDE, hspace=CAPTION / SIDE)
+    figure.subplots_adjust(top=1 - HEADER / height, bottom=(FOOTER + CAPTION) / height)
     some = f"The {shown} most confident mistakes" if shown > 1 else "The most confident mistake"
     title = some + (f" (of {count:,})" if shown < count else "")
-    figure.suptitle(title, x=0.01, ha="left", fontsize=style.TITLE_SIZE + 1, fontweight="bold", color=style.INK)
+    figure.suptitle(
+        title,
+        x=GAP / width,
+        y=1 - 0.15 / height,
+        ha="left",
+        fontsize=style.TITLE_SIZE + 1,
+        fontweight="bold",
+        color=style.INK,
+    )
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()

@@ -51,11 +51,13 @@ def plot_segmentations(
     groups = grid.reshape(-1, each)
     for group, image, truth, *masks in zip(groups, images, truths, *predictions.values(), strict=False):
         counted = truth != IGNORED
+        titles = ["truth"]
+        for name, mask in zip(predictions, masks, strict=True):
+            right = f"{np.mean(mask[counted] == truth[counted]):.1%}" if counted.any() else "no labels"
+            titles.append(f"{style.shorten(name, LONGEST_TITLE)}: {right}")
         style.show(group[0], image, "image")
-        for axes, mask, name in zip(group[1:], (truth, *masks), ("truth", *predictions), strict=True):
-            accuracy = f": {np.mean(mask[counted] == truth[counted]):.1%}" if counted.any() else ": no labels"
-            coloured = np.where(counted[..., None], colour_mask(mask), np.uint8(255))
-            style.show(axes, coloured, style.shorten(name, LONGEST_TITLE) + (accuracy if mask is not truth else ""))
+        for axes, mask, title in zip(group[1:], (truth, *masks), titles, strict=True):
+            style.show(axes, np.where(counted[..., None], colour_mask(mask), np.uint8(255)), title)
     handles = [
         Patch(color=class_colours()[value] / 255, label=style.literal(style.shorten(classes[value], LONGEST_NAME)))
         for value in present

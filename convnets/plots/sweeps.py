@@ -59,7 +59,7 @@ def plot_importance(shares: Mapping[str, float], metric: str, path: Path) -> Fig
     figure = style.new_figure(7.5, 1.6 + 0.4 * len(shares))
     axes = figure.subplots()
     note = f"how the values of a field among the best tenth\nof the trials by {metric} differ from those among all"
-    style.dress(axes, title="Importance", note=note, x="share", grid=False)
+    style.dress(axes, title="Importance", note=note, grid=False)
     style.draw_bars(axes, list(shares.values()), [f"{share:.2f}" for share in shares.values()], names=list(shares))
     axes.set_xlim(0, 1.1 * max(shares.values()))
     return style.save(figure, path)

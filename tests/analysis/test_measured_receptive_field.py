@@ -71,7 +71,7 @@ def random_network(seed):
     return network
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_any_stack_of_layers_sees_the_pixels_that_its_gradient_reaches(seed):
     network, image_shape = with_output(random_network(seed)), (150, 131, 2)
     row = by_path(summarize(network, image_shape))["output"]
@@ -98,21 +98,13 @@ class Stage(nn.Module):
         # The height lets one response see all that it can; the width is that of the classifier's window.
         ("lenet5", "stage2", "pool2", 32, 40),
         ("alexnet", "pool3", "pool3", 67, 300),
-        ("alexnet_owt", "pool3", "pool3", 63, 300),
         ("vgg_a_lrn", "pool5", "pool5", 32, 250),
-        ("vgg_b", "pool5", "pool5", 32, 250),
         ("vgg_c", "pool5", "pool5", 32, 250),
-        ("vgg16_bn", "pool5", "pool5", 32, 300),
-        ("vgg_e", "pool5", "pool5", 32, 360),
         ("googlenet", "stage4", "inception_5b", 32, 860),
-        ("googlenet_bn", "stage4", "inception_5b", 32, 500),
         ("resnet18", "stage4", "stage4_block2", 32, 540),
-        ("resnet34", "stage4", "stage4_block3", 32, 1000),
         ("resnet50", "stage4", "stage4_block3", 32, 600),
-        ("resnet50_v1_5", "stage4", "stage4_block3", 32, 540),
         ("plain18", "stage4", "stage4_block2", 32, 540),
         ("resnet20", "stage3", "stage3_block3", 8, 140),
-        ("plain56", "stage3", "stage3_block9", 8, 350),
     ],
 )
 def test_every_architecture_sees_the_pixels_that_its_gradient_reaches(monkeypatch, name, stage, last, width, height):

@@ -37,7 +37,7 @@ def test_with_overlap_gradients_hide_behind_two_thirds_of_computing(gradients, e
 
 
 def test_a_step_by_hand():
-    work = Work("small", 10, StepTraffic(gradients=80, statistics=(8, 16), figures=(4,)))
+    work = Work("small", 10, StepTraffic(gradients=80, statistics=(8, 16), metrics=(4,)))
     # 10 multiply-adds, two operations each, three passes, six operations a second: an image takes 10 s.
     rate = sustained_rate(work, plain(), 1.0)
     assert (work.operations, rate) == (60, pytest.approx(0.1))

@@ -115,7 +115,7 @@ WRAPPED = [
 def test_rematerialized_and_jitted_modules_are_counted_alike_every_time(block):
     plain = summarize(Network(), (8, 6, 4))
     for _ in range(2):
-        assert list(summarize(Network(block), (8, 6, 4))) == list(plain)
+        assert summarize(Network(block), (8, 6, 4)) == plain
 
 
 @pytest.mark.parametrize("name", ["vgg11_bn", "googlenet", "resnet18"])
@@ -153,12 +153,6 @@ def test_auxiliary_classifiers_come_last_and_not_into_the_totals():
     )
     assert total(summary, training_only=True).multiply_adds == 140
     assert by_path(summary)["auxiliary/reduce"].receptive_field == (5, 5)
-
-
-def test_googlenets_rows_have_all_parameters_those_of_the_auxiliary_classifiers_apart():
-    summary = summarize(models.create("googlenet", 1000), (224, 224, 3))
-    assert total(summary).parameters == 6_998_552
-    assert total(summary).parameters + total(summary, training_only=True).parameters == 13_378_280
 
 
 @pytest.mark.parametrize(("dtype", "size"), [("float32", 4), ("bfloat16", 2)])

@@ -31,7 +31,7 @@ def line(text, start):
     return next(line for line in text.splitlines() if line.strip().startswith(start))
 
 
-@pytest.mark.parametrize("width", [80, 100, 140])
+@pytest.mark.parametrize("width", [80, 140])
 def test_the_table_has_every_layer_in_a_line_and_the_totals(width):
     text = printed(summarize(models.create("lenet5", 10), (32, 32, 1)), width)
     assert all(len(line.rstrip()) <= width for line in text.splitlines()[:-2])
@@ -88,15 +88,7 @@ def test_the_lectures_remarks_are_sentences(googlenet):
 
 @pytest.mark.parametrize(
     ("number", "count", "memory"),
-    [
-        (0, "0", "0 B"),
-        (999, "999", "999 B"),
-        (1000, "1.00 K", "1.00 kB"),
-        (999_499, "999 K", "999 kB"),
-        (999_500, "1.00 M", "1.00 MB"),
-        (15_470_264_320, "15.5 G", "15.5 GB"),
-        (3 * 10**18, "3000 P", "3000 PB"),
-    ],
+    [(0, "0", "0 B"), (999_499, "999 K", "999 kB"), (999_500, "1.00 M", "1.00 MB"), (3 * 10**18, "3000 P", "3000 PB")],
 )
 def test_numbers_have_three_digits_and_a_unit(number, count, memory):
     assert (short_count(number), short_bytes(number)) == (count, memory)

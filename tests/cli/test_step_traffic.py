@@ -17,7 +17,7 @@ from convnets.training.setup import build_model, initial_shapes, train_step
 
 INFO = SourceInfo("images", tuple("abcdefghij"), (32, 32, 1), {"train": 320, "test": 32})
 
-FIGURES = (4,) * 6
+METRICS = (4,) * 6
 """The objective and the number of examples; of the task the loss, the weight, top-1 and top-5. All float32."""
 
 CHANNELS = (6, 16, 120, 84)
@@ -57,7 +57,7 @@ def test_the_papers_networks_sum_their_gradients_and_four_vectors_of_each_batch_
     # Forward the mean and the variance, and backward their gradients.
     assert sum(work.traffic.statistics) == 4 * 4 * channels
     assert len(work.traffic.statistics) == 4 * norms
-    assert work.traffic.figures == FIGURES
+    assert work.traffic.metrics == METRICS
 
 
 def test_all_reduces_of_the_compiled_step_are_those_that_were_counted():

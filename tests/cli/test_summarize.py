@@ -18,16 +18,9 @@ def summarized(capsys, *arguments):
 
 def test_a_network_by_its_name_is_counted_on_its_native_images(capsys):
     read = json.loads(summarized(capsys, "alexnet", "--json"))
-    assert (read["network"], read["image_shape"], read["batch"], read["dtype"]) == (
-        "alexnet",
-        [227, 227, 3],
-        1,
-        "float32",
-    )
+    expected = {"network": "alexnet", "image_shape": [227, 227, 3], "batch": 1, "dtype": "float32"}
+    assert {name: read[name] for name in expected} == expected
     assert read["totals"]["parameters"] == 62_378_344
-    lenet = json.loads(summarized(capsys, "lenet5", "--json"))
-    assert lenet["image_shape"] == [32, 32, 1]
-    assert lenet["totals"]["parameters"] == 61_706
 
 
 def test_options_flags_and_names_may_stand_in_any_order(capsys):
@@ -76,24 +69,16 @@ def test_an_experiments_network_tells_the_classes_of_its_subset_apart(capsys):
     [
         ([], "takes one of three"),
         (["lenet5", EXPERIMENT], "takes one of three"),
-        ([EXPERIMENT, "--workdir=runs/a"], "takes one of three"),
         (["resnt50"], "did you mean 'resnet50'"),
         (["resnet50", "stm=small"], "has no option 'stm': did you mean 'stem'"),
-        (["resnet50", "stem=tiny"], "is 'imagenet' or 'small', and was given 'tiny'"),
-        (["resnet50", "dtype=float8"], "the compute dtype 'float8' is not one of"),
-        (["resnet50", "remat=1"], "takes True or False"),
         (["resnet50", "norm=None"], "'norm' of resnet50 is what batch_norm.* says in the config of an experiment"),
         (["resnet50", "stem"], "written as option=value, and 'stem' is none"),
         (["stem=small", "resnet50"], "the network's name comes first"),
         (["resnet50", "--image=224x224"], "such as 224x224x3, and was given '224x224'"),
-        (["resnet50", "--image=0x224x3"], "such as 224x224x3, and was given '0x224x3'"),
-        (["resnet50", "--image=16x16x3"], "image"),
         (["resnet50", "--classes=-1"], "--classes is -1"),
         (["resnet50", "--batch=0"], "a batch of positive sizes"),
-        (["resnet50", "--batch=two"], "two"),
         (["resnet50", "--depth=-1"], "--depth is -1"),
         (["resnet50", "--json", "--csv"], "either --json or --csv"),
-        (["resnet50", "--dept=1"], "did you mean 'depth'"),
         (["resnet50", "--config.network.stem=small"], "give its options as option=value"),
         ([EXPERIMENT, "--image=32x32x1"], "--image is for a network by its name"),
         ([EXPERIMENT, "--classes=3"], "--classes is for a network by its name"),

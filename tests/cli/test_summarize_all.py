@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from convnets import data
 from convnets.analysis.network_costs import known_networks
@@ -71,9 +70,8 @@ def summarized(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[str, st
 
 def test_networks_are_sorted_by_family_and_size_and_other_names_share_a_row(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(summarized(capsys, "--json")[0])
-    assert [network["names"] for network in document["networks"]] == [
-        ["lenet5"], ["alexnet_owt"], ["vgg_a", "vgg11"], ["resnet20"],
-    ]  # fmt: skip
+    names = [network["names"] for network in document["networks"]]
+    assert names == [["lenet5"], ["alexnet_owt"], ["vgg_a", "vgg11"], ["resnet20"]]
     lenet, alexnet, vgg, resnet = document["networks"]
     assert (lenet["parameters"], lenet["multiply_adds"], lenet["classes"]) == (61_706, 416_520, 10)
     assert (alexnet["parameters"], alexnet["classes"], alexnet["image_shape"]) == (61_100_840, 1000, [224, 224, 3])
@@ -81,23 +79,21 @@ def test_networks_are_sorted_by_family_and_size_and_other_names_share_a_row(caps
     assert resnet["published"][0]["data"] == "CIFAR-10"
 
 
-def test_the_table_has_counts_and_published_accuracies(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_and_csv_have_counts_and_published_accuracies(capsys: pytest.CaptureFixture[str]) -> None:
     said, _ = summarized(capsys)
     [vgg] = [line for line in said.splitlines() if "vgg_a (vgg11)" in line]
     for cell in ("224×224×3", "132,863,336", "7.609", "150", "32", "69.02 / 88.63 V1"):
         assert cell in vgg
-    [lenet] = [line for line in said.splitlines() if "lenet5" in line]
-    assert "0.0004" in lenet
-
-
-def test_csv_has_a_line_for_each_network(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "0.0004" in next(line for line in said.splitlines() if "lenet5" in line)
     rows = list(csv.DictReader(io.StringIO(summarized(capsys, "--csv")[0])))
     assert [row["network"] for row in rows] == ["lenet5", "alexnet_owt", "vgg_a", "resnet20"]
     assert (rows[2]["aliases"], rows[2]["parameters"], rows[2]["published_top1"]) == ("vgg11", "132863336", "69.02")
     assert rows[0]["published_top1"] == ""
 
 
-def test_runs_are_read_and_those_that_can_not_be_are_named(capsys: pytest.CaptureFixture[str], runs: Path) -> None:
+def test_runs_are_read_and_drawn_and_those_that_can_not_be_are_named(
+    capsys: pytest.CaptureFixture[str], runs: Path, tmp_path: Path
+) -> None:
     document = json.loads(summarized(capsys, f"--runs={runs}", "--json")[0])
     assert [(run["name"], run["network"], run["accuracy"]) for run in document["runs"]] == [
         ("better", "lenet5_bn", 0.92), ("good", "lenet5", 0.91), ("sweep/trial1", "lenet5", 0.89),
@@ -106,17 +102,11 @@ def test_runs_are_read_and_those_that_can_not_be_are_named(capsys: pytest.Captur
     assert len(document["left_out"]) == len(BROKEN)
     for name, sentence in zip(BROKEN, document["left_out"], strict=True):
         assert sentence.startswith(f"left out {runs / name}: ")
-    said, beside = summarized(capsys, f"--runs={runs}")
-    assert "92.00%" in said and "sweep/trial1" in said
-    assert beside.count("left out") == len(BROKEN)
-
-
-def test_the_picture_is_drawn(capsys: pytest.CaptureFixture[str], runs: Path, tmp_path: Path) -> None:
     path = tmp_path / "networks.png"
-    _, beside = summarized(capsys, f"--runs={runs}", f"--out={path}")
-    assert f"picture: {path}" in beside
-    with Image.open(path) as picture:
-        assert picture.width > 1.5 * picture.height > 1000
+    said, beside = summarized(capsys, f"--runs={runs}", f"--out={path}")
+    assert "92.00%" in said and "sweep/trial1" in said
+    assert beside.count("left out") == len(BROKEN) and f"picture: {path}" in beside
+    assert path.stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(

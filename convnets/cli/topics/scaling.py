@@ -122,7 +122,7 @@ def _check(network: str, devices: int, batch: int, global_batch: int, utilizatio
 
 def _traffic(works: Sequence[Work], batch: int) -> Table:
     """What one step sums, of one device's arrays."""
-    columns = ("network", "gradients", "batch norms", "their sums", "figures", "GMACs", f"FLOP a byte at {batch}")
+    columns = ("network", "gradients", "batch norms", "their sums", "metrics", "GMACs", f"FLOP a byte at {batch}")
     table = new_table("What one step sums over the devices, in bytes of one device's arrays", columns, left=LEFT)
     for work in works:
         traffic = work.traffic
@@ -131,7 +131,7 @@ def _traffic(works: Sequence[Work], batch: int) -> Table:
             f"{traffic.gradients:,}",
             f"{sum(traffic.statistics):,}",
             str(len(traffic.statistics)),
-            str(sum(traffic.figures)),
+            str(sum(traffic.metrics)),
             f"{work.multiply_adds / 1e9:.3f}",
             f"{work.intensity(batch):,.0f}",
         )
@@ -178,7 +178,7 @@ def _record(work: Work) -> dict[str, Any]:
         "gradient_bytes": work.traffic.gradients,
         "statistics_bytes": sum(work.traffic.statistics),
         "statistics_sums": len(work.traffic.statistics),
-        "figures_bytes": sum(work.traffic.figures),
+        "metrics_bytes": sum(work.traffic.metrics),
     }
 
 
