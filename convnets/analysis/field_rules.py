@@ -281,26 +281,13 @@ def _corresponding(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[in
     return groups
 
 
-def _along(option: str) -> Rule:
-    """Of operations that mix positions of the dimension that an option names, and of no other."""
-
-    def rule(operation: Operation, axis: Axis) -> Axis:
-        named: Any = operation.options[option]
-        mixed = named if isinstance(named, tuple) else (named,)
-        return LOST if axis.dimension in mixed else axis
-
-    return rule
-
-
 RULES: dict[str, Rule] = {
     "broadcast_in_dim": _broadcast,
     "concatenate": _concatenate,
     "conv_general_dilated": _convolution,
     "pad": _pad,
     "reshape": _reshape,
-    "rev": _along("dimensions"),
     "slice": _slice,
-    "sort": _along("dimension"),
     "squeeze": _squeeze,
     "stack": _stack,
     "transpose": _transpose,
@@ -308,4 +295,3 @@ RULES: dict[str, Rule] = {
 RULES |= {f"reduce_{name}": _reduce for name in ("and", "max", "min", "or", "prod", "sum")}
 RULES |= dict.fromkeys(("argmax", "argmin"), _reduce)
 RULES |= dict.fromkeys(("reduce_window", "reduce_window_max", "reduce_window_min", "reduce_window_sum"), _pool)
-RULES |= {name: _along("axis") for name in ("cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum")}
