@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convnets import augment, tasks
     from convnets.models import create, list_models
+    from convnets.pretrained.loading import load_pretrained
     from convnets.training.run import load_run
 
 __version__ = "0.1.0"
-__all__ = ["augment", "create", "list_models", "load_run", "tasks"]
+__all__ = ["augment", "create", "list_models", "load_pretrained", "load_run", "tasks"]
 
 _MODULES = {
     "augment": "convnets.augment",
     "create": "convnets.models",
     "list_models": "convnets.models",
+    "load_pretrained": "convnets.pretrained.loading",
     "load_run": "convnets.training.run",
     "tasks": "convnets.tasks",
 }

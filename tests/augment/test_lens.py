@@ -12,7 +12,6 @@ from painted_boxes import HEIGHT, WIDTH, check_agreement, painted
 from scipy import ndimage
 from scipy.stats import kstest
 
-from convnets.augment import transforms
 from convnets.augment.lens import Lens, distort, lens_distortion
 from convnets.errors import InvalidValue
 
@@ -58,15 +57,6 @@ def test_the_centre_and_points_far_outside_have_a_finite_place():
     assert np.isfinite(there).all() and there[0] == HEIGHT / 2
 
 
-def test_positive_coefficients_are_a_barrel_and_negative_ones_a_pincushion():
-    """The upper side of a centred square bulges outward, as a barrel's does, or sags inward."""
-    y, x = np.float32([10, 10, 10]), np.float32([WIDTH / 2 - 14, WIDTH / 2, WIDTH / 2 + 14])
-    barrel, _ = Lens(0.2, 0.0, HEIGHT, WIDTH).distorted(y, x)
-    pincushion, _ = Lens(-0.2, 0.0, HEIGHT, WIDTH).distorted(y, x)
-    assert barrel[1] < barrel[0] and barrel[1] < barrel[2]
-    assert pincushion[1] > pincushion[0] and pincushion[1] > pincushion[2]
-
-
 @settings(max_examples=40, deadline=None)
 @given(st.floats(-0.3, 0.3), st.floats(-0.01, 0.01))
 def test_image_mask_and_boxes_move_together(k1, k2):
@@ -93,12 +83,6 @@ def test_without_distortion_every_bit_stays():
         np.testing.assert_array_equal(result[field], value)
 
 
-def test_the_key_decides():
-    draw = jax.jit(lambda seed: lens_distortion(jax.random.key(seed), painted())["image"])
-    np.testing.assert_array_equal(draw(1), draw(1))
-    assert (np.asarray(draw(1)) != draw(2)).any()
-
-
 def test_coefficients_are_uniform_both_ways():
     """Read back from where the corner of a box goes."""
     example = {"image": np.zeros((HEIGHT, WIDTH, 1), np.float32), "boxes": np.float32([[10, 10, 24, 20]])}
@@ -117,15 +101,11 @@ def test_coefficients_are_uniform_both_ways():
     assert kstest(k1, "uniform", (-0.2, 0.2)).pvalue > 1e-3
 
 
-def test_by_default_there_is_one_coefficient_of_a_fifth():
-    assert transforms.options("lens_distortion") == {"k1": 0.2, "k2": 0.0, "border": "zero"}
-
-
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"k1": -0.1}, "the distortion k1 of a lens must not be negative, and is -0.1"),
-        ({"k2": float("inf")}, "the distortion k2 of a lens must not be negative, and is inf"),
+        ({"k1": -0.1}, "the distortion k1 of a lens must be a finite number of 0 or more, and is -0.1"),
+        ({"k2": float("inf")}, "the distortion k2 of a lens must be a finite number of 0 or more, and is inf"),
         ({"k1": 0.34}, r"needs 3 k1 \+ 5 k2 below 1, .* and was given k1 = 0.34 and k2 = 0"),
         ({"k1": 0.2, "k2": 0.1}, r"needs 3 k1 \+ 5 k2 below 1"),
         ({"border": "black"}, "the border of a warp is"),

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import beta, ks_2samp, kstest
 
 from convnets.augment import transforms
-from convnets.augment.mixing import MIXTURES, cutmix, mixup
+from convnets.augment.mixing import MIXTURES, mixup
 from convnets.errors import InvalidValue
 
 both = pytest.mark.parametrize("name", MIXTURES)
@@ -39,11 +39,6 @@ def mixed(
 ) -> dict[str, np.ndarray]:
     results = mixtures_of(example or pair(), name=name, count=count, alpha=alpha, probability=probability)
     return jax.tree.map(np.asarray, results)
-
-
-def test_there_are_two():
-    assert transforms.options("mixup") == {"alpha": 0.2, "probability": 1.0}
-    assert transforms.options("cutmix") == {"alpha": 1.0, "probability": 1.0}
 
 
 @both
@@ -208,7 +203,3 @@ def test_examples_without_a_label_or_a_partner_are_refused(name):
 def test_options_out_of_range_are_refused_by_name(name, option, value):
     with pytest.raises(InvalidValue, match=f"{option} of {name} must .* and is {value}"):
         transforms[name](jax.random.key(0), pair(), **{option: value})
-
-
-def test_functions_carry_the_names_of_their_papers():
-    assert transforms["mixup"] is mixup and transforms["cutmix"] is cutmix
