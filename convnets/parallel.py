@@ -11,8 +11,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from convnets import kernels
 from convnets.errors import InvalidValue
+from convnets.layers.implementation import compiler_options, implementation
 
 AXIS = "devices"
 WRAPPERS = ("pmap", "shard_map")
@@ -65,7 +65,7 @@ class Devices:
         donated = (0,) if donate else ()
         options: dict[str, str | bool] = {}
         if self.local[0].platform == "cpu":
-            options = kernels.compiler_options() | (KEEP_BARRIERS if rematerialized else {})
+            options = compiler_options() | (KEEP_BARRIERS if rematerialized else {})
         if self.wrapper == "pmap":
             mapped = jax.pmap(
                 function,
@@ -156,7 +156,7 @@ def _compiled_with(options: dict[str, str | bool], mapped: Any) -> Callable[[Any
     programs: dict[Any, Any] = {}
 
     def call(state: Any, batch: Any) -> Any:
-        key = kernels.implementation(), *(array.shape for array in jax.tree.leaves(batch))
+        key = implementation(), *(array.shape for array in jax.tree.leaves(batch))
         if key not in programs:
             programs[key] = mapped.lower(state, batch).compile(compiler_options=options)
         return programs[key](state, batch)

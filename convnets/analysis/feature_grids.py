@@ -1,6 +1,5 @@
 """Where the responses of a network's feature maps lie in the image."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -12,29 +11,7 @@ from convnets.analysis.field_rules import axes_of
 from convnets.analysis.receptive_field import Field
 from convnets.analysis.trace import trace_outputs
 from convnets.errors import InvalidValue
-
-LOGITS = "logits"
-"""What the network's first output is called beside its feature maps."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The places of a map's responses along both axes of the image: the middles of their receptive fields.
-
-    Attributes:
-      stride: pixels from one to the next.
-      first: of response 0, where 0 is the middle of the first pixel; a whole number, or one and a half.
-    """
-
-    stride: int
-    first: float
-
-    def moved(self, pixels: int) -> "Grid":
-        """The same map in an image to which so many pixels were added above and at the left, counted in the old one."""
-        return Grid(self.stride, self.first - pixels)
-
-
-IMAGE = Grid(1, 0.0)
+from convnets.models.upsampling import LOGITS, Grid
 
 
 @lru_cache(maxsize=8)

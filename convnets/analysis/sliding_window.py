@@ -14,7 +14,7 @@ from convnets.analysis.layer_row import total
 from convnets.analysis.summary import summarize
 from convnets.errors import InvalidValue
 from convnets.evaluation.views import Size
-from convnets.layers.window import positions
+from convnets.layers.geometry import positions
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import jax
 from jax.ad_checkpoint import checkpoint_name
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from convnets import kernels
+from convnets.layers import implementation
 
 ModulePath = tuple[str, ...]
 
@@ -190,7 +190,7 @@ def _trace_once(
             contexts.enter_context(_unseen(next(_numbers)))
 
         forget()
-        contexts.enter_context(kernels.use("plain"))
+        contexts.enter_context(implementation.use("plain"))
         contexts.enter_context(nn.intercept_methods(_noting(walk.calls, forget if forget_at_every_call else None)))
         jaxpr = jax.make_jaxpr(function)(*inputs)
     values = [_new_value(var) for var in jaxpr.jaxpr.invars]

@@ -7,16 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from convnets import kernels
 from convnets.errors import InvalidValue
-from convnets.layers.transposed_convolution import (
-    by_inserted_zeros,
-    by_matrix,
-    check,
-    convolution_matrix,
-    output_size,
-)
-from convnets.layers.window import positions
+from convnets.layers.geometry import positions
+from convnets.layers.lecture_matrices import by_inserted_zeros, by_matrix, convolution_matrix
+from convnets.layers.transposed_convolution import check, output_size, transposed_convolution
 
 MOST_PIXELS = 16
 """Side of the largest input that is shown: its matrix may have as many entries as it has pixels, squared."""
@@ -139,7 +133,7 @@ def agreement(shown: Example, channels: int = 3, features: int = 2) -> Agreement
     keys = jax.random.split(jax.random.key(0))
     x = jax.random.normal(keys[0], (2, shown.map_side, shown.map_side, channels))
     filters = jax.random.normal(keys[1], (shown.kernel, shown.kernel, features, channels))
-    forms = by_matrix, by_inserted_zeros, kernels.transposed_convolution
+    forms = by_matrix, by_inserted_zeros, transposed_convolution
     results = [
         form(x, filters, stride=shown.stride, padding=shown.padding, output_padding=shown.output_padding)
         for form in forms

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from convnets import kernels
 from convnets.evaluation.inference import predict
+from convnets.layers import implementation
 from convnets.pretrained.conversion import to_own_names
 from convnets.pretrained.writing import as_npz, as_safetensors, difference_from_torchvision, torchvision_state
 from convnets.tasks.model import Model
@@ -93,7 +93,7 @@ def stablehlo(trained: Trained) -> Exported:
     """What `jax.export` serializes, for `jax.export.deserialize`; it runs wherever JAX does, without this project."""
     images, predict = images_of(trained), jax.jit(prediction(trained))
     # Kernels that are compiled for this machine are not to be had elsewhere.
-    with kernels.use("plain"):
+    with implementation.use("plain"):
         exported = jax.export.export(predict, platforms=PLATFORMS)(images)
         outputs = jax.eval_shape(predict, images)
     return Exported(bytes(exported.serialize()), f"StableHLO, {in_words(images, outputs)}")

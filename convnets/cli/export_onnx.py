@@ -19,9 +19,9 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var
 
-from convnets import kernels
 from convnets.cli.export_formats import Exported, Trained, images_of, in_words, prediction
 from convnets.errors import InvalidValue
+from convnets.layers import implementation
 
 NEEDED = ("onnx", "onnx_ir", "jax2onnx")
 VERSION = ">=0.17,<0.18"
@@ -49,7 +49,7 @@ def onnx(trained: Trained) -> Exported:
     network = trained.model.network.clone(dtype=jnp.float32)
     trained = dataclasses.replace(trained, model=dataclasses.replace(trained.model, network=network))
     images = images_of(trained)
-    with kernels.use("plain"):
+    with implementation.use("plain"):
         traced, outputs = jax.make_jaxpr(prediction(trained), return_shape=True)(images)
     with _quiet("jax2onnx", "onnx_ir"):
         from onnx.helper import set_model_props

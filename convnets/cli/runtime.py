@@ -7,8 +7,8 @@ import platform
 import jax
 from ml_collections import ConfigDict
 
-from convnets import kernels
 from convnets.files import cache_folder
+from convnets.layers import implementation
 from convnets.training.this_machine import can_only_be_cpu
 
 KEEP_MEMORY = {"M_ARENA_MAX": (-8, 1), "M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, 2**31 - 1)}
@@ -25,7 +25,7 @@ def prepare(config: ConfigDict, *, training: bool = False) -> None:
     if training and config.cpu.keep_memory and can_only_be_cpu():
         keep_memory()
     use_compilation_cache()
-    kernels.select(config.cpu.kernels)
+    implementation.select(config.cpu.kernels)
 
 
 def use_compilation_cache() -> None:

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from convnets import kernels
 from convnets.analysis.layer_row import total
 from convnets.analysis.network_costs import native_network, native_shape
 from convnets.analysis.operation_counts import AllReduce, all_reduces
@@ -15,6 +14,7 @@ from convnets.analysis.scaling import StepTraffic, Work
 from convnets.analysis.summary import summarize
 from convnets.analysis.trace import operations_of
 from convnets.data.source import SourceInfo
+from convnets.layers.implementation import use
 from convnets.parallel import AXIS
 from convnets.pretrained.freezing import divided
 from convnets.training.config import complete, default_config
@@ -60,7 +60,7 @@ def step_traffic(config: ConfigDict, info: SourceInfo, implementation: str = "pl
     Args:
       config: a whole config of the task classification.
       info: of the data.
-      implementation: the kernels, as `kernels.use` takes them; accelerators compute by the plain ones.
+      implementation: the kernels, as `implementation.use` takes them; accelerators compute by the plain ones.
 
     Raises:
       InvalidValue: what the network or the config can't be.
@@ -75,7 +75,7 @@ def step_traffic(config: ConfigDict, info: SourceInfo, implementation: str = "pl
         **dict.fromkeys(("label", "index", "epoch"), numbers),
         "weight": weights,
     }
-    with kernels.use(implementation):
+    with use(implementation):
         trace = jax.make_jaxpr(train_step(config, model, plan, phase), axis_env=[(AXIS, DEVICES)])(state, batch)
     trained, _ = divided(state.params, phase.frozen)
     gradients = Counter(AllReduce(leaf.shape, leaf.dtype.name) for leaf in jax.tree.leaves(trained))

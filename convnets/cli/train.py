@@ -13,7 +13,6 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from convnets import kernels
 from convnets.cli.claimed_number import claim_number
 from convnets.cli.command_line import Arguments
 from convnets.cli.experiments import load_experiment, override, refuse_rest, with_data_dir
@@ -27,6 +26,7 @@ from convnets.data.source import Splits
 from convnets.errors import InvalidValue
 from convnets.evaluation.inference import check_smallest, check_views
 from convnets.files import write_atomically
+from convnets.layers.implementation import implementation
 from convnets.parallel import Devices
 from convnets.tasks.model import Model
 from convnets.training.checkpoint_mirror import CheckpointMirror
@@ -135,7 +135,7 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
         derived = {"steps": plan.steps, "learning_rate": plan.learning_rate, "training_examples": len(splits.train)}
         workdir.claim(config, splits.train.info, derived)
         where = f"{devices.count} x {jax.devices()[0].device_kind}"
-        if kernels.implementation() == "onednn":
+        if implementation() == "onednn":
             where += " with compiled kernels"
         what = f"{config.network.name} on {splits.train.info.name}, {len(splits.train):,} training examples"
         length = f"{plan.steps:,} steps of {config.train.batch_size}"

@@ -17,7 +17,7 @@ from jax import Array, lax
 
 from convnets.errors import InvalidValue
 from convnets.evaluation.views import Size
-from convnets.layers.window import positions
+from convnets.layers.geometry import positions
 
 
 class SlidingClassifier:

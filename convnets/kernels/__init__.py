@@ -1,27 +1,27 @@
-"""The operations that networks spend their time in, each by what does it best on the device at hand."""
+"""Kernels compiled for the CPU at hand, from C++ and oneDNN.
 
-from convnets.kernels.average_pool import average_pool
-from convnets.kernels.batch_norm import batch_norm, over_devices
-from convnets.kernels.choice import CHOICES, compiler_options, fuses_inference, implementation, select, use
-from convnets.kernels.convolution import convolution
-from convnets.kernels.fully_connected import fully_connected
-from convnets.kernels.local_response_norm import local_response_norm
-from convnets.kernels.max_pool import max_pool
-from convnets.kernels.transposed_convolution import transposed_convolution
+Only `convnets.layers` imports this package, and computes by XLA alone where it is missing. The functions take float32
+and bfloat16 arrays of shapes that the layers have checked; call `load` first, which says why where they can't be had.
+"""
+
+from convnets.kernels.build import Unavailable
+from convnets.kernels.convolutions import Window, convolution, input_gradient
+from convnets.kernels.library import load, multiplies_bfloat16
+from convnets.kernels.norms import BETA, batch_norm, local_response_norm
+from convnets.kernels.pools import LARGEST_WINDOW, max_pool
+from convnets.kernels.products import fully_connected
 
 __all__ = [
-    "CHOICES",
-    "average_pool",
+    "BETA",
+    "LARGEST_WINDOW",
+    "Unavailable",
+    "Window",
     "batch_norm",
-    "compiler_options",
     "convolution",
     "fully_connected",
-    "fuses_inference",
-    "implementation",
+    "input_gradient",
+    "load",
     "local_response_norm",
     "max_pool",
-    "over_devices",
-    "select",
-    "transposed_convolution",
-    "use",
+    "multiplies_bfloat16",
 ]

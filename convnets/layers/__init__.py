@@ -1,4 +1,4 @@
-"""What networks are made of."""
+"""What networks are made of: a file for each layer, with its plain JAX implementation."""
 
 from convnets.layers.batch_norm import BatchNorm
 from convnets.layers.convolution import Convolution
@@ -6,7 +6,7 @@ from convnets.layers.convolution_norm_relu import ConvolutionNormReLU
 from convnets.layers.fully_connected import FullyConnected
 from convnets.layers.local_response_norm import LocalResponseNorm
 from convnets.layers.pooling import adaptive_average_pool, average_pool, max_pool
-from convnets.layers.transposed_convolution import TransposedConvolution, convolution_matrix
+from convnets.layers.transposed_convolution import TransposedConvolution
 
 __all__ = [
     "BatchNorm",
@@ -17,6 +17,5 @@ __all__ = [
     "TransposedConvolution",
     "adaptive_average_pool",
     "average_pool",
-    "convolution_matrix",
     "max_pool",
 ]

@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from convnets import kernels
+from convnets.errors import InvalidValue
+from convnets.layers.geometry import check_floating
+from convnets.layers.implementation import implementation, kernels
 from convnets.layers.initializers import ones
 
 
@@ -77,16 +79,16 @@ class BatchNorm(nn.Module):
     def _by_mini_batch(self, x: Array, residual: Array | None, relu: bool) -> Array:
         variables = self._variables(x.shape[-1:])
         axis_name = self.axis_name if self.synchronized and not self.is_initializing() else None
-        y, mean, variance = kernels.batch_norm(
+        y, mean, variance = batch_norm(
             x, variables.scale, variables.bias, residual, epsilon=self.epsilon, relu=relu, axis_name=axis_name
         )
         if axis_name is None and not self.is_initializing():
-            mean, variance = kernels.over_devices(mean, variance, self.axis_name)
+            mean, variance = over_devices(mean, variance, self.axis_name)
         self._remember(variables, mean, variance)
         return y
 
     def _normalize(self, x: Array, train: bool) -> Array:
-        """By the mini-batch in JAX's own words, which do for statistics of any shape; or by the running statistics."""
+        """By the mini-batch, of statistics of any shape; or by the running statistics."""
         axes = (0, 1, 2) if self.per == "filter" else (0,)
         variables = self._variables(x.shape[len(axes) :])
         mean, variance = variables.mean.value, variables.variance.value
@@ -95,7 +97,7 @@ class BatchNorm(nn.Module):
             mean = jnp.mean(x, axes)
             variance = jnp.mean(jnp.square(x - mean), axes)
             if not self.is_initializing():
-                whole = kernels.over_devices(mean, variance, self.axis_name)
+                whole = over_devices(mean, variance, self.axis_name)
                 self._remember(variables, *whole)
                 mean, variance = whole if self.synchronized else (mean, variance)
         factor = variables.scale * lax.rsqrt(variance + self.epsilon)
@@ -117,3 +119,64 @@ class Variables(NamedTuple):
     variance: nn.Variable[Array]
     scale: Array
     bias: Array
+
+
+def batch_norm(
+    x: Array,
+    scale: Array,
+    bias: Array,
+    residual: Array | None = None,
+    *,
+    epsilon: float,
+    relu: bool = False,
+    axis_name: str | None = None,
+) -> tuple[Array, Array, Array]:
+    """Normalizes by the mini-batch: `(x - mean) / sqrt(variance + epsilon) * scale + bias + residual`, then ReLU.
+
+    Args:
+      x: `[..., C]`, of any floating type; computed in float32.
+      scale, bias: `[C]`.
+      residual: of the shape of `x`, or None.
+      relu: whether `max(0, .)` is taken of the sum.
+      axis_name: the mapped axis over whose devices the mini-batch extends, in equal parts; None for this device's.
+
+    Returns:
+      The result in the type of `x`, and the mean and the (biased) variance, `[C]` in float32.
+
+    Raises:
+      InvalidValue: shapes that don't fit one another, or arrays that are not of floating point.
+    """
+    check_floating("a batch norm", x=x, scale=scale, bias=bias, residual=residual)
+    if x.ndim == 0 or scale.shape != x.shape[-1:] or bias.shape != x.shape[-1:]:
+        raise InvalidValue(
+            f"a batch norm of {x.shape} was given scale {scale.shape} and bias {bias.shape}, "
+            f"and both must be {x.shape[-1:]}"
+        )
+    if residual is not None and residual.shape != x.shape:
+        raise InvalidValue(f"the residual of a batch norm has shape {residual.shape}, and must have {x.shape}")
+    if implementation() == "onednn" and x.dtype in (jnp.float32, jnp.bfloat16) and x.size:
+        residual = None if residual is None else residual.astype(x.dtype)
+        vectors = scale.astype(jnp.float32), bias.astype(jnp.float32)
+        axis = axis_name if _is_shared(axis_name) else None
+        return kernels.batch_norm(x, *vectors, residual, float(epsilon), relu, axis)
+    responses = x.astype(jnp.float32)
+    axes = tuple(range(x.ndim - 1))
+    mean = jnp.mean(responses, axes)
+    mean, variance = over_devices(mean, jnp.mean(jnp.square(responses - mean), axes), axis_name)
+    y = ((responses - mean) * (scale * lax.rsqrt(variance + epsilon)) + bias).astype(x.dtype)
+    if residual is not None:
+        y = y + residual
+    return jax.nn.relu(y) if relu else y, mean, variance
+
+
+def over_devices(mean: Array, variance: Array, axis_name: str | None) -> tuple[Array, Array]:
+    """Mean and variance of one batch made of the equal batches of all devices: their spread counts too."""
+    if not _is_shared(axis_name):
+        return mean, variance
+    whole = lax.pmean(mean, axis_name)
+    return whole, lax.pmean(variance + jnp.square(mean - whole), axis_name)
+
+
+def _is_shared(axis_name: str | None) -> bool:
+    """Whether there are several devices; XLA would carry a sum over one out, by copying."""
+    return axis_name is not None and lax.axis_size(axis_name) > 1

@@ -7,9 +7,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from convnets import kernels
 from convnets.layers.batch_norm import BatchNorm
 from convnets.layers.convolution import Convolution
+from convnets.layers.implementation import implementation
 from convnets.layers.initializers import ones
 
 
@@ -56,6 +56,6 @@ class ConvolutionNormReLU(nn.Module):
         if self.norm is None:
             return convolution(x, residual=residual, relu=self.relu)
         norm = self.norm(dtype=self.dtype, scale_init=self.scale_init, name="norm")
-        if not train and isinstance(norm, BatchNorm) and norm.per == "filter" and kernels.fuses_inference():
+        if not train and isinstance(norm, BatchNorm) and norm.per == "filter" and implementation() == "onednn":
             return convolution(x, norm=norm.factor_and_shift(self.features), residual=residual, relu=self.relu)
         return norm(convolution(x), train, residual=residual, relu=self.relu)

@@ -1,4 +1,4 @@
-"""The networks of the lecture, one file a paper, and the one door to them.
+"""The networks of the lecture, one file a paper.
 
 A network is a Linen module: `network.apply(variables, images, train=...)` maps float images `[N, H, W, C]` to
 `(logits, feature_maps)`. The logits are `[N, classes]` at the native image size (`network.image_size`) and a map

@@ -14,12 +14,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from convnets.layers import Convolution, FullyConnected, LocalResponseNorm, max_pool
-from convnets.layers.fully_connected import squeeze_map
-from convnets.layers.initializers import small_normal
-from convnets.layers.window import positions
-from convnets.models.image_size import Output, check_images, classifier_window, native_size
+from convnets.layers.fully_connected import classify
+from convnets.layers.geometry import positions
 from convnets.models.registry import architectures
-from convnets.models.width import widened
+from convnets.models.sizes import Output, checked_window, native_size, widened
 
 LRN = Literal["after_pool", "before_pool", "none"]
 Stem = Literal["imagenet", "small"]
@@ -72,8 +70,7 @@ class AlexNet(nn.Module):
         Raises:
           InvalidValue: images too small for the classifier.
         """
-        window = classifier_window("AlexNet", self.image_size, self.last_map)
-        check_images("AlexNet", x, window if self.output == "logits" else 1, self.last_map, self.stem)
+        window = checked_window("AlexNet", self, x)
         convolution = partial(Convolution, dtype=self.dtype)
         dropout = partial(nn.Dropout, self.dropout, deterministic=not train)
 
@@ -105,9 +102,7 @@ class AlexNet(nn.Module):
             return x, maps
         x = maps["fc6"] = fully_connected(x, window, "fc6")
         x = maps["pre_logits"] = fully_connected(x, 1, "fc7")
-        logits = FullyConnected(self.num_classes, kernel_init=small_normal, dtype=self.dtype, name="logits")(x)
-        logits = squeeze_map(logits) if self.output == "logits" else logits
-        return logits.astype(jnp.float32), maps
+        return classify(x, self.num_classes, dtype=self.dtype, squeeze=self.output == "logits"), maps
 
 
 @architectures.register

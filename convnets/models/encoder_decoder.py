@@ -12,11 +12,20 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from convnets.analysis.feature_grids import LOGITS, Grid
 from convnets.layers import Convolution, ConvolutionNormReLU
 from convnets.layers.initializers import small_normal
-from convnets.models.backbone import covered, last_at
-from convnets.models.upsampling import Size, Step, Upsampling, between, size_of, to_pixels
+from convnets.models.upsampling import (
+    LOGITS,
+    Grid,
+    Size,
+    Step,
+    Upsampling,
+    between,
+    covered,
+    first_at,
+    size_of,
+    to_pixels,
+)
 
 
 class EncoderDecoder(nn.Module):
@@ -25,7 +34,7 @@ class EncoderDecoder(nn.Module):
     Attributes:
       backbone: with `output="features"`, the encoder.
       num_classes: scores of a pixel.
-      grids: of the backbone's feature maps.
+      grids: of the backbone's feature maps and logits (`analysis.feature_grids`).
       skips: whether the decoder sees the encoder's maps (U-Net).
       norm: batch norm after every convolution of the decoder, or None.
     """
@@ -100,7 +109,7 @@ def mirrored_maps(maps: Mapping[str, Any], grids: Mapping[str, Grid]) -> list[st
     """The encoder's maps that the decoder mirrors, from coarse to fine: the last at each resolution."""
     stride, names = grids[LOGITS].stride // 2, []
     while stride:
-        name = last_at(stride, maps, grids)
+        name = first_at(stride, reversed(list(maps)), grids)
         if name is not None:
             names.append(name)
         stride //= 2

@@ -13,12 +13,22 @@ import flax.linen as nn
 import jax
 from jax import Array
 
-from convnets.analysis.feature_grids import LOGITS, Grid
 from convnets.errors import InvalidValue
 from convnets.layers import Convolution
 from convnets.layers.initializers import zeros
-from convnets.models.backbone import covered, first_at
-from convnets.models.upsampling import Size, Step, Upsampling, between, interpolate, size_of, to_pixels
+from convnets.models.upsampling import (
+    LOGITS,
+    Grid,
+    Size,
+    Step,
+    Upsampling,
+    between,
+    covered,
+    first_at,
+    interpolate,
+    size_of,
+    to_pixels,
+)
 
 HowUpsampled = Literal["learned", "fixed", "resize"]
 """By transposed convolutions that begin as bilinear interpolation, by some that stay so, or by resizing each map to the
@@ -31,7 +41,7 @@ class FCN(nn.Module):
     Attributes:
       backbone: with `output="map"`: its logits are the scores of the last map.
       num_classes: scores of a pixel.
-      grids: of the backbone's feature maps and logits.
+      grids: of the backbone's feature maps and logits (`analysis.feature_grids`).
       stride: of the finest map that is scored: 32, 16 or 8 for the paper's networks.
       upsampling: how scores get from map to map and to the pixels.
     """

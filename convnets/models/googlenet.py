@@ -23,13 +23,11 @@ from convnets.layers import (
     average_pool,
     max_pool,
 )
-from convnets.layers.fully_connected import squeeze_map
-from convnets.layers.initializers import small_normal
+from convnets.layers.fully_connected import classify
+from convnets.layers.geometry import positions
 from convnets.layers.rematerialization import chain
-from convnets.layers.window import positions
-from convnets.models.image_size import Output, check_images, classifier_window, native_size
 from convnets.models.registry import architectures
-from convnets.models.width import widened
+from convnets.models.sizes import Output, checked_window, native_size, widened
 
 INCEPTIONS = {
     # 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection
@@ -116,9 +114,7 @@ class AuxiliaryClassifier(nn.Module):
         fully_connected = FullyConnected(neurons, (self.window, self.window), self.dense, dtype=self.dtype, name="fc")
         x = fully_connected(x, relu=True)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        logits = FullyConnected(self.num_classes, kernel_init=small_normal, dtype=self.dtype, name="logits")(x)
-        logits = logits if self.dense else squeeze_map(logits)
-        return logits.astype(jnp.float32)
+        return classify(x, self.num_classes, dtype=self.dtype, squeeze=not self.dense)
 
 
 class GoogLeNet(nn.Module):
@@ -173,8 +169,7 @@ class GoogLeNet(nn.Module):
         Raises:
           InvalidValue: images too small for the classifier.
         """
-        window = classifier_window("GoogLeNet", self.image_size, self.last_map)
-        check_images("GoogLeNet", x, window if self.output == "logits" else 1, self.last_map, self.stem)
+        window = checked_window("GoogLeNet", self, x)
         large_images = self.stem == "imagenet"
 
         def unit(filters: int, size: int, stride: int = 1, padding: int = 0, *, name: str) -> ConvolutionNormReLU:
@@ -222,9 +217,7 @@ class GoogLeNet(nn.Module):
             return x, maps
         x = maps["pre_logits"] = average_pool(x, window, 1) if self.output == "logits" else x
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        logits = FullyConnected(self.num_classes, kernel_init=small_normal, dtype=self.dtype, name="logits")(x)
-        logits = squeeze_map(logits) if self.output == "logits" else logits
-        return logits.astype(jnp.float32), maps
+        return classify(x, self.num_classes, dtype=self.dtype, squeeze=self.output == "logits"), maps
 
     def _inception(self, name: str) -> Inception:
         large = 3 if self.published_weights else 5

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from convnets.layers import BatchNorm, Convolution, FullyConnected, average_pool, max_pool
-from convnets.layers.fully_connected import squeeze_map
+from convnets.layers.fully_connected import classify
+from convnets.layers.geometry import positions
 from convnets.layers.initializers import lecun_normal
-from convnets.layers.window import positions
-from convnets.models.image_size import check_images
 from convnets.models.registry import architectures
+from convnets.models.sizes import check_images
 
 POOLS = {"average": average_pool, "max": max_pool}
 
@@ -73,8 +73,7 @@ class LeNet5(nn.Module):
         x = maps["stage2"] = activation(pool(x, 2, 2), "norm2")
         x = maps["stage3"] = activation(fully_connected(x, 120, (5, 5), "fc3"), "norm3")
         x = maps["pre_logits"] = activation(fully_connected(x, 84, (1, 1), "fc4"), "norm4")
-        logits = FullyConnected(self.num_classes, kernel_init=lecun_normal, dtype=self.dtype, name="logits")(x)
-        return squeeze_map(logits).astype(jnp.float32), maps
+        return classify(x, self.num_classes, kernel_init=lecun_normal, dtype=self.dtype), maps
 
 
 @architectures.register

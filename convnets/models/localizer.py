@@ -5,7 +5,6 @@ Lecture: "Classification + Localization: simple recipe". The head stands after t
 (Toshev and Szegedy, "DeepPose", CVPR 2014; Girshick et al., "R-CNN", CVPR 2014).
 """
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -16,7 +15,6 @@ from jax import Array
 from convnets.errors import InvalidValue
 from convnets.layers import FullyConnected
 from convnets.layers.initializers import small_normal
-from convnets.tasks.localization.coordinates import Coordinates, encode
 
 Attach = Literal["convolution", "fully_connected"]
 
@@ -25,8 +23,6 @@ BOXES = "boxes"
 PRE_LOGITS = "pre_logits"
 AFTER_CONVOLUTIONS = ("fc6", PRE_LOGITS)
 """Maps of fully connected layers, or of the pool that stands in their place."""
-MIDDLE = (0.25, 0.25, 0.75, 0.75)
-"""The box, in windows, that every head begins with."""
 
 
 class LocalizationNetwork(nn.Module):
@@ -39,7 +35,7 @@ class LocalizationNetwork(nn.Module):
       objects: boxes of an image.
       boxes: of each object: 1, or one for each class.
       hidden: neurons between map and numbers; 0: none.
-      coordinates: what the numbers are.
+      initial_box: the four numbers of the box that every head predicts before training.
     """
 
     backbone: Any
@@ -48,7 +44,7 @@ class LocalizationNetwork(nn.Module):
     objects: int
     boxes: int
     hidden: int
-    coordinates: Coordinates
+    initial_box: tuple[float, float, float, float]
 
     def setup(self) -> None:
         nn.share_scope(self, self.backbone)
@@ -57,15 +53,15 @@ class LocalizationNetwork(nn.Module):
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, dict[str, Array]]:
         """`[N, H, W, C]` -> the classifier's logits and feature maps, among these `boxes`.
 
-        Those are the numbers of `coordinates`, float32 `[N, objects, boxes, 4]` at the native size. A larger image
-        gives a map of logits and one of numbers, `[N, h, w, objects, boxes, 4]`, each relative to its own window.
+        These are float32 `[N, objects, boxes, 4]` at the native size. A larger image gives a map of logits and one of
+        boxes, `[N, h, w, objects, boxes, 4]`, each relative to its own window.
 
         Raises:
           InvalidValue: an image of which the two would be maps of different sizes.
         """
         logits, maps = self.backbone(x, train)
         head = Head(
-            self.objects * self.boxes, self.window, self.hidden, self.coordinates, self.backbone.dtype, name="head"
+            self.objects * self.boxes, self.window, self.hidden, self.initial_box, self.backbone.dtype, name="head"
         )
         numbers = head(maps[self.feature_map])
         positions = logits.shape[1:-1] or (1, 1)
@@ -80,12 +76,12 @@ class LocalizationNetwork(nn.Module):
 
 
 class Head(nn.Module):
-    """One or two fully connected layers from a map to the numbers of `count` boxes, all in the middle at first."""
+    """One or two fully connected layers from a map to the numbers of `count` boxes."""
 
     count: int
     window: tuple[int, int]
     hidden: int
-    coordinates: Coordinates
+    initial_box: tuple[float, float, float, float]
     dtype: Any
 
     @nn.compact
@@ -99,11 +95,8 @@ class Head(nn.Module):
             4 * self.count, window, use_bias=False, kernel_init=small_normal, dtype=self.dtype, name="numbers"
         )
         # Added in float32: in bfloat16 a corner would be rounded to a 256th of the window.
-        bias = self.param("bias", self._middle, (4 * self.count,), jnp.float32)
+        bias = self.param("bias", lambda _: jnp.tile(jnp.array(self.initial_box, jnp.float32), self.count))
         return last(x).astype(jnp.float32) + bias
-
-    def _middle(self, key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
-        return jnp.tile(encode(jnp.array(MIDDLE, dtype), self.coordinates), self.count)
 
 
 def head_place(backbone: nn.Module, channels: int, attach: Attach) -> tuple[str, tuple[int, int]]:
@@ -116,27 +109,21 @@ def head_place(backbone: nn.Module, channels: int, attach: Attach) -> tuple[str,
     """
     side: int = backbone.image_size
     image = jnp.zeros((1, side, side, channels))
-    _, maps = _shapes(backbone, image)
-    if attach == "fully_connected":
-        name = PRE_LOGITS
-    else:
-        convolutional = [name for name in maps if name not in AFTER_CONVOLUTIONS and not name.startswith("auxiliary")]
-        wide = [name for name in convolutional if maps[name].shape[1] > 1]
-        name = (wide or convolutional)[-1]
-    height, width = maps[name].shape[1:3]
-    return name, (height, width)
-
-
-def _shapes(backbone: nn.Module, image: Array) -> tuple[Any, Mapping[str, Any]]:
-    """Of what the network returns; the maps in its own order."""
     order: list[str] = []
 
     def outputs() -> Any:
         variables = backbone.init(jax.random.key(0), image, train=False)
-        logits, maps = backbone.apply(variables, image, train=False)
+        maps = backbone.apply(variables, image, train=False)[1]
         # JAX sorts the entries of a dict.
         order.extend(maps)
-        return logits, maps
+        return maps
 
-    logits, maps = jax.eval_shape(outputs)
-    return logits, {name: maps[name] for name in order}
+    maps = jax.eval_shape(outputs)
+    if attach == "fully_connected":
+        name = PRE_LOGITS
+    else:
+        convolutional = [name for name in order if name not in AFTER_CONVOLUTIONS and not name.startswith("auxiliary")]
+        wide = [name for name in convolutional if maps[name].shape[1] > 1]
+        name = (wide or convolutional)[-1]
+    height, width = maps[name].shape[1:3]
+    return name, (height, width)

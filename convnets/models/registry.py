@@ -1,13 +1,15 @@
-"""`create(name, num_classes, ...)`, the only door to the architectures."""
+"""`create(name, num_classes, ...)`, the only way to make a network."""
 
 import fnmatch
 import math
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import flax.linen as nn
 
 from convnets.errors import InvalidValue
+from convnets.models.sizes import Output
 from convnets.registry import Registry
 
 architectures: Registry[Callable[..., nn.Module]] = Registry("architecture")
@@ -43,6 +45,20 @@ def create(name: str, num_classes: int, **options: Any) -> nn.Module:
     if options.get("image_size", 0) < 0:
         raise InvalidValue(f"image_size is {options['image_size']}, and must be positive, or 0 for the native size")
     return factory(num_classes, **options)
+
+
+def create_backbone(name: str, num_classes: int, *, output: Output, **options: Any) -> nn.Module:
+    """The architecture of that name with a classifier at every position ("map") or with none ("features").
+
+    Raises:
+      InvalidValue: as of `create`, or an architecture that can't end so.
+    """
+    network = create(name, num_classes, **options)
+    if not any(field.name == "output" for field in fields(network)):
+        raise InvalidValue(
+            f"the network {name!r} can't be the backbone of a segmentation: use AlexNet, VGG, GoogLeNet or a ResNet"
+        )
+    return network.clone(output=output)
 
 
 def list_models(pattern: str = "*") -> list[str]:

@@ -16,14 +16,13 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from convnets.errors import InvalidValue
-from convnets.layers import BatchNorm, ConvolutionNormReLU, FullyConnected, average_pool, max_pool
-from convnets.layers.fully_connected import squeeze_map
-from convnets.layers.initializers import ones, small_normal, zeros
+from convnets.layers import BatchNorm, ConvolutionNormReLU, average_pool, max_pool
+from convnets.layers.fully_connected import classify
+from convnets.layers.geometry import positions
+from convnets.layers.initializers import ones, zeros
 from convnets.layers.rematerialization import chain
-from convnets.layers.window import positions
-from convnets.models.image_size import Output, check_images, classifier_window, native_size
 from convnets.models.registry import architectures
-from convnets.models.width import widened
+from convnets.models.sizes import Output, checked_window, native_size, widened
 
 StemPool = Literal["padded", "ceil"]
 """Of the 3x3/2 pool: padded by one on all sides, or windows from the first pixel on, the last over the edge (Caffe)."""
@@ -133,8 +132,7 @@ class ResNet(nn.Module):
           InvalidValue: images too small for the classifier.
         """
         name = "the residual network" if self.shortcut != "none" else "the plain network"
-        window = classifier_window(name, self.image_size, self.last_map)
-        check_images(name, x, window if self.output == "logits" else 1, self.last_map, self.stem)
+        window = checked_window(name, self, x)
 
         maps = {}
         stem = (7, 2, 3) if self.stem == "imagenet" else (3, 1, 1)
@@ -148,9 +146,7 @@ class ResNet(nn.Module):
         if self.output == "features":
             return x, maps
         x = maps["pre_logits"] = average_pool(x, window, 1) if self.output == "logits" else x
-        logits = FullyConnected(self.num_classes, kernel_init=small_normal, dtype=self.dtype, name="logits")(x)
-        logits = squeeze_map(logits) if self.output == "logits" else logits
-        return logits.astype(jnp.float32), maps
+        return classify(x, self.num_classes, dtype=self.dtype, squeeze=self.output == "logits"), maps
 
     def _block(self, stage: int, number: int) -> Block:
         return Block(

@@ -1,11 +1,14 @@
-"""From a coarse map to a finer one whose responses lie elsewhere: up-sampling that keeps every response in its place.
+"""Up-sampling from a coarse map to a finer one, or to the pixels, that keeps every response at its place in the image.
 
-A network's maps don't cover the image evenly: of ResNets the first responses of all maps look at the first pixel, of
-VGG each looks at the middle of the pixels that it stands for. So a `Step` says where the coarse responses lie among the
-fine ones. Beyond its edges a map goes on as at them.
+A network's maps don't cover the image evenly: in ResNets the first responses of all maps look at the first pixel, in
+VGG each looks at the middle of the pixels that it stands for. So a `Grid` says where the responses of a map lie in the
+image, and a `Step` where those of a coarse map lie among those of a fine one. Beyond its edges a map is continued by
+its outermost responses.
 """
 
 import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -13,10 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from convnets import kernels
-from convnets.analysis.feature_grids import Grid
-from convnets.layers.initializers import transposed_he_normal
-from convnets.layers.interpolation import bilinear
+from convnets.errors import InvalidValue
+from convnets.layers.initializers import bilinear, transposed_he_normal
+from convnets.layers.transposed_convolution import transposed_convolution
+
+LOGITS = "logits"
+"""What the network's first output is called beside its feature maps."""
 
 Size = tuple[int, int]
 """Height and width of a map."""
@@ -26,6 +31,59 @@ def size_of(x: Array) -> Size:
     """Of maps `[N, H, W, C]`."""
     height, width = x.shape[1:3]
     return height, width
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The places of a map's responses along both axes of the image: the middles of their receptive fields.
+
+    Attributes:
+      stride: pixels from one to the next.
+      first: of response 0, where 0 is the middle of the first pixel; a whole number, or one and a half.
+    """
+
+    stride: int
+    first: float
+
+    def moved(self, pixels: int) -> "Grid":
+        """The same map in an image to which so many pixels were added above and at the left, counted in the old one."""
+        return Grid(self.stride, self.first - pixels)
+
+
+IMAGE = Grid(1, 0.0)
+
+
+def first_at(stride: int, names: Iterable[str], grids: Mapping[str, Grid]) -> str | None:
+    """The first of the maps with a response every `stride` pixels: of VGG that of the pool (Long et al. 2015)."""
+    # Auxiliary classifiers give maps in training alone.
+    shared = (name for name in names if name != LOGITS and not name.startswith("auxiliary"))
+    return next((name for name in shared if grids[name].stride == stride), None)
+
+
+def covered(backbone: nn.Module, images: Array, stride: int) -> tuple[Array, int, int]:
+    """The images with zeros around them, so that the backbone's last map has a response for every begun `stride`.
+
+    Returns:
+      `[N, H', W', C]`, and the pixels added above and at the left.
+
+    Raises:
+      InvalidValue: images smaller than the stride.
+    """
+    height, width = images.shape[1:3]
+    if min(height, width) < stride:
+        raise InvalidValue(
+            f"the images have {height} x {width} pixels, and the network's last map has a response every {stride}: use "
+            f"images of at least {stride} x {stride}"
+        )
+    (above, below), (left, right) = (_around(backbone, side, stride) for side in (height, width))
+    return jnp.pad(images, ((0, 0), (above, below), (left, right), (0, 0))), above, left
+
+
+def _around(backbone: nn.Module, side: int, stride: int) -> tuple[int, int]:
+    positions, larger = -(-side // stride), side
+    while backbone.last_map(larger) < positions:
+        larger += 1
+    return (larger - side) // 2, (larger - side + 1) // 2
 
 
 class Step(NamedTuple):
@@ -111,7 +169,7 @@ class Upsampling(nn.Module):
         initialize = bilinear if self.interpolates else transposed_he_normal(step.factor)
         kernel = self.param("kernel", initialize, (rows.taps, columns.taps, self.features, x.shape[-1]), jnp.float32)
         x = _with_edges(jnp.asarray(x, self.dtype), rows.added, columns.added)
-        y = kernels.transposed_convolution(x, kernel, stride=step.factor, padding=(rows.cut, columns.cut))
+        y = transposed_convolution(x, kernel, stride=step.factor, padding=(rows.cut, columns.cut))
         if self.interpolates:
             return y
         return y + self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32).astype(self.dtype)

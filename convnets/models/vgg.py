@@ -13,12 +13,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from convnets.layers import BatchNorm, ConvolutionNormReLU, FullyConnected, LocalResponseNorm, max_pool
-from convnets.layers.fully_connected import squeeze_map
-from convnets.layers.initializers import small_normal
+from convnets.layers.fully_connected import classify
 from convnets.layers.rematerialization import chain
-from convnets.models.image_size import Output, check_images, classifier_window, native_size
 from convnets.models.registry import architectures
-from convnets.models.width import widened
+from convnets.models.sizes import Output, checked_window, native_size, widened
 
 FILTERS = (64, 128, 256, 512, 512)
 """Of each stage's convolutions."""
@@ -76,8 +74,7 @@ class VGG(nn.Module):
         Raises:
           InvalidValue: images too small for the classifier.
         """
-        window = classifier_window("VGG", self.image_size, self.last_map)
-        check_images("VGG", x, window if self.output == "logits" else 1, self.last_map, self.stem)
+        window = checked_window("VGG", self, x)
 
         def convolution(features: int, size: int, name: str) -> ConvolutionNormReLU:
             return ConvolutionNormReLU(
@@ -105,9 +102,7 @@ class VGG(nn.Module):
             return x, maps
         x = maps["fc6"] = fully_connected(x, window, "fc6")
         x = maps["pre_logits"] = fully_connected(x, 1, "fc7")
-        logits = FullyConnected(self.num_classes, kernel_init=small_normal, dtype=self.dtype, name="logits")(x)
-        logits = squeeze_map(logits) if self.output == "logits" else logits
-        return logits.astype(jnp.float32), maps
+        return classify(x, self.num_classes, dtype=self.dtype, squeeze=self.output == "logits"), maps
 
 
 def vgg(

@@ -8,17 +8,21 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
+from flax.core import FrozenDict
 from jax import Array
 
+from convnets.analysis.feature_grids import feature_grids
 from convnets.data.label_map import IGNORED
 from convnets.data.source import Source, SourceInfo
 from convnets.errors import InvalidValue
 from convnets.evaluation.averaging import Average, AveragePixelScores
 from convnets.evaluation.evaluator import Metrics, Sums, Tables
 from convnets.evaluation.metrics import WIDTHS, boundary_bands, confusion_matrices, measures
-from convnets.models.backbone import create_backbone, grids_of
 from convnets.models.encoder_decoder import EncoderDecoder
 from convnets.models.fcn import FCN, HowUpsampled, check_stride
+from convnets.models.registry import create_backbone
+from convnets.models.sizes import Output
+from convnets.models.upsampling import Grid
 from convnets.tasks.cross_entropy import cross_entropy
 from convnets.tasks.task import Batch, Outputs, Predictions, Task, check_weights, tasks
 
@@ -110,11 +114,12 @@ class Segmentation(Task):
           InvalidValue: an architecture that is no backbone, or a stride that it does not have.
         """
         count = len(self.classes)
+        output: Output = "features" if self.head == "encoder_decoder" else "map"
+        backbone = create_backbone(name, count, output=output, **options)
+        side: int = backbone.image_size
+        grids: FrozenDict[str, Grid] = FrozenDict(feature_grids(backbone, (side, side, self.channels)))
         if self.head == "encoder_decoder":
-            encoder = create_backbone(name, count, options, "features")
-            return EncoderDecoder(encoder, count, grids_of(encoder, self.channels), self.skips, options.get("norm"))
-        backbone = create_backbone(name, count, options, "map")
-        grids = grids_of(backbone, self.channels)
+            return EncoderDecoder(backbone, count, grids, self.skips, options.get("norm"))
         check_stride(name, self.stride, grids)
         return FCN(backbone, count, grids, self.stride, self.upsampling)
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from convnets import kernels
 from convnets.augment import compose
 from convnets.errors import InvalidValue
 from convnets.evaluation.averaging import AVERAGES
 from convnets.evaluation.protocols import protocols
+from convnets.layers import implementation
 from convnets.parallel import WRAPPERS
 from convnets.registry import type_wanted
 from convnets.training.config import CHOICES, complete, flatten, refuse_unknown
@@ -89,7 +89,7 @@ RULES: dict[str, Rule] = {
     "loader.threads": POSITIVE,
     "loader.buffer": POSITIVE,
     "loader.workers": NOT_NEGATIVE,
-    "cpu.kernels": one_of(kernels.CHOICES),
+    "cpu.kernels": one_of(implementation.CHOICES),
 }
 """What the fields may hold; the options of a choice are checked by the choice itself."""
 

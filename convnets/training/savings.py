@@ -9,10 +9,10 @@ import jax
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
-from convnets import kernels
 from convnets.augment import Transform
 from convnets.data.pipeline import TrainingBatches
 from convnets.data.source import Source
+from convnets.layers import implementation
 from convnets.parallel import AXIS
 from convnets.pretrained.freezing import divided
 from convnets.tasks.model import Model
@@ -80,7 +80,7 @@ def savings(
         state = initial_shapes(config, model, replace(plan, phases=(phase,)), at=phase.start)
         trained, _ = divided(state.params, phase.frozen)
         step = jax.vmap(train_step(config, model, plan, phase, transforms), in_axes=(None, 0), axis_name=AXIS)
-        with kernels.use("plain"):
+        with implementation.use("plain"):
             cost: Any = jax.jit(step).lower(state, batch).cost_analysis()
         stored = jax.tree.leaves((trained, state.optimizer_state))
         return Demand(

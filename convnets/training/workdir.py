@@ -12,10 +12,10 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from convnets import kernels
 from convnets.data.source import SourceInfo
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
+from convnets.layers.implementation import implementation
 from convnets.training.config import complete
 from convnets.training.config_file import differences, from_json, to_json
 
@@ -156,6 +156,6 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "devices": [device.device_kind for device in jax.devices()],
-        "kernels": kernels.implementation(),
+        "kernels": implementation(),
         "processes": jax.process_count(),
     }

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from trained_networks import pixels, trained
 
-from convnets import kernels
 from convnets.cli.export_formats import PLATFORMS, Trained, stablehlo
 from convnets.cli.export_onnx import NEEDED, onnx
 from convnets.evaluation.inference import predict
+from convnets.layers import implementation
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "lenet5": {"name": "lenet5", "side": 32, "channels": 1, "pooling": "average"},
@@ -29,7 +29,7 @@ each_network = pytest.mark.parametrize("options", NETWORKS.values(), ids=NETWORK
 
 def predicted(network: Trained, images: np.ndarray) -> dict[str, np.ndarray]:
     """By XLA's own operations: the compiled kernels round otherwise, by up to some 1e-6."""
-    with kernels.use("plain"):
+    with implementation.use("plain"):
         return jax.device_get(jax.jit(partial(predict, network.model, network.variables))(images))
 
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from convnets import kernels
 from convnets.cli.step_traffic import named_work, step_traffic
 from convnets.data.source import SourceInfo
+from convnets.layers import implementation
 from convnets.parallel import AXIS
 from convnets.training.config import complete, default_config
 from convnets.training.plan import make_plan
@@ -68,7 +68,7 @@ def test_all_reduces_of_the_compiled_step_are_those_that_were_counted():
     numbers = jax.ShapeDtypeStruct((2, 4), jnp.int32)
     batch = {"image": jax.ShapeDtypeStruct((2, 4, 32, 32, 1), jnp.uint8), "label": numbers, "index": numbers}
     batch |= {"epoch": numbers, "weight": jax.ShapeDtypeStruct((2, 4), jnp.float32)}
-    with kernels.use("plain"):
+    with implementation.use("plain"):
         mapped = jax.pmap(step, AXIS, in_axes=(None, 0), out_axes=None, devices=jax.devices()[:2])
         program = mapped.lower(initial_shapes(config, model, plan), batch).compile().as_text()
     summed = 0

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import jax
 import pytest
 
-from convnets.kernels.onednn import library
-from convnets.kernels.onednn.build import Unavailable
+from convnets.kernels import library
+from convnets.kernels.build import Unavailable
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -23,7 +23,7 @@ class Window(NamedTuple):
     groups: int = 1
 
     def options(self) -> dict[str, Any]:
-        """As `kernels.convolution` takes them."""
+        """As `convolution` takes them."""
         return {
             "stride": self.strides,
             "padding": self.padding,

@@ -50,7 +50,7 @@ def main() -> int:
         "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
     }
     # Compiled before, as the compiler is much slower under the sanitizer.
-    compiled = "from convnets.kernels.onednn.build import compiled_library; compiled_library()"
+    compiled = "from convnets.kernels.build import compiled_library; compiled_library()"
     without = environment | {"LD_PRELOAD": ""}
     subprocess.run([sys.executable, "-c", compiled], env=without, check=True)
     return subprocess.run([sys.executable, str(Path(__file__).resolve())], env=environment, check=False).returncode
@@ -61,10 +61,9 @@ def run_all() -> None:
     import jax.numpy as jnp
     import numpy as np
 
-    from convnets.kernels.geometry import geometry
-    from convnets.kernels.onednn import batch_norm, library, local_response_norm, matrix_product, max_pool, winograd
-    from convnets.kernels.onednn import convolution as convolutions
-    from convnets.kernels.onednn.relu_gradient import relu_gradient
+    from convnets.kernels import convolutions, library, norms, pools, products
+    from convnets.kernels.derivatives import relu_gradient
+    from convnets.layers.geometry import geometry
 
     library.load()
     counts: dict[str, int] = {}
@@ -81,41 +80,46 @@ def run_all() -> None:
 
     def batch_norms(shape: tuple[int, ...], dtype: str) -> None:
         x, features = array(shape, dtype), shape[-1:]
-        mean, variance = run("batch_norm_moments", batch_norm.moments, x)
+        mean, variance = run("batch_norm_moments", norms.moments, x)
         vectors = array(features), array(features)
         for relu, residual in ((False, None), (True, x)):
             y = run(
                 "batch_norm_normalize",
-                lambda *arrays: batch_norm.normalize(*arrays, epsilon=1e-3, relu=relu),  # noqa: B023
+                lambda *arrays: norms.normalize(*arrays, epsilon=1e-3, relu=relu),  # noqa: B023
                 *(x, mean, variance, *vectors, residual),
             )
             run(
                 "batch_norm_gradient_sums",
-                lambda *arrays: batch_norm.gradient_sums(*arrays, relu=relu),  # noqa: B023
+                lambda *arrays: norms.gradient_sums(*arrays, relu=relu),  # noqa: B023
                 *(x, x, y, mean),
             )
             options = {"relu": relu, "residual": relu}
             run(
                 "batch_norm_gradient",
-                lambda *arrays: batch_norm.gradient(*arrays, **options),  # noqa: B023
+                lambda *arrays: norms.gradient(*arrays, **options),  # noqa: B023
                 *(x, x, y, mean, *vectors, mean),
             )
         run("relu_gradient", relu_gradient, x, x)
-        run("local_response_norm", lambda x: local_response_norm.local_response_norm(x, 5, 2.0, 1e-4), x)
-        run("local_response_norm_gradient", partial(local_response_norm._gradient, size=5, bias=2.0, alpha=1e-4), x, x)
+        run("local_response_norm", lambda x: norms.local_response_norm(x, 5, 2.0, 1e-4, None), x)
+        run(
+            "local_response_norm_gradient",
+            partial(norms.local_response_norm_gradient, size=5, bias=2.0, alpha=1e-4),
+            x,
+            x,
+        )
 
     def max_pools(shape: tuple[int, ...], dtype: str, size: int, stride: int, padding: Any) -> None:
         x = array(shape, dtype)
-        y = run("max_pool", lambda x: max_pool.max_pool(x, size, stride, padding), x)
-        _, index = run("max_pool (places)", lambda x: max_pool._pool_with_places(x, size, stride, padding), x)
+        y = run("max_pool", lambda x: pools.max_pool(x, size, stride, padding), x)
+        _, index = run("max_pool (places)", lambda x: pools._pool_with_places(x, size, stride, padding), x)
         run(
             "max_pool_gradient",
-            lambda y, index: max_pool._gradient(y, index, shape, size, stride, padding),
+            lambda y, index: pools._gradient(y, index, shape, size, stride, padding),
             *(y, index),
         )
 
     def convolve(shape: tuple[int, ...], kernel: Any, options: tuple[Any, ...], dtype: str, kernel_type: str) -> None:
-        x, weights, where = array(shape, dtype), array(kernel, kernel_type), geometry(*options)
+        x, weights, where = array(shape, dtype), array(kernel, kernel_type), convolutions.Window(*geometry(*options))
         bias = array(kernel[-1:])
 
         def convolution(*arrays: Any, relu: bool = True) -> Any:
@@ -128,9 +132,9 @@ def run_all() -> None:
         result = jax.ShapeDtypeStruct(weights.shape, weights.dtype)
         run("convolution_kernel_gradient", lambda *a: convolutions.kernel_gradient(*a, where, result), x, y)
 
-    def products(rows: int, inputs: int, features: int, dtype: str) -> None:
+    def multiply(rows: int, inputs: int, features: int, dtype: str) -> None:
         x, kernel, y = array((rows, inputs), dtype), array((inputs, features), dtype), array((rows, features), dtype)
-        product = matrix_product._product
+        product = products._product
         run("matrix_product", lambda *a: product(*a[:2], bias=a[2], relu=True), x, kernel, array((features,)))
         run("matrix_product", product, x, kernel)
         run("matrix_product", lambda *a: product(*a, transpose_b=True), y, kernel)
@@ -156,7 +160,7 @@ def run_all() -> None:
                 max_pools((2, *sides, channels), dtype, size, stride, padding)
         max_pools((3, 29, 31, 33), dtype, 3, 2, ((1, 1), (1, 1)))
 
-        winograd.points = lambda *_: 0
+        convolutions.points = lambda *_: 0
         for shape, kernel, options in (
             ((1, 1, 1, 1), (1, 1, 1, 1), (1, 0, 1, 1)),
             ((2, 5, 4, 3), (1, 1, 3, 17), (2, 0, 1, 1)),
@@ -171,7 +175,7 @@ def run_all() -> None:
                 convolve(shape, kernel, options, dtype, kernel_type)
 
         for points in (6, 9) if dtype == "bfloat16" else (6,):
-            winograd.points = lambda *_, points=points: points
+            convolutions.points = lambda *_, points=points: points
             for shape, kernel, options in (
                 ((1, 1, 1, 1), (3, 3, 1, 1), (1, 1, 1, 1)),
                 ((2, 5, 17, 34), (5, 5, 17, 18), (1, ((0, 3), (2, 0)), 1, 2)),
@@ -181,7 +185,7 @@ def run_all() -> None:
                 convolve(shape, kernel, options, dtype, "float32")
 
         for sizes in ((1, 1, 1), (3, 17, 5), (64, 1, 33), (130, 70, 1), (65, 300, 129)):
-            products(*sizes, dtype)
+            multiply(*sizes, dtype)
 
     for name, count in counts.items():
         print(f"{name:30} {count:4} calls")

@@ -10,7 +10,8 @@ from float64 import assert_rounded, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convnets import kernels
+from convnets.layers import implementation
+from convnets.layers.batch_norm import batch_norm
 
 pytestmark = pytest.mark.usefixtures("onednn")
 
@@ -45,10 +46,10 @@ def arrays_of(problem: Problem) -> tuple[dict[str, Any], tuple[Any, Any, Any]]:
 
 def value_and_gradients(arrays: dict[str, Any], towards: Any, epsilon: float, relu: bool) -> Any:
     def both(arrays: dict[str, Any], towards: Any) -> Any:
-        results, back = jax.vjp(lambda arrays: kernels.batch_norm(**arrays, epsilon=epsilon, relu=relu), arrays)
+        results, back = jax.vjp(lambda arrays: batch_norm(**arrays, epsilon=epsilon, relu=relu), arrays)
         return results, back(towards)[0]
 
-    with kernels.use("onednn"):
+    with implementation.use("onednn"):
         return jax.jit(both)(arrays, towards)
 
 
@@ -134,8 +135,8 @@ def test_values_statistics_and_gradients_are_those_of_float64(problem):
 def test_a_mean_of_1000_costs_a_deviation_of_a_tenth_no_precision():
     """In float32 a mean of squares less a squared mean is off by some 0.06, six times this variance."""
     x = np.random.default_rng(0).normal(1000, 0.1, (8, 32, 32, 8)).astype(np.float32)
-    with kernels.use("onednn"):
-        _, mean, variance = kernels.batch_norm(x, np.ones(8, np.float32), np.zeros(8, np.float32), epsilon=1e-5)
+    with implementation.use("onednn"):
+        _, mean, variance = batch_norm(x, np.ones(8, np.float32), np.zeros(8, np.float32), epsilon=1e-5)
     np.testing.assert_allclose(mean, x.astype(np.float64).mean((0, 1, 2)), rtol=1e-6)
     np.testing.assert_allclose(variance, x.astype(np.float64).var((0, 1, 2)), rtol=1e-5)
 
@@ -163,23 +164,23 @@ def test_a_residual_of_another_type_is_added_in_the_type_of_the_responses():
 def test_what_is_not_a_number_stays_so():
     x = np.ones((2, 3, 3, 2), np.float32)
     x[1, 2, 0, 1] = np.nan
-    with kernels.use("onednn"):
-        y, mean, _ = kernels.batch_norm(x, np.ones(2, np.float32), np.ones(2, np.float32), epsilon=1e-3, relu=True)
+    with implementation.use("onednn"):
+        y, mean, _ = batch_norm(x, np.ones(2, np.float32), np.ones(2, np.float32), epsilon=1e-3, relu=True)
     assert np.isnan(y[..., 1]).all() and np.isnan(mean[1])
     assert np.isfinite(y[..., 0]).all() and np.isfinite(mean[0])
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
 def test_other_types_are_computed_by_jax(dtype):
-    with jax.enable_x64(dtype == "float64"), kernels.use("onednn"):
+    with jax.enable_x64(dtype == "float64"), implementation.use("onednn"):
         x = np.random.default_rng(0).normal(size=(3, 4, 4, 2)).astype(dtype)
-        y, _, _ = kernels.batch_norm(x, np.ones(2, np.float32), np.zeros(2, np.float32), epsilon=1e-3)
+        y, _, _ = batch_norm(x, np.ones(2, np.float32), np.zeros(2, np.float32), epsilon=1e-3)
         right = (x - numbers(x).mean((0, 1, 2))) / np.sqrt(numbers(x).var((0, 1, 2)) + 1e-3)
         assert y.dtype == dtype
         np.testing.assert_allclose(y, right, rtol=5e-3, atol=5e-3)
 
 
 def test_a_batch_of_no_images_has_no_responses():
-    with kernels.use("onednn"):
-        y, *_ = kernels.batch_norm(jnp.zeros((0, 4, 4, 2)), jnp.ones(2), jnp.zeros(2), epsilon=1e-3, relu=True)
+    with implementation.use("onednn"):
+        y, *_ = batch_norm(jnp.zeros((0, 4, 4, 2)), jnp.ones(2), jnp.zeros(2), epsilon=1e-3, relu=True)
     assert y.shape == (0, 4, 4, 2)

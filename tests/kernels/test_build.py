@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from convnets.kernels.onednn import build, library
+from convnets.kernels import build, library
 
 COMPILER = """#!/bin/bash
 # Stands for a compiler: writes down that it ran, and makes what it is asked for.
@@ -149,11 +149,12 @@ def start(code: str, **environment: str) -> Any:
 USE = """
 import sys
 import jax.numpy as jnp
-from convnets import kernels
+from convnets.layers import implementation
+from convnets.layers.convolution import convolution
 print("ready", flush=True)
 sys.stdin.readline()
-with kernels.use("onednn"):
-    print(float(kernels.convolution(jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 1))).sum()))
+with implementation.use("onednn"):
+    print(float(convolution(jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 1))).sum()))
 """
 
 
@@ -173,7 +174,7 @@ def test_processes_that_start_together_end_with_one_library(onednn, stub, tmp_pa
     assert len(libraries(tmp_path)) == 1
 
 
-BUILD = "from convnets.kernels.onednn.build import compiled_library; compiled_library()"
+BUILD = "from convnets.kernels.build import compiled_library; compiled_library()"
 
 
 def test_a_process_that_is_killed_while_compiling_leaves_nothing_that_counts(stub, tmp_path):

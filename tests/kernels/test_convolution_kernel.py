@@ -1,6 +1,5 @@
 """Compiled convolutions and their gradients against NumPy in float64, and transposed ones against PyTorch."""
 
-import importlib
 from typing import Any, NamedTuple
 
 import float64 as exact
@@ -14,6 +13,9 @@ from hypothesis import strategies as st
 from jax import lax
 
 from convnets import kernels
+from convnets.layers import implementation
+from convnets.layers.convolution import convolution
+from convnets.layers.transposed_convolution import transposed_convolution
 
 pytestmark = pytest.mark.usefixtures("onednn")
 
@@ -72,11 +74,11 @@ def value_and_gradients(arrays: dict[str, Any], window: Window, relu: bool, choi
     """The result, and the gradient to each array but `dy`, which is the gradient to the result."""
 
     def both(arrays: dict[str, Any], dy: Any) -> Any:
-        y, back = jax.vjp(lambda arrays: kernels.convolution(**arrays, **window.options(), relu=relu), arrays)
+        y, back = jax.vjp(lambda arrays: convolution(**arrays, **window.options(), relu=relu), arrays)
         return y, back(dy)[0]
 
     arrays = dict(arrays)
-    with kernels.use(choice):
+    with implementation.use(choice):
         return jax.jit(both)(arrays, arrays.pop("dy"))
 
 
@@ -147,8 +149,7 @@ def test_bfloat16_is_rounded_once_at_the_end(problem):
 
 
 def test_bfloat16_is_right_on_processors_that_do_not_multiply_it(monkeypatch):
-    module = importlib.import_module("convnets.kernels.convolution")
-    monkeypatch.setattr(module, "multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr(kernels, "multiplies_bfloat16", lambda: False)
     problem = AWKWARD[4]._replace(types=("bfloat16", "bfloat16"))
     arrays = arrays_of(problem)
     y, gradients = value_and_gradients(arrays, problem.window, problem.relu)
@@ -192,8 +193,8 @@ def test_what_is_not_a_number_stays_so_through_the_relu():
 @pytest.mark.parametrize("choice", ["direct", "xla"])
 def test_a_factor_scales_a_kernel_in_the_lower_type_too(choice):
     x, kernel = jnp.ones((2, 6, 6, 4), jnp.bfloat16), jnp.ones((3, 3, 4, 8), jnp.bfloat16)
-    with kernels.use(choice):
-        slopes = jax.grad(lambda k, f: kernels.convolution(x, k, factor=f).astype(jnp.float32).sum(), (0, 1))(
+    with implementation.use(choice):
+        slopes = jax.grad(lambda k, f: convolution(x, k, factor=f).astype(jnp.float32).sum(), (0, 1))(
             kernel, 2 * jnp.ones(8)
         )
     assert [slope.dtype for slope in slopes] == [jnp.bfloat16, jnp.float32]
@@ -212,9 +213,9 @@ def test_a_factor_of_each_filter_comes_before_bias_and_residual(dtype, choice):
     arrays["factor"] = np.random.default_rng(1).normal(size=64).astype(np.float32)
 
     def convolution(arrays: Any) -> Any:
-        return kernels.convolution(**arrays, **problem.window.options(), relu=True)
+        return convolution(**arrays, **problem.window.options(), relu=True)
 
-    with kernels.use(choice):
+    with implementation.use(choice):
         y = jax.jit(convolution)(arrays)
         gradients = jax.jit(lambda arrays: jax.vjp(convolution, arrays)[1](dy)[0])(arrays)
     x, kernel, factor, bias, residual = (numbers(arrays[n]) for n in ("x", "kernel", "factor", "bias", "residual"))
@@ -280,15 +281,15 @@ def test_what_is_not_compiled_is_computed_by_jax(problem):
 
 def test_a_crop_leaves_out_the_pixels_at_that_side():
     x = np.arange(2.0 * 5 * 4, dtype=np.float32).reshape(2, 5, 4, 1)
-    with kernels.use("onednn"):
-        y = kernels.convolution(x, np.ones((1, 1, 1, 1), np.float32), padding=((-1, 0), (0, -2)))
+    with implementation.use("onednn"):
+        y = convolution(x, np.ones((1, 1, 1, 1), np.float32), padding=((-1, 0), (0, -2)))
     np.testing.assert_array_equal(y, x[:, 1:, :2])
 
 
 def test_float64_is_computed_in_float64():
-    with jax.enable_x64(True), kernels.use("onednn"):
+    with jax.enable_x64(True), implementation.use("onednn"):
         x, kernel = (np.random.default_rng(0).normal(size=shape) for shape in ((2, 5, 6, 3), (3, 3, 3, 4)))
-        y = kernels.convolution(x, kernel, padding=1)
+        y = convolution(x, kernel, padding=1)
         assert y.dtype == jnp.float64
         right = exact.convolution(x, kernel, Window(padding=SYMMETRIC))
         np.testing.assert_allclose(y, right, rtol=1e-12, atol=1e-12)
@@ -322,10 +323,8 @@ def test_transposed_convolutions_are_pytorchs(maps, kernel, stride, padding, ext
     y = torch.nn.functional.conv_transpose2d(*tensors, **options)
     dy = torch.tensor(random.normal(size=tuple(y.shape)).astype(np.float32))
     y.backward(dy.double())
-    with kernels.use(choice):
-        given, back = jax.vjp(
-            jax.jit(lambda x, kernel: kernels.transposed_convolution(x, kernel, **options)), x, weights
-        )
+    with implementation.use(choice):
+        given, back = jax.vjp(jax.jit(lambda x, kernel: transposed_convolution(x, kernel, **options)), x, weights)
         to_x, to_kernel = back(jnp.asarray(dy.permute(0, 2, 3, 1).numpy()))
     close = {"rtol": 1e-5, "atol": 2e-5 if choice == "direct" else 5e-5}
     np.testing.assert_allclose(given, y.detach().permute(0, 2, 3, 1), **close)
@@ -345,8 +344,8 @@ def test_a_transposed_convolution_is_the_linear_transpose_in_float64(dtype, choi
         (shape[1 + i] + sum(window.padding[i]) - (kernel.shape[i] - 1) * window.dilation[i] - 1) % window.strides[i]
         for i in (0, 1)
     )
-    with kernels.use(choice):
-        y = kernels.transposed_convolution(
+    with implementation.use(choice):
+        y = transposed_convolution(
             x, kernel, stride=window.strides, padding=window.padding, output_padding=extra, dilation=window.dilation
         )
     assert y.shape == shape and y.dtype == dtype

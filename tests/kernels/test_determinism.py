@@ -12,8 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from convnets import kernels
-from convnets.kernels.onednn import library
+from convnets.kernels import library
+from convnets.layers import implementation
+from convnets.layers.batch_norm import batch_norm
+from convnets.layers.convolution import convolution
+from convnets.layers.fully_connected import fully_connected
+from convnets.layers.pooling import max_pool
 from convnets.parallel import AXIS, REPLICATED, SPLIT, Devices
 
 pytestmark = pytest.mark.usefixtures("onednn")
@@ -21,13 +25,13 @@ pytestmark = pytest.mark.usefixtures("onednn")
 
 def network(parameters: dict[str, Any], x: Any, axis_name: str | None = None) -> Any:
     """Every kernel once or twice, on maps that are large enough for two threads."""
-    x = kernels.convolution(x, parameters["first"], parameters["bias"], padding=1, relu=True)
+    x = convolution(x, parameters["first"], parameters["bias"], padding=1, relu=True)
     shortcut = x
-    x = kernels.convolution(x, parameters["second"], padding=1)
+    x = convolution(x, parameters["second"], padding=1)
     norm = parameters["scale"], parameters["bias"]
-    x, mean, _ = kernels.batch_norm(x, *norm, shortcut, epsilon=1e-3, relu=True, axis_name=axis_name)
-    x = kernels.max_pool(x, 3, 2, 1)
-    return kernels.fully_connected(x.reshape(len(x), -1), parameters["last"], relu=True), mean
+    x, mean, _ = batch_norm(x, *norm, shortcut, epsilon=1e-3, relu=True, axis_name=axis_name)
+    x = max_pool(x, 3, 2, 1)
+    return fully_connected(x.reshape(len(x), -1), parameters["last"], relu=True), mean
 
 
 def parameters_and_maps(images: int, side: int, seed: int = 0) -> tuple[dict[str, Any], Any]:
@@ -51,7 +55,7 @@ def values_and_gradients(parameters: Any, x: Any) -> Any:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_program_gives_the_same_bits_again_and_again(dtype):
     parameters, x = parameters_and_maps(8, 23)
-    with kernels.use("onednn"):
+    with implementation.use("onednn"):
         compiled = jax.jit(values_and_gradients).lower(parameters, x.astype(jnp.dtype(dtype))).compile()
     assert library.threads() == 2
     first = jax.tree.map(np.asarray, compiled(parameters, x.astype(jnp.dtype(dtype))))
@@ -66,8 +70,8 @@ def test_threads_are_those_of_the_environment_shared_by_the_devices(monkeypatch)
     for variable, threads in ((str(3 * devices), 3), ("1", 1), (str(devices - 1), 1)):
         monkeypatch.setenv("OMP_NUM_THREADS", variable)
         assert library.threads() == threads
-        with kernels.use("onednn"):
-            program = jax.jit(lambda x: kernels.max_pool(x, 2, 2)).lower(jnp.zeros((1, 4, 4, 1))).as_text()
+        with implementation.use("onednn"):
+            program = jax.jit(lambda x: max_pool(x, 2, 2)).lower(jnp.zeros((1, 4, 4, 1))).as_text()
         assert f"threads = {threads} : i64" in program
     for nothing in ("", "0", "many"):
         monkeypatch.setenv("OMP_NUM_THREADS", nothing)
@@ -77,14 +81,18 @@ def test_threads_are_those_of_the_environment_shared_by_the_devices(monkeypatch)
 COUNT = """
 import json, os
 import jax, numpy as np
-from convnets import kernels
+from convnets.layers import implementation
+from convnets.layers.convolution import convolution
+from convnets.layers.batch_norm import batch_norm
+from convnets.layers.fully_connected import fully_connected
+from convnets.layers.pooling import max_pool
 
 x, kernel = np.ones((8, 32, 32, 16), np.float32), np.ones((3, 3, 16, 16), np.float32)
 counts = []
 for threads in (1, 1, 2):
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    with kernels.use("onednn"):
-        np.asarray(jax.jit(lambda x: kernels.max_pool(kernels.convolution(x, kernel), 2, 2))(x))
+    with implementation.use("onednn"):
+        np.asarray(jax.jit(lambda x: max_pool(convolution(x, kernel), 2, 2))(x))
     counts.append(len(os.listdir("/proc/self/task")))
 print(json.dumps(counts))
 """
@@ -103,13 +111,17 @@ import os
 cores = sorted(os.sched_getaffinity(0))
 os.sched_setaffinity(0, cores[:1])
 import jax, numpy as np
-from convnets import kernels
-from convnets.kernels.onednn import library
+from convnets.layers import implementation
+from convnets.layers.convolution import convolution
+from convnets.layers.batch_norm import batch_norm
+from convnets.layers.fully_connected import fully_connected
+from convnets.layers.pooling import max_pool
+from convnets.kernels import library
 library.load()
 for thread in os.listdir("/proc/self/task"):
     os.sched_setaffinity(int(thread), cores[:2])
-with kernels.use("onednn"):
-    print(float(np.asarray(jax.jit(lambda x: kernels.max_pool(x, 2, 2))(np.ones((1, 4, 4, 1), np.float32))).sum()))
+with implementation.use("onednn"):
+    print(float(np.asarray(jax.jit(lambda x: max_pool(x, 2, 2))(np.ones((1, 4, 4, 1), np.float32))).sum()))
 """
 
 
@@ -137,7 +149,7 @@ def test_several_devices_give_what_one_gives(wrapper):
     results = []
     for count in (1, 8):
         devices = Devices(wrapper, jax.devices()[:count])
-        with kernels.use("onednn"):
+        with implementation.use("onednn"):
             mapped = devices.wrap(step, (REPLICATED, SPLIT))
             gradient, y = mapped(devices.replicate(parameters), devices.split({"x": x, "towards": towards}))
         results.append((jax.device_get(gradient), devices.join(y)))
@@ -152,7 +164,7 @@ def test_threads_of_python_that_compute_at_the_same_time_get_their_own_results()
     problems = [
         parameters_and_maps(images, side, seed) for seed, (images, side) in enumerate([(3, 23), (5, 16), (2, 9)])
     ]
-    with kernels.use("onednn"):
+    with implementation.use("onednn"):
         programs = [jax.jit(values_and_gradients).lower(*problem).compile() for problem in problems]
 
     def repeat(number: int) -> list[Any]:

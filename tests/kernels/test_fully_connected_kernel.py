@@ -1,6 +1,5 @@
 """Compiled matrix products and their gradients against NumPy in float64."""
 
-import importlib
 from typing import Any, NamedTuple
 
 import jax
@@ -11,9 +10,11 @@ from float64 import assert_rounded, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convnets import kernels
-from convnets.kernels.onednn.library import multiplies_bfloat16
-from convnets.kernels.onednn.matrix_product import FEW_ROWS
+from convnets.kernels import products
+from convnets.kernels.library import multiplies_bfloat16
+from convnets.kernels.products import FEW_ROWS
+from convnets.layers import implementation
+from convnets.layers.fully_connected import fully_connected
 
 pytestmark = pytest.mark.usefixtures("onednn")
 
@@ -42,11 +43,11 @@ def arrays_of(problem: Problem) -> dict[str, Any]:
 
 def value_and_gradients(arrays: dict[str, Any], relu: bool) -> Any:
     def both(arrays: dict[str, Any], dy: Any) -> Any:
-        y, back = jax.vjp(lambda arrays: kernels.fully_connected(**arrays, relu=relu), arrays)
+        y, back = jax.vjp(lambda arrays: fully_connected(**arrays, relu=relu), arrays)
         return y, back(dy)[0]
 
     arrays = dict(arrays)
-    with kernels.use("onednn"):
+    with implementation.use("onednn"):
         return jax.jit(both)(arrays, arrays.pop("dy"))
 
 
@@ -115,16 +116,15 @@ def test_products_of_the_same_shapes_are_told_apart():
 
 @pytest.mark.parametrize("types", TYPES[1:])
 def test_bfloat16_is_right_on_processors_that_do_not_multiply_it(types, monkeypatch):
-    module = importlib.import_module("convnets.kernels.onednn.matrix_product")
-    monkeypatch.setattr(module, "multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr(products, "multiplies_bfloat16", lambda: False)
     assert_right(Problem(FEW_ROWS + 6, 33, 17, types, bias=True, relu=True), rounds_kernel=False)
 
 
 def test_what_is_not_a_number_stays_so_through_the_relu():
     x = np.ones((3, 4), np.float32)
     x[1, 2] = np.nan
-    with kernels.use("onednn"):
-        y = kernels.fully_connected(x, np.ones((4, 5), np.float32), np.ones(5, np.float32), relu=True)
+    with implementation.use("onednn"):
+        y = fully_connected(x, np.ones((4, 5), np.float32), np.ones(5, np.float32), relu=True)
     assert np.isnan(y[1]).all(), "a run that diverges must be seen"
     np.testing.assert_array_equal(y[::2], np.full((2, 5), 5))
 
@@ -140,8 +140,8 @@ def test_products_without_numbers_are_jaxs(shape):
 
 def test_float16_and_float64_are_computed_by_jax():
     for dtype, close in (("float16", 2e-2), ("float64", 1e-12)):
-        with jax.enable_x64(dtype == "float64"), kernels.use("onednn"):
+        with jax.enable_x64(dtype == "float64"), implementation.use("onednn"):
             x, kernel = (np.random.default_rng(0).normal(size=shape).astype(dtype) for shape in ((3, 7), (7, 5)))
-            y = kernels.fully_connected(x, kernel, relu=True)
+            y = fully_connected(x, kernel, relu=True)
             assert y.dtype == dtype
             np.testing.assert_allclose(y, np.maximum(numbers(x) @ numbers(kernel), 0), rtol=close, atol=close)

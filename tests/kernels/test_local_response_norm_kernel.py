@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from float64 import UNIT, numbers
 
-from convnets import kernels
+from convnets.layers import implementation
+from convnets.layers.local_response_norm import local_response_norm
 
 pytestmark = pytest.mark.usefixtures("onednn")
 
@@ -30,8 +31,8 @@ def by_definition(x: Any, size: int, bias: float, alpha: float, beta: float) -> 
 def test_values_and_gradients_are_those_of_float64(shape, options, dtype):
     random = np.random.default_rng(0)
     x, dy = ((scale * random.normal(size=shape)).astype(jnp.dtype(dtype)) for scale in (30, 1))
-    with kernels.use("onednn"):
-        y, back = jax.vjp(jax.jit(lambda x: kernels.local_response_norm(x, **options)), x)
+    with implementation.use("onednn"):
+        y, back = jax.vjp(jax.jit(lambda x: local_response_norm(x, **options)), x)
         dx = back(dy)[0]
     assert y.dtype == dx.dtype == dtype
     wide, above = numbers(x), numbers(dy)
@@ -51,8 +52,8 @@ def test_values_and_gradients_are_those_of_float64(shape, options, dtype):
 def test_other_exponents_and_types_are_computed_by_jax():
     x = np.random.default_rng(0).normal(size=(2, 3, 3, 8)).astype(np.float32)
     for given, options in ((x, PAPER | {"beta": 0.5}), (x.astype(np.float16), PAPER), (x[:0], PAPER)):
-        with kernels.use("onednn"):
-            y = kernels.local_response_norm(given, **options)
+        with implementation.use("onednn"):
+            y = local_response_norm(given, **options)
         assert y.dtype == given.dtype
         right = by_definition(given.astype(np.float64), **options)[1]
         np.testing.assert_allclose(numbers(y), right, rtol=1e-3 if given.dtype == np.float16 else 1e-6)
@@ -62,11 +63,11 @@ def test_second_derivatives_are_those_of_jaxs_own_operations():
     x = np.random.default_rng(0).normal(size=(2, 3, 3, 9)).astype(np.float32)
 
     def bent(x: Any) -> Any:
-        slope = jax.grad(lambda x: jnp.sum(jnp.sin(kernels.local_response_norm(x, **STRONG))))
+        slope = jax.grad(lambda x: jnp.sum(jnp.sin(local_response_norm(x, **STRONG))))
         return jnp.sum(jnp.square(slope(x)))
 
     results = []
     for choice in ("onednn", "plain"):
-        with kernels.use(choice):
+        with implementation.use(choice):
             results.append(jax.jit(jax.grad(bent))(x))
     np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-5)

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from training.stripes import config_of, striped
 
-from convnets import kernels
 from convnets.data.pipeline import TrainingBatches
 from convnets.data.source import ArraySource
+from convnets.layers import implementation
 from convnets.parallel import Devices
 from convnets.training.plan import make_plan
 from convnets.training.setup import build_model, initial_state, mapped_train_step
@@ -83,7 +83,7 @@ class Network:
     @functools.cache  # noqa: B019 - as long as the network
     def program(self, choice: str) -> Callable[[Any, Any], Any]:
         """The training step."""
-        with kernels.use(choice):
+        with implementation.use(choice):
             lowered = self.step.lower(self.devices.replicate(self.initial), self.batch(0))
         return lowered.compile(compiler_options={} if choice == "xla" else QUICK)
 
@@ -104,7 +104,7 @@ class Network:
     def logits(self, choice: str, variables: Any) -> Any:
         """Of the first images, by running statistics."""
         images = self.source.batch(np.arange(BATCH))["image"].astype(np.float32) / 255
-        with kernels.use(choice):
+        with implementation.use(choice):
             return jax.jit(lambda v, x: self.network.apply(v, x, train=False)[0], compiler_options=QUICK)(
                 variables, images
             )

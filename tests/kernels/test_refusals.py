@@ -9,9 +9,13 @@ from typing import Any
 import jax.numpy as jnp
 import pytest
 
-from convnets import kernels
 from convnets.errors import InvalidValue
-from convnets.kernels.choice import implementation
+from convnets.layers import implementation
+from convnets.layers.batch_norm import batch_norm
+from convnets.layers.convolution import convolution
+from convnets.layers.fully_connected import fully_connected
+from convnets.layers.pooling import max_pool
+from convnets.layers.transposed_convolution import transposed_convolution
 
 
 def maps(*shape: int, dtype: Any = jnp.float32) -> Any:
@@ -41,8 +45,8 @@ CONVOLUTIONS = {
 @pytest.mark.parametrize("choice", ["onednn", "xla", "plain"])
 @pytest.mark.parametrize(("shape", "kernel", "options", "sentence"), CONVOLUTIONS.values(), ids=CONVOLUTIONS)
 def test_convolutions_that_do_not_fit_are_refused(onednn, choice, shape, kernel, options, sentence):
-    with kernels.use(choice), pytest.raises(InvalidValue, match=sentence):
-        kernels.convolution(maps(*shape), maps(*kernel), **options)
+    with implementation.use(choice), pytest.raises(InvalidValue, match=sentence):
+        convolution(maps(*shape), maps(*kernel), **options)
 
 
 @pytest.mark.parametrize(
@@ -58,29 +62,29 @@ def test_convolutions_that_do_not_fit_are_refused(onednn, choice, shape, kernel,
     ],
 )
 def test_transposed_convolutions_that_do_not_fit_are_refused(onednn, shape, kernel, options):
-    with kernels.use("onednn"), pytest.raises(InvalidValue):
-        kernels.transposed_convolution(maps(*shape), maps(*kernel), **options)
+    with implementation.use("onednn"), pytest.raises(InvalidValue):
+        transposed_convolution(maps(*shape), maps(*kernel), **options)
 
 
 @pytest.mark.parametrize("choice", ["onednn", "xla", "plain"])
 @pytest.mark.parametrize(
     ("operation", "arguments", "options"),
     [
-        (kernels.fully_connected, [(2, 3), (4, 5)], {}),
-        (kernels.fully_connected, [(2, 1, 4), (4, 5)], {}),
-        (kernels.fully_connected, [(2, 4), (4,)], {}),
-        (kernels.fully_connected, [(2, 4), (4, 5), (4,)], {}),
-        (kernels.batch_norm, [(2, 3, 3, 4), (3,), (4,)], {"epsilon": 0.1}),
-        (kernels.batch_norm, [(2, 3, 3, 4), (4,), (1,)], {"epsilon": 0.1}),
-        (kernels.batch_norm, [(2, 3, 3, 4), (4,), (4,), (1, 3, 3, 4)], {"epsilon": 0.1}),
-        (kernels.batch_norm, [(), (), ()], {"epsilon": 0.1}),
-        (kernels.max_pool, [(6, 6, 3)], {"size": 2, "stride": 2}),
-        (kernels.max_pool, [(2, 6, 6, 3)], {"size": 0, "stride": 2}),
-        (kernels.max_pool, [(2, 6, 6, 3)], {"size": 2, "stride": 0}),
+        (fully_connected, [(2, 3), (4, 5)], {}),
+        (fully_connected, [(2, 1, 4), (4, 5)], {}),
+        (fully_connected, [(2, 4), (4,)], {}),
+        (fully_connected, [(2, 4), (4, 5), (4,)], {}),
+        (batch_norm, [(2, 3, 3, 4), (3,), (4,)], {"epsilon": 0.1}),
+        (batch_norm, [(2, 3, 3, 4), (4,), (1,)], {"epsilon": 0.1}),
+        (batch_norm, [(2, 3, 3, 4), (4,), (4,), (1, 3, 3, 4)], {"epsilon": 0.1}),
+        (batch_norm, [(), (), ()], {"epsilon": 0.1}),
+        (max_pool, [(6, 6, 3)], {"size": 2, "stride": 2}),
+        (max_pool, [(2, 6, 6, 3)], {"size": 0, "stride": 2}),
+        (max_pool, [(2, 6, 6, 3)], {"size": 2, "stride": 0}),
     ],
 )
 def test_other_operations_on_shapes_that_do_not_fit_are_refused(onednn, choice, operation, arguments, options):
-    with kernels.use(choice), pytest.raises(InvalidValue):
+    with implementation.use(choice), pytest.raises(InvalidValue):
         operation(*(maps(*shape) for shape in arguments), **options)
 
 
@@ -88,44 +92,49 @@ def test_other_operations_on_shapes_that_do_not_fit_are_refused(onednn, choice, 
 @pytest.mark.parametrize("dtype", [jnp.int32, jnp.uint8, jnp.bool_, jnp.complex64])
 def test_what_is_not_floating_point_is_refused(onednn, choice, dtype):
     image, vector = maps(2, 5, 5, 4, dtype=dtype), maps(4)
-    with kernels.use(choice):
+    with implementation.use(choice):
         for call in (
-            lambda: kernels.convolution(image, maps(*KERNEL)),
-            lambda: kernels.convolution(maps(2, 5, 5, 4), maps(*KERNEL, dtype=dtype)),
-            lambda: kernels.transposed_convolution(image, maps(3, 3, 6, 4)),
-            lambda: kernels.fully_connected(image[:, 0, 0], maps(4, 5)),
-            lambda: kernels.batch_norm(image, vector, vector, epsilon=0.1),
-            lambda: kernels.max_pool(image, 2, 2),
+            lambda: convolution(image, maps(*KERNEL)),
+            lambda: convolution(maps(2, 5, 5, 4), maps(*KERNEL, dtype=dtype)),
+            lambda: transposed_convolution(image, maps(3, 3, 6, 4)),
+            lambda: fully_connected(image[:, 0, 0], maps(4, 5)),
+            lambda: batch_norm(image, vector, vector, epsilon=0.1),
+            lambda: max_pool(image, 2, 2),
         ):
             with pytest.raises(InvalidValue, match=jnp.dtype(dtype).name):
                 call()
 
 
 def test_a_choice_that_there_is_not_is_refused():
-    with pytest.raises(InvalidValue, match=r"'mkl', and must be one of auto, xla, onednn"), kernels.use("mkl"):
+    with pytest.raises(InvalidValue, match=r"'mkl', and must be one of auto, xla, onednn"), implementation.use("mkl"):
         pass
 
 
 def test_an_environment_variable_that_names_no_choice_is_refused(monkeypatch):
     monkeypatch.setenv("CONVNETS_KERNELS", "mkl")
     with pytest.raises(InvalidValue, match=r"CONVNETS_KERNELS is 'mkl', and must be one of auto, xla, onednn"):
-        implementation()
+        implementation.implementation()
 
 
 def test_the_environment_variable_chooses_where_nothing_else_does(monkeypatch, onednn):
-    for choice, chosen in (("xla", "pure_jax"), ("onednn", "onednn"), ("auto", "onednn"), ("", "onednn")):
+    for choice, chosen in (("xla", "xla"), ("onednn", "onednn"), ("auto", "onednn"), ("", "onednn")):
         monkeypatch.setenv("CONVNETS_KERNELS", choice)
-        assert implementation() == chosen
-        with kernels.use("auto"):
-            assert implementation() == chosen
-        with kernels.use("xla"):
-            assert implementation() == "pure_jax"
+        assert implementation.implementation() == chosen
+        with implementation.use("auto"):
+            assert implementation.implementation() == chosen
+        with implementation.use("xla"):
+            assert implementation.implementation() == "xla"
 
 
 WITHOUT = """
 import json, os, sys
 import jax, jax.numpy as jnp
-from convnets import kernels
+from convnets.layers import implementation
+from convnets.layers.convolution import convolution
+from convnets.layers.transposed_convolution import transposed_convolution
+from convnets.layers.batch_norm import batch_norm
+from convnets.layers.fully_connected import fully_connected
+from convnets.layers.pooling import max_pool
 from convnets.errors import InvalidValue
 
 refusals = []
@@ -136,17 +145,17 @@ def refused(function):
         refusals.append(str(error))
 
 def convolve():
-    return float(kernels.convolution(jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 1))).sum())
+    return float(convolution(jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 1))).sum())
 
 def chosen():
-    with kernels.use("onednn"):
+    with implementation.use("onednn"):
         pass
 
 refused(chosen)
 os.environ["CONVNETS_KERNELS"] = "onednn"
 refused(convolve)
 del os.environ["CONVNETS_KERNELS"]
-sums = [convolve(), float(jax.jit(lambda: kernels.max_pool(jnp.ones((1, 4, 4, 1)), 2, 2).sum())()), convolve()]
+sums = [convolve(), float(jax.jit(lambda: max_pool(jnp.ones((1, 4, 4, 1)), 2, 2).sum())()), convolve()]
 print(json.dumps({"refusals": refusals, "sums": sums}))
 """
 

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_convolution_kernel import Problem, arrays_of, value_and_gradients
 
-from convnets import kernels
-from convnets.kernels import plain
-from convnets.kernels.geometry import geometry
-from convnets.kernels.onednn import winograd
+from convnets.kernels import convolutions
+from convnets.layers import implementation
+from convnets.layers.convolution import convolution, window
+from convnets.layers.geometry import geometry
 
 pytestmark = pytest.mark.usefixtures("onednn")
 
@@ -32,7 +32,7 @@ KINDS = [(6, ("float32", "float32")), (6, NARROW), (9, NARROW)]
 def always(points: int) -> Iterator[None]:
     """Within it, every convolution that can be is computed at so many points."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(winograd, "points", lambda *_: points)
+        patch.setattr(convolutions, "points", lambda *_: points)
         yield
 
 
@@ -170,30 +170,29 @@ CHOSEN = {
 
 @pytest.mark.parametrize(("maps", "kernel", "options", "wide", "narrow"), CHOSEN.values(), ids=CHOSEN)
 def test_it_is_chosen_where_it_is_faster(monkeypatch, maps, kernel, options, wide, narrow):
-    monkeypatch.setattr(winograd, "multiplies_tiles", lambda: False)
-    options = {"stride": 1, "padding": 1, "dilation": 1, "groups": 1} | options
-    where = geometry(**options)
-    y = jax.eval_shape(lambda: plain.convolution(jnp.zeros(maps), jnp.zeros(kernel), where)).shape
-    with kernels.use("onednn"):
-        found = [winograd.points(maps, kernel, y, dtype, jnp.float32, where) for dtype in (jnp.float32, jnp.bfloat16)]
+    monkeypatch.setattr(convolutions, "multiplies_tiles", lambda: False)
+    y = jax.eval_shape(lambda: convolution(jnp.zeros(maps), jnp.zeros(kernel), **({"padding": 1} | options))).shape
+    where = geometry(**({"stride": 1, "padding": 1, "dilation": 1, "groups": 1} | options))
+    with implementation.use("onednn"):
+        where = window(where)
+        found = [
+            convolutions.points(maps, kernel, y, dtype, jnp.float32, where) for dtype in (jnp.float32, jnp.bfloat16)
+        ]
         assert found == [wide, narrow]
-        assert winograd.points(maps, kernel, y, jnp.bfloat16, jnp.bfloat16, where) == 0, "a rounded kernel"
-        monkeypatch.setattr(winograd, "multiplies_tiles", lambda: True)
-        assert winograd.points(maps, kernel, y, jnp.bfloat16, jnp.float32, where) == 0
-    with kernels.use("direct"):
-        assert winograd.points(maps, kernel, y, jnp.float32, jnp.float32, where) == 0
+        assert convolutions.points(maps, kernel, y, jnp.bfloat16, jnp.bfloat16, where) == 0, "a rounded kernel"
+        monkeypatch.setattr(convolutions, "multiplies_tiles", lambda: True)
+        assert convolutions.points(maps, kernel, y, jnp.bfloat16, jnp.float32, where) == 0
+    with implementation.use("direct"):
+        where = window(geometry(**({"stride": 1, "padding": 1, "dilation": 1, "groups": 1} | options)))
+        assert convolutions.points(maps, kernel, y, jnp.float32, jnp.float32, where) == 0
 
 
 def test_the_choice_decides_what_is_called():
     x, kernel = jnp.zeros((4, 28, 28, 64)), jnp.zeros((3, 3, 64, 64))
 
     def program(choice: str) -> str:
-        with kernels.use(choice):
-            return (
-                jax.jit(jax.grad(lambda *a: kernels.convolution(*a, padding=1).sum(), (0, 1)))
-                .lower(x, kernel)
-                .as_text()
-            )
+        with implementation.use(choice):
+            return jax.jit(jax.grad(lambda *a: convolution(*a, padding=1).sum(), (0, 1))).lower(x, kernel).as_text()
 
     called = program("onednn")
     assert all(f"convnets_winograd_{which}" in called for which in ("input_gradient", "kernel_gradient"))

@@ -8,7 +8,7 @@ from scipy.interpolate import RegularGridInterpolator
 
 from convnets.errors import InvalidValue
 from convnets.layers import TransposedConvolution
-from convnets.layers.interpolation import bilinear, nearest
+from convnets.layers.initializers import bilinear, nearest
 
 IMAGE = np.random.default_rng(0).normal(size=(2, 5, 6, 3)).astype(np.float32)
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from scipy.signal import convolve2d
 
-from convnets import kernels
 from convnets.errors import InvalidValue
-from convnets.layers import Convolution, TransposedConvolution, convolution_matrix
+from convnets.layers import Convolution, TransposedConvolution, implementation
+from convnets.layers.convolution import convolution
 from convnets.layers.initializers import transposed_he_normal
-from convnets.layers.transposed_convolution import by_inserted_zeros, by_matrix, output_size
+from convnets.layers.lecture_matrices import by_inserted_zeros, by_matrix, convolution_matrix
+from convnets.layers.transposed_convolution import output_size, transposed_convolution
 
 GRID = [
     dict(zip(("size", "stride", "padding", "output_padding", "dilation"), numbers, strict=True))
@@ -102,7 +103,7 @@ def test_its_transpose_is_the_slides_equivalent_convolution():
 def test_the_matrix_times_an_input_is_the_convolution_in_the_order_it_says(size, stride, padding, dilation):
     _, kernel = arrays(size, channels=4, features=3)
     x = np.random.default_rng(1).normal(size=(1, 8, 7, 3)).astype(np.float32)
-    expected = kernels.convolution(x, kernel, stride=stride, padding=padding, dilation=dilation)
+    expected = convolution(x, kernel, stride=stride, padding=padding, dilation=dilation)
     matrix = convolution_matrix(kernel, (8, 7), stride, padding, dilation)
     assert matrix.shape == (expected.size, x.size)
     np.testing.assert_allclose((matrix @ x.ravel()).reshape(expected.shape), expected, rtol=1e-4, atol=1e-4)
@@ -116,9 +117,9 @@ def test_all_forms_are_scipys(options):
     numbers = {name: number for name, number in options.items() if name != "size"}
     close = {"rtol": 1e-5, "atol": 2e-5}
     np.testing.assert_allclose(by_matrix(x, kernel, **numbers), expected, **close)
-    with kernels.use("plain"):
+    with implementation.use("plain"):
         np.testing.assert_allclose(by_inserted_zeros(x, kernel, **numbers), expected, **close)
-        np.testing.assert_allclose(kernels.transposed_convolution(x, kernel, **numbers), expected, **close)
+        np.testing.assert_allclose(transposed_convolution(x, kernel, **numbers), expected, **close)
     bias = np.array([0.5, -2.0], np.float32)
     y = layer(options).apply({"params": {"kernel": kernel, "bias": bias}}, x)
     np.testing.assert_allclose(y, expected + bias, rtol=1e-5, atol=5e-5)
@@ -167,8 +168,8 @@ def test_gradients_to_maps_and_kernel_are_those_of_the_matrix_under_jit_and_vmap
 
         return jax.jit(jax.vmap(jax.value_and_grad(of_one, (0, 1)), in_axes=(0, None)))
 
-    with kernels.use(choice):
-        given = energy(kernels.transposed_convolution, dtype)(batches, kernel)
+    with implementation.use(choice):
+        given = energy(transposed_convolution, dtype)(batches, kernel)
     expected = energy(by_matrix, jnp.float32)(batches, kernel)
     for one, other in zip(*map(jax.tree.leaves, (given, expected)), strict=True):
         assert one.dtype == np.float32

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from convnets import kernels
+from convnets.layers import implementation
 
 
 @pytest.fixture(autouse=True)
 def _plain_operations() -> Iterator[None]:
-    with kernels.use("plain"):
+    with implementation.use("plain"):
         yield

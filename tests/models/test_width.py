@@ -6,7 +6,7 @@ from counting import abstract, outputs
 
 from convnets import models
 from convnets.errors import InvalidValue
-from convnets.models.width import widened
+from convnets.models.sizes import widened
 
 WITH_WIDTH = [name for name in models.architectures if "width" in models.architectures.options(name)]
 KINDS = ("alexnet", "alexnet_owt", "vgg_c_bn", "googlenet", "googlenet_bn", "resnet18", "resnet50", "resnet20")

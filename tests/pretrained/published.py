@@ -6,8 +6,9 @@ import jax
 import numpy as np
 from torch_arrays import channels_last, relative_difference, torch
 
-from convnets import kernels, models
+from convnets import models
 from convnets.data.normalization import Normalization
+from convnets.layers import implementation
 from convnets.pretrained.conversion import Imported
 
 CLOSE = 1e-4
@@ -64,7 +65,7 @@ def by_jax(imported: Imported, architecture: str, rgb: np.ndarray, **options: An
     network = models.create(architecture, 1000, **({"image_size": rgb.shape[1]} | options))
     assert imported.normalization is not None
     images = normalized(rgb, imported.normalization)
-    with kernels.use("plain"):
+    with implementation.use("plain"):
         # Compiling is most of the time.
         apply = jax.jit(network.apply, compiler_options={"xla_backend_optimization_level": 0})
         logits, maps = apply(imported.variables, images)

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from convnets import kernels, models
+from convnets import models
+from convnets.errors import InvalidValue
+from convnets.layers import implementation
 from convnets.models.resnet import ResNet
 from convnets.pretrained.freezing import divided, joined, still_norms
 from convnets.pretrained.patterns import flat, matching
@@ -20,10 +22,10 @@ CHOICES = ("plain", "xla", "onednn")
 def using(choice: str) -> contextlib.AbstractContextManager[None]:
     """Kernels of that choice, if they can be had."""
     try:
-        kernels.choice.check(choice if choice != "plain" else "auto", "the test")
-    except kernels.choice.InvalidValue as reason:
+        implementation.check(choice if choice != "plain" else "auto", "the test")
+    except InvalidValue as reason:
         pytest.skip(str(reason))
-    return kernels.use(choice)
+    return implementation.use(choice)
 
 
 def network_and_variables(remat: bool = False) -> tuple[Any, Any, Any]:

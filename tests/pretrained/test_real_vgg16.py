@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 from published import assert_close, normalized
 
-from convnets import kernels, models
+from convnets import models
+from convnets.layers import implementation
 from convnets.pretrained.conversion import Imported, convert
 from convnets.pretrained.files import read_weights
 from convnets.pretrained.surgery import Surgery, operate
@@ -81,7 +82,7 @@ def test_real_convolutions_respond_to_photographs_as_onnx_runtime_says(imported,
     assert report.count("taken") == 26
 
     images = normalized(photographs / 255, imported.normalization)
-    with kernels.use("plain"):
+    with implementation.use("plain"):
         maps = jax.jit(lambda v, x: {name: network.apply(v, x)[1][name] for name in MAPS})(variables, images)
     expected = by_onnx_runtime(photographs)
     assert maps["pool5"].shape == (4, 7, 7, 512)

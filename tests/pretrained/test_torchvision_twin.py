@@ -12,8 +12,8 @@ from small_variables import by_name, variables_of
 from torch_arrays import relative_difference, torch
 from torchvision_networks import RESNETS, VGG, AlexNet, BasicBlock, GoogLeNet, ResNet
 
-from convnets import kernels, models
-from convnets.layers import BatchNorm
+from convnets import models
+from convnets.layers import BatchNorm, implementation
 from convnets.pretrained.conversion import convert
 from convnets.pretrained.files import read_weights
 from convnets.pretrained.writing import as_safetensors, difference_from_torchvision, torchvision_state
@@ -55,7 +55,7 @@ def test_a_network_of_ten_classes_for_small_images_is_loaded_strictly_and_says_t
     (tmp_path / "resnet18.safetensors").write_bytes(as_safetensors(state, {"format": "pt"}))
     theirs.load_state_dict(load_file(tmp_path / "resnet18.safetensors"), strict=True)
     images = np.random.default_rng(0).normal(size=(2, 64, 64, 3)).astype(np.float32)
-    with kernels.use("plain"):
+    with implementation.use("plain"):
         logits, _ = jax.jit(ours.apply)(variables, images)
     assert relative_difference(logits, by_torch(theirs.eval(), images)["logits"]) < CLOSE
 

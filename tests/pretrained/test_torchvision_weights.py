@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 from torch_arrays import relative_difference, torch
 from torchvision_networks import RESNETS, VGG, AlexNet, GoogLeNet
 
-from convnets import kernels, models
+from convnets import models
 from convnets.data.normalization import IMAGENET
+from convnets.layers import implementation
 from convnets.models.googlenet import PUBLISHED_NORM, AuxiliaryClassifier
 from convnets.pretrained.conversion import Imported, convert, naming_for, to_names
 from convnets.pretrained.files import Weights, read_weights
@@ -104,7 +105,7 @@ def test_the_auxiliary_classifiers_of_googlenet_say_the_same_of_the_maps_that_th
     for name in ("auxiliary1", "auxiliary2"):
         classifier = AuxiliaryClassifier(1000, window=4, adaptive=True, dropout=0.7, norm=PUBLISHED_NORM)
         variables = {collection: arrays[name] for collection, arrays in imported.variables.items()}
-        with kernels.use("plain"):
+        with implementation.use("plain"):
             given = classifier.apply(variables, maps[f"{name}_input"].astype(np.float32), False)
         assert relative_difference(given, maps[name]) < 1e-4
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from stripes import config_of, largest_difference, run_steps
 
-from convnets import kernels
 from convnets.errors import InvalidValue
+from convnets.layers import implementation
 from convnets.parallel import AXIS, REPLICATED, Devices, sum_over_devices
 from convnets.training.setup import check_batch_size
 
@@ -134,7 +134,7 @@ def test_a_function_of_the_pure_kernels_is_compiled_once_for_each_shape(wrapper)
         traces.append(batch.shape)
         return state, sum_over_devices(batch.sum())
 
-    with kernels.use("xla"):
+    with implementation.use("xla"):
         devices = Devices(wrapper, jax.devices()[:2])
         mapped = devices.wrap(function, (REPLICATED, REPLICATED))
         state = devices.replicate(np.float32(2))

@@ -11,8 +11,8 @@ import pytest
 from jax import lax
 from stripes import config_of, largest_difference, run_steps, striped
 
-from convnets import kernels
 from convnets.data.pipeline import TrainingBatches
+from convnets.layers import implementation
 from convnets.parallel import AXIS
 from convnets.pretrained.patterns import flat
 from convnets.training.plan import make_plan
@@ -149,7 +149,7 @@ def convolutions_of(config: Any) -> int:
     model, plan, state = prepared(config)
     batch = TrainingBatches(striped(256), batch_size=8, seed=0, steps=1)[0]
     one = train_step(config, model, plan, plan.phase_at(0))
-    with kernels.use("plain"):
+    with implementation.use("plain"):
         lowered = jax.jit(jax.vmap(one, in_axes=(None, 0), axis_name=AXIS)).lower(state, alone(batch))
     return lowered.as_text().count("stablehlo.convolution")
 

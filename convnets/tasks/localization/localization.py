@@ -94,7 +94,8 @@ class Localization(Task):
         backbone = models.create(name, self.objects * len(self.classes), **options)
         place, window = head_place(backbone, self.channels, self.attach)
         boxes = len(self.classes) if self.regression == "per_class" else 1
-        return LocalizationNetwork(backbone, place, window, self.objects, boxes, self.hidden, self.coordinates)
+        middle = encode(jnp.array([0.25, 0.25, 0.75, 0.75]), self.coordinates).tolist()
+        return LocalizationNetwork(backbone, place, window, self.objects, boxes, self.hidden, tuple(middle))
 
     def answers(self, outputs: Outputs) -> tuple[Array, Array]:
         """Logits `[..., K, C]`, and boxes `[..., K, B, 4]` in windows; of a map with its positions in front."""

@@ -1,4 +1,4 @@
-"""Matrix products by the compiled kernels."""
+"""Matrix products."""
 
 from functools import partial
 from typing import Any
@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from convnets.kernels.onednn.library import call, multiplies_bfloat16
-from convnets.kernels.onednn.relu_gradient import relu_gradient
+from convnets.kernels.derivatives import relu_gradient
+from convnets.kernels.library import call, multiplies_bfloat16
 
 FEW_ROWS = 64
 """Up to so many examples a fully connected layer is a matter of reading its kernel, and of writing its gradient, once:

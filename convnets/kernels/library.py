@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from convnets.kernels.onednn.build import Unavailable, compiled_library
+from convnets.kernels.build import Unavailable, compiled_library
 
 KERNELS = (
     "convolution_forward",

@@ -1,6 +1,9 @@
-"""Where the filters of a convolution stand on a map."""
+"""Where windows stand on a map: strides, padding and dilation, in pixels."""
 
 from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
 
 from convnets.errors import InvalidValue
 
@@ -11,11 +14,11 @@ Padding = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
 """Pixels on all sides; (above and left, below and right); or ((above, below), (left, right))."""
 
 Sides = tuple[tuple[int, int], tuple[int, int]]
-"""((above, below), (left, right)), in pixels."""
+"""((above, below), (left, right))."""
 
 
 class Geometry(NamedTuple):
-    """Strides, padding and dilation in pixels, for height and for width, and the number of groups."""
+    """Strides, padding and dilation for height and for width, and the number of groups."""
 
     strides: tuple[int, int]
     padding: Sides
@@ -47,3 +50,22 @@ def sides(padding: Padding) -> Sides:
         return (before, after), (before, after)
     assert isinstance(before, tuple) and isinstance(after, tuple)
     return before, after
+
+
+def positions(length: int, window: int, stride: int = 1, padding: int = 0) -> int:
+    """How many windows of `window` pixels, `stride` apart, fit into `length` pixels and `padding` more on each side."""
+    return max(0, (length + 2 * padding - window) // stride + 1)
+
+
+def check_floating(operation: str, **arrays: Array | None) -> None:
+    """Refuses arrays that are not of floating point: a kernel in the type of an image of uint8 would be all zeros.
+
+    Raises:
+      InvalidValue: which array it is.
+    """
+    for name, array in arrays.items():
+        if array is not None and not jnp.issubdtype(array.dtype, jnp.floating):
+            raise InvalidValue(
+                f"{operation} was given {name} of type {jnp.dtype(array.dtype).name}, and takes floating point: "
+                f"convert it, as in {name}.astype(jnp.float32)"
+            )

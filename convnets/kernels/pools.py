@@ -1,4 +1,4 @@
-"""Max pooling by the compiled kernels: the place of each maximum is kept for the gradient, a byte each."""
+"""Max pooling: the place of each maximum is kept for the gradient, a byte each."""
 
 from functools import partial
 from typing import Any
@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from convnets.kernels import plain
-from convnets.kernels.geometry import Sides
-from convnets.kernels.onednn.library import call
+from convnets.kernels.library import call
+
+Sides = tuple[tuple[int, int], tuple[int, int]]
 
 LARGEST_WINDOW = 16
 """Side, in pixels: a place in it fits into a byte."""
@@ -22,7 +22,8 @@ def max_pool(x: Array, size: int, stride: int, padding: Sides) -> Array:
 
 
 def _pool(x: Array, size: int, stride: int, padding: Sides, *, places: bool) -> tuple[Array, Array]:
-    result = jax.eval_shape(lambda x: plain.max_pool(x, size, stride, padding), x)
+    rows, columns = ((x.shape[1 + i] + sum(padding[i]) - size) // stride + 1 for i in (0, 1))
+    result = jax.ShapeDtypeStruct((x.shape[0], rows, columns, x.shape[3]), x.dtype)
     index = jax.ShapeDtypeStruct(result.shape if places else (0,), jnp.uint8)
     return call("max_pool", (result, index), x, **_window(size, stride, padding))
 

@@ -1,7 +1,7 @@
-"""Which implementation computes a layer's operations.
+"""What computes the operations of the layers: JAX alone, or on a CPU the kernels compiled for it (`convnets.kernels`).
 
-On GPUs and TPUs it is XLA, and nothing else is wanted. On CPU there are two: kernels compiled for this machine
-(`convnets.kernels.onednn`), and formulations in JAX that XLA's CPU compiler does well (`convnets.kernels.pure_jax`).
+On GPUs and TPUs it is JAX's own operations. On a CPU it is the compiled kernels where they can be had, else JAX, in
+forms and with compiler options that suit XLA's CPU compiler.
 """
 
 import contextlib
@@ -9,19 +9,27 @@ import os
 import sys
 from collections.abc import Iterator
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 
 from convnets.errors import InvalidValue
-from convnets.kernels.onednn import library
-from convnets.kernels.onednn.build import Unavailable
-from convnets.kernels.pure_jax.compiler_options import known_options
+
+try:
+    import convnets.kernels as kernels
+except ModuleNotFoundError:
+    kernels = None  # type: ignore[assignment]
 
 VARIABLE = "CONVNETS_KERNELS"
 CHOICES = ("auto", "xla", "onednn", "direct")
 COMPILED = ("onednn", "direct")
-Implementation = Literal["onednn", "pure_jax", "plain"]
+Implementation = Literal["onednn", "xla", "plain"]
+
+COMPILER_OPTIONS: dict[str, str | bool] = {
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE",
+}
+"""What XLA's CPU compiler is to hand to YNNPACK, a library of kernels that comes with jaxlib: products and reductions,
+which are faster there, and not convolutions, which are slower. The outermost `jit` decides."""
 
 # JAX compiles again where a value of this context differs.
 _chosen = jax.make_user_context("auto")
@@ -46,8 +54,7 @@ def use(choice: str) -> Iterator[None]:
     """Within it, operations on CPU are computed by the choice; functions jitted outside of it are compiled again.
 
     Args:
-      choice: as of `select`, and whatever CONVNETS_KERNELS says; or "plain", each operation as on other devices, by
-        the one of JAX that bears its name.
+      choice: as of `select`, whatever CONVNETS_KERNELS says; or "plain", each operation as on GPUs and TPUs.
 
     Raises:
       InvalidValue: another choice, or compiled kernels where they can't be had.
@@ -69,11 +76,8 @@ def check(choice: str, name: str) -> None:
     """
     if choice not in CHOICES:
         raise InvalidValue(f"{name} is {choice!r}, and must be one of {', '.join(CHOICES)}")
-    if choice in COMPILED:
-        try:
-            library.load()
-        except Unavailable as reason:
-            raise InvalidValue(f"{name} is {choice!r}, but the compiled kernels can't be had: {reason}") from None
+    if choice in COMPILED and (reason := _why_not()):
+        raise InvalidValue(f"{name} is {choice!r}, but the compiled kernels can't be had: {reason}")
 
 
 def implementation() -> Implementation:
@@ -87,22 +91,27 @@ def implementation() -> Implementation:
     choice = _choice()
     if choice == "auto":
         choice = "onednn" if _available() else "xla"
-    return "onednn" if choice in COMPILED else "pure_jax"
+    return "onednn" if choice in COMPILED else "xla"
 
 
 def filters_minimally() -> bool:
-    """Whether the compiled convolutions may be of Winograd's kind."""
+    """Whether the compiled convolutions may use Winograd's minimal filtering."""
     return _choice() != "direct"
 
 
-def fuses_inference() -> bool:
-    """Whether a convolution takes the batch norm, residual and ReLU after it along, if they are known beforehand."""
-    return implementation() == "onednn"
+def compiler_options() -> dict[str, Any]:
+    """What XLA is to be told when a function of these operations is mapped or jitted now."""
+    return known_options() if implementation() == "xla" else {}
 
 
-def compiler_options() -> dict[str, str | bool]:
-    """What the compiler is to be told for a function of these operations that is mapped or jitted now."""
-    return known_options() if implementation() == "pure_jax" else {}
+@cache
+def known_options() -> dict[str, Any]:
+    """`COMPILER_OPTIONS` where this jaxlib's compiler takes them, else none."""
+    try:
+        jax.jit(lambda: 0).lower().compile(compiler_options=COMPILER_OPTIONS)
+    except jax.errors.JaxRuntimeError:
+        return {}
+    return COMPILER_OPTIONS
 
 
 def _choice() -> str:
@@ -111,23 +120,28 @@ def _choice() -> str:
 
 
 def _from_environment() -> str:
-    """The choice that the environment variable names; empty without it.
-
-    Raises:
-      InvalidValue: it names none, or compiled kernels where they can't be had.
-    """
+    """The choice that the environment variable names, checked; empty without it."""
     choice = os.environ.get(VARIABLE, "")
     if choice:
         check(choice, VARIABLE)
     return choice
 
 
+def _why_not() -> str:
+    """Why the compiled kernels can't be had; empty where they can."""
+    if kernels is None:
+        return "this installation is without convnets/kernels"
+    try:
+        kernels.load()
+    except kernels.Unavailable as reason:
+        return str(reason)
+    return ""
+
+
 @cache
 def _available() -> bool:
     """Whether the compiled kernels can be had; says once why not."""
-    try:
-        library.load()
-    except Unavailable as reason:
+    reason = _why_not()
+    if reason:
         print(f"CPU kernels: {reason}; XLA's own are used, which are slower", file=sys.stderr, flush=True)
-        return False
-    return True
+    return not reason

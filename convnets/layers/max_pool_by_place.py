@@ -1,44 +1,26 @@
-"""Max pooling whose gradient goes by the place of each maximum, stored in a byte."""
+"""Max pooling whose gradient goes by the place of each maximum, stored in a byte: the form for XLA's CPU compiler."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
-from convnets.kernels.pure_jax.apart import apart
-
-Sides = tuple[tuple[int, int], tuple[int, int]]
-
-
-def max_pool(x: Array, size: int, stride: int, padding: Sides) -> Array:
-    """The largest response of each `size` x `size` region, regions `stride` pixels apart.
-
-    The gradient goes to the first maximum of a region, row by row, as with `lax.reduce_window`; a region with a NaN is
-    NaN.
-
-    Args:
-      x: `[N, H, W, C]`.
-      padding: pixels above and below, left and right; they never win.
-
-    Returns:
-      `[N, (H + padding - size) // stride + 1, ..., C]`.
-    """
-    if size * size > 256:
-        return _by_windows(x, size, stride, padding)
-    return _max_pool(x, size, stride, padding)
-
-
-def _by_windows(x: Array, size: int, stride: int, padding: Sides) -> Array:
-    lowest = np.array(-np.inf, x.dtype)
-    sides = ((0, 0), *padding, (0, 0))
-    return lax.reduce_window(x, lowest, lax.max, (1, size, size, 1), (1, stride, stride, 1), sides)
+from convnets.layers.geometry import Sides
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
-def _max_pool(x: Array, size: int, stride: int, padding: Sides) -> Array:
-    return _by_windows(x, size, stride, padding)
+def max_pool_by_place(x: Array, size: int, stride: int, padding: Sides) -> Array:
+    """`[N, H, W, C] -> [N, (H + padding - size) // stride + 1, ..., C]`; regions of at most 256 pixels.
+
+    Args:
+      x: float32 or bfloat16.
+      padding: pixels above and below, left and right, fewer than `size`.
+    """
+    everywhere = (0, 0), *padding, (0, 0)
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, size, size, 1), (1, stride, stride, 1), everywhere)
 
 
 def _forward(x: Array, size: int, stride: int, padding: Sides) -> tuple[Array, tuple[Array, Array]]:
@@ -86,4 +68,36 @@ def _backward(size: int, stride: int, padding: Sides, kept: tuple[Array, Array],
     return (dx[:, top : height - bottom, left : width - right].astype(dy.dtype),)
 
 
-_max_pool.defvjp(_forward, _backward)
+max_pool_by_place.defvjp(_forward, _backward)
+
+
+def apart(function: Callable[..., Any], *arrays: Array) -> Any:
+    """`function(*arrays)`, compiled by itself: its arguments and its results are written to memory.
+
+    XLA's CPU compiler fuses whatever is elementwise into all that reads it, and computes it again in each. Where nine
+    readers each want nine comparisons, that costs ten times what a pass over memory does. An `optimization_barrier`
+    does not help, for it is dropped before fusion. A conditional stays.
+
+    Args:
+      function: gives an array, or a tree of arrays.
+      arrays: of floating types.
+    """
+    if not all(array.size for array in arrays):
+        return function(*arrays)
+    results = jax.eval_shape(function, *arrays)
+
+    def never(*arrays: Array) -> Any:
+        nothing = sum(_first(array) for array in arrays)
+        return jax.tree.map(lambda result: jnp.full(result.shape, nothing, result.dtype), results)
+
+    return lax.cond(_true(arrays[0]), function, never, *arrays)
+
+
+def _true(array: Array) -> Array:
+    """True, which only the running program knows."""
+    bits = lax.bitcast_convert_type(_first(array), jnp.dtype(f"int{8 * array.dtype.itemsize}"))
+    return (bits | 1) != 0
+
+
+def _first(array: Array) -> Array:
+    return array[(0,) * array.ndim]
