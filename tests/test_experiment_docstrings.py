@@ -8,7 +8,7 @@ from convnets.training.evaluation import views_of_run
 from experiments_folder import FILES, ROOT, module_of, words_of
 
 from convnets.cli.experiments import OVERRIDABLE, load_experiment, override
-from convnets.cli.named_network import named_network
+from convnets.cli.summarize import named_network
 from convnets.data.source import SourceInfo
 from convnets.training.setup import build_model
 

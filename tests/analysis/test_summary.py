@@ -1,7 +1,5 @@
 """The rows of a network, against counts by hand and against the tree of parameters."""
 
-import time
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -183,15 +181,3 @@ def test_nothing_is_computed_even_for_a_network_that_fits_no_memory():
 def test_shapes_that_are_no_image_are_refused(shape, batch):
     with pytest.raises(InvalidValue, match=r"\(H, W, C\)"):
         summarize(LeNet(), shape, batch)
-
-
-def test_five_hundred_layers_are_counted_in_seconds():
-    def deep(module, x):
-        for number in range(500):
-            x = nn.relu(convolution(module, x, 3, padding=1, features=8, name=f"conv{number}"))
-        return x
-
-    start = time.process_time()
-    summary = summarize(Functional(deep), (32, 32, 8))
-    assert time.process_time() - start < 20
-    assert len(summary) == 500 and summary[-1].receptive_field == (1001, 1001)

@@ -110,11 +110,6 @@ def test_markup_in_any_text_is_shown_and_not_run(tmp_path: Path, picture: Path) 
     assert json.loads("".join(page.texts["pre"])) == {evil: {evil: [evil]}}
 
 
-def test_the_same_arguments_give_the_same_bytes(tmp_path: Path, picture: Path) -> None:
-    assert report(tmp_path, pictures=[("a", picture)]) == report(tmp_path, pictures=[("a", picture)])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "report.html"]
-
-
 def test_columns_of_numbers_are_marked_and_columns_of_words_are_not(tmp_path: Path) -> None:
     rows = [("conv1", "1,234", "0.5 ± 0.1", "3"), ("conv2", "-1.5e-3", "98.3 %", "three")]
     page = Page(report(tmp_path, tables=[("Layers", ("layer", "a", "b", "c"), rows)]))
