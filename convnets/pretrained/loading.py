@@ -16,7 +16,7 @@ from convnets.data.normalization import Normalization
 from convnets.errors import InvalidValue
 from convnets.pretrained.conversion import convert, recognised
 from convnets.pretrained.files import read_weights
-from convnets.pretrained.patterns import Path, flat, is_stem_kernel, matches
+from convnets.pretrained.patterns import Path, flat, is_stem_kernel, matches, nested
 from convnets.pretrained.surgery import Report, Surgery, operate
 
 
@@ -100,8 +100,11 @@ def load_pretrained(
     optional = tuple(pattern for pattern in imported.optional if any(matches(path, pattern) for path in paths))
     surgery = Surgery(head="keep" if num_classes in (None, own) else "new", allow=allow + optional)
     variables, report = operate(shapes, imported.variables, surgery, imported.left_over)
-    if report.count("new"):
-        variables, report = operate(jax.jit(initialize)(), imported.variables, surgery, imported.left_over)
+    arrays = flat(variables)
+    missing = [path for path, array in arrays.items() if isinstance(array, jax.ShapeDtypeStruct)]
+    # Compiled for what is new alone.
+    drawn = jax.jit(lambda: [flat(initialize())[path] for path in missing])()
+    variables = {"batch_stats": {}} | nested(arrays | dict(zip(missing, drawn, strict=True)))
     return Pretrained(
         network,
         jax.tree.map(jnp.asarray, variables),

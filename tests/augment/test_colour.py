@@ -267,7 +267,7 @@ def test_images_of_other_channels_and_negative_deviations_are_refused():
         InvalidValue, match=r"components of 3 channels for images of 1: leave .* `launch.py statistics`"
     ):
         pca_colour(jax.random.key(0), {"image": middle(1)})
-    with pytest.raises(InvalidValue, match="the deviation of pca_colour must .* and is -0.1"):
+    with pytest.raises(InvalidValue, match=r"the deviation of pca_colour must .* and is -0\.1"):
         pca_colour(jax.random.key(0), {"image": middle()}, deviation=-0.1)
 
 
