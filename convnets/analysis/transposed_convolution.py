@@ -116,7 +116,7 @@ def example(kernel: int, stride: int, padding: int, size: int, output_padding: i
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Differences:
     """How the three forms of a transposed convolution compare, on normal numbers in float32.
 
     Attributes:
@@ -128,7 +128,7 @@ class Agreement:
     largest_entry: float
 
 
-def agreement(shown: Example, channels: int = 3, features: int = 2) -> Agreement:
+def compare_forms(shown: Example, channels: int = 3, features: int = 2) -> Differences:
     """The matrix, the inserted zeros and the kernel that networks use, held against each other on this device."""
     keys = jax.random.split(jax.random.key(0))
     x = jax.random.normal(keys[0], (2, shown.map_side, shown.map_side, channels))
@@ -138,7 +138,7 @@ def agreement(shown: Example, channels: int = 3, features: int = 2) -> Agreement
         form(x, filters, stride=shown.stride, padding=shown.padding, output_padding=shown.output_padding)
         for form in forms
     ]
-    return Agreement(
+    return Differences(
         max(float(jnp.abs(one - other).max()) for one, other in combinations(results, 2)),
         max(float(jnp.abs(result).max()) for result in results),
     )

@@ -197,7 +197,7 @@ def plot_mistakes(
     for axes in grid:
         axes.set_axis_off()
     for axes, image, label, guess, probability, index in zip(
-        grid, images, labels, predicted, probabilities, indices, strict=False
+        grid[:shown], images, labels, predicted, probabilities, indices, strict=False
     ):
         style.show(axes, image)
         share = f" ({100 * float(probability):.1f} %)"

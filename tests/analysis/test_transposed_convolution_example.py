@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import correlate2d
 
-from convnets.analysis.transposed_convolution import agreement, example
+from convnets.analysis.transposed_convolution import compare_forms, example
 from convnets.errors import InvalidValue
 
 SHOWN = [(3, 2, 1, 5), (3, 1, 0, 4), (1, 1, 0, 1), (3, 2, 1, 6), (2, 3, 0, 8), (5, 3, 2, 9)]
@@ -64,7 +64,7 @@ def test_another_output_padding_gives_another_size_that_the_convolution_brings_t
 
 @pytest.mark.parametrize("numbers", SHOWN, ids=str)
 def test_the_three_forms_agree_to_rounding(numbers):
-    found = agreement(example(*numbers))
+    found = compare_forms(example(*numbers))
     assert found.largest_entry > 1
     assert found.largest_difference < 1e-5 * found.largest_entry
 

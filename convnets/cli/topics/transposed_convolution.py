@@ -5,7 +5,7 @@ from dataclasses import asdict
 import numpy as np
 from rich.table import Table
 
-from convnets.analysis.transposed_convolution import Agreement, Example, agreement, example
+from convnets.analysis.transposed_convolution import Differences, Example, compare_forms, example
 from convnets.cli.printing import new_table, picture_path
 from convnets.cli.topics import Explanation, topics
 from convnets.plots.transposed_convolution import plot_transposed_convolution
@@ -20,7 +20,7 @@ def transposed_convolution(
     """The transpose of a convolution of --size pixels a side, by its matrix, with inserted zeros, and fast."""
     path = picture_path(out)
     shown = example(kernel, stride, padding, size, None if output_padding == -1 else output_padding)
-    found = agreement(shown)
+    found = compare_forms(shown)
     tables = [_sizes(shown)]
     if shown.matrix.shape[1] <= WIDEST_MATRIX:
         tables.append(_matrix(shown))
@@ -76,7 +76,7 @@ def _matrix(shown: Example) -> Table:
     return table
 
 
-def _record(shown: Example, found: Agreement) -> dict[str, object]:
+def _record(shown: Example, found: Differences) -> dict[str, object]:
     return {
         **asdict(shown),
         "side": shown.side,
