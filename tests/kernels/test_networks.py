@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import pytest
-from training.stripes import config_of, striped
+from stripes import config_of, striped
 
 from convnets.data.pipeline import TrainingBatches
 from convnets.data.source import ArraySource
