@@ -1,9 +1,5 @@
 """What can't be computed is refused in Python, in one sentence, and never reaches a kernel."""
 
-import json
-import os
-import subprocess
-import sys
 from typing import Any
 
 import jax.numpy as jnp
@@ -103,75 +99,3 @@ def test_what_is_not_floating_point_is_refused(onednn, choice, dtype):
         ):
             with pytest.raises(InvalidValue, match=jnp.dtype(dtype).name):
                 call()
-
-
-def test_a_choice_that_there_is_not_is_refused():
-    with pytest.raises(InvalidValue, match=r"'mkl', and must be one of auto, xla, onednn"), implementation.use("mkl"):
-        pass
-
-
-def test_an_environment_variable_that_names_no_choice_is_refused(monkeypatch):
-    monkeypatch.setenv("CONVNETS_KERNELS", "mkl")
-    with pytest.raises(InvalidValue, match=r"CONVNETS_KERNELS is 'mkl', and must be one of auto, xla, onednn"):
-        implementation.implementation()
-
-
-def test_the_environment_variable_chooses_where_nothing_else_does(monkeypatch, onednn):
-    for choice, chosen in (("xla", "xla"), ("onednn", "onednn"), ("auto", "onednn"), ("", "onednn")):
-        monkeypatch.setenv("CONVNETS_KERNELS", choice)
-        assert implementation.implementation() == chosen
-        with implementation.use("auto"):
-            assert implementation.implementation() == chosen
-        with implementation.use("xla"):
-            assert implementation.implementation() == "xla"
-
-
-WITHOUT = """
-import json, os, sys
-import jax, jax.numpy as jnp
-from convnets.layers import implementation
-from convnets.layers.convolution import convolution
-from convnets.layers.transposed_convolution import transposed_convolution
-from convnets.layers.batch_norm import batch_norm
-from convnets.layers.fully_connected import fully_connected
-from convnets.layers.pooling import max_pool
-from convnets.errors import InvalidValue
-
-refusals = []
-def refused(function):
-    try:
-        function()
-    except InvalidValue as error:
-        refusals.append(str(error))
-
-def convolve():
-    return float(convolution(jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 1))).sum())
-
-def chosen():
-    with implementation.use("onednn"):
-        pass
-
-refused(chosen)
-os.environ["CONVNETS_KERNELS"] = "onednn"
-refused(convolve)
-del os.environ["CONVNETS_KERNELS"]
-sums = [convolve(), float(jax.jit(lambda: max_pool(jnp.ones((1, 4, 4, 1)), 2, 2).sum())()), convolve()]
-print(json.dumps({"refusals": refusals, "sums": sums}))
-"""
-
-
-def test_where_the_kernels_can_not_be_had_they_are_refused_and_auto_says_once_why(tmp_path):
-    environment = os.environ | {"CXX": "/nonexistent", "XDG_CACHE_HOME": str(tmp_path)}
-    environment.pop("CONVNETS_KERNELS", None)
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT], env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert said["sums"] == [72, 4, 72]
-    assert len(said["refusals"]) == 2
-    for refusal in said["refusals"]:
-        assert "can't be had: there is no C++ compiler (apt-get install g++)" in refusal and "\n" not in refusal
-    lines = done.stderr.splitlines()
-    assert len(lines) == 1 and lines[0].startswith("CPU kernels: there is no C++ compiler"), done.stderr
-    assert not list(tmp_path.rglob("*.so"))
