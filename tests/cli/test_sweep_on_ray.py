@@ -22,7 +22,7 @@ from convnets.training.metrics_log import read_records
 pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt")
 from convnets.sweeps.engines.ray_cluster import OBJECT_STORE, SETTINGS, check_shared, cluster
 
-pytestmark = needs_data()
+pytestmark = [needs_data(), pytest.mark.cluster]
 
 
 def arguments(folder: Path, *rates: float) -> list[str]:
@@ -110,7 +110,7 @@ def test_the_trial_of_a_lost_node_goes_on_from_its_checkpoint_and_one_that_fails
     (resumed,) = [number for number in range(2) if "resuming at step" in logs[number]]
     at = int(re.search(r"resuming at step (\d+) of 2000", logs[resumed])[1])
     assert at >= 60 and at % 20 == 0 and "stopped by" not in logs[resumed]
-    assert f"trial {resumed} has lost its process or its node, and is started again" in said
+    assert f"trial {resumed:04} has lost its process or its node (" in said
 
     records = [read_records(trial / "metrics.jsonl") for trial in trials[:2]]
     steps = [[(r["kind"], r["step"]) for r in each if r.get("split") != "test"] for each in records]
@@ -125,7 +125,6 @@ def test_the_trial_of_a_lost_node_goes_on_from_its_checkpoint_and_one_that_fails
     best = max(found[:2], key=lambda trial: trial["value"])
     config = json.loads((workdir / "best.json").read_text())
     assert config["optimizer"]["learning_rate"] == best["values"]["optimizer.learning_rate"]
-    assert not (workdir / "ray").exists()
 
 
 def test_a_node_without_the_workdir_is_named(two_nodes, tmp_path):

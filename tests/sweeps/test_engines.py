@@ -202,11 +202,11 @@ def remote(ray_cluster, tmp_path, monkeypatch):
 
     from convnets.sweeps.engines import ray_actors
 
-    fake = FakeRay(exceptions)
-    monkeypatch.setattr(ray_actors, "ray", fake)
     monkeypatch.chdir(tmp_path)
 
     def begin(playback, values=None):
+        fake = FakeRay(exceptions)
+        monkeypatch.setattr(ray_actors, "ray", fake)
         monkeypatch.setattr(ray_actors, "TrialProcess", playback)
         sweep = small_sweep(tmp_path, values or {"seed": 3})
         config = sweep.config_of(sweep.space.fixed[0])
