@@ -54,7 +54,7 @@ def plot_scaling(
         for work in next(iter(weak.values()))
     ]
     style.legend_below(figure, handles)
-    said = f"line: gradients summed after the backward pass; band: up to all of it beside; computing: {note}"
+    said = f"line: gradients summed after the backward pass; band: up to all of it beside\ncomputing: {note}"
     figure.suptitle(style.literal(said), fontsize=style.SMALL_SIZE, color=style.MUTED, x=0.01, ha="left")
     return style.save(figure, path)
 

@@ -109,7 +109,7 @@ def test_at_most_forty_are_shown_the_first_ones_with_long_names_cut(tmp_path: Pa
     assert sum(bool(axes.images) for axes in figure.axes) == 40
     assert figure.get_suptitle() == "The 40 most confident mistakes (of 41)"
     assert "#7" in written(figure) and "#407" not in written(figure)
-    assert "great white sha… (98.7 %)" in written(figure)
+    assert "great white sh… (98.7 %)" in written(figure)
 
 
 def test_no_mistake_is_said_in_a_picture(tmp_path: Path) -> None:
