@@ -1,6 +1,5 @@
 """Optimizers: optax's, with weight decay that can leave biases and batch norm out."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -54,13 +53,10 @@ def create(
         others did.
 
     Raises:
-      InvalidValue: an unknown optimizer, an option it does not have, or a negative decay or clip.
+      InvalidValue: an unknown optimizer, an option it does not have, or a value that it can't have.
     """
     factory = optimizers[name]
     optimizers.check_options(name, options)
-    for field, value in (("weight_decay", weight_decay), ("gradient_clip", gradient_clip)):
-        if not 0 <= value < math.inf:
-            raise InvalidValue(f"optimizer.{field} is {value}, and must not be negative")
     mask = None if decay_bias_and_norm else is_kernel
     decay = optax.add_decayed_weights(weight_decay, mask) if weight_decay else optax.identity()
     clip = optax.clip_by_global_norm(gradient_clip) if gradient_clip else optax.identity()

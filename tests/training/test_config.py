@@ -1,16 +1,13 @@
 """Configs: what a choice brings along, what is derived, and what two configs do not share."""
 
-import json
-
 import pytest
 from stripes import config_of, striped
 
 from convnets.errors import InvalidValue
 from convnets.training.config import complete, default_config
 from convnets.training.config_file import differences, from_json, to_json
-from convnets.training.plan import make_plan
+from convnets.training.config_rules import with_fields
 from convnets.training.setup import build_model
-from convnets.training.workdir import Workdir
 
 
 def test_a_choice_brings_its_options_as_fields():
@@ -59,33 +56,66 @@ def test_differences_name_the_fields_but_not_where_the_data_is():
     ]
 
 
-@pytest.mark.parametrize(("batch_size", "steps", "rate"), [(32, 80, 0.05), (64, 40, 0.1), (16, 160, 0.025)])
-def test_steps_and_learning_rate_follow_an_overridden_batch_size(batch_size, steps, rate):
-    config = config_of({"train.batch_size": batch_size, "optimizer.reference_batch_size": 32})
-    source = striped(256)
-    plan = make_plan(config, build_model(config, source.info), len(source))
-    assert plan.steps == steps
-    assert plan.learning_rate == pytest.approx(rate)
-
-
-def test_the_plateau_needs_a_validation_split():
-    config = config_of(schedule="plateau")
-    with pytest.raises(InvalidValue, match=r"set validation\.examples above 0"):
-        make_plan(config, build_model(config, striped(64).info), 64)
-
-
 def test_a_network_of_another_number_of_channels_is_refused():
     config = config_of({"normalization.mean": (0.1, 0.2, 0.3), "normalization.std": (1.0, 1.0, 1.0)})
     with pytest.raises(InvalidValue, match="has 3 numbers, but the images of 'stripes' have 1 channels"):
         build_model(config, striped(64).info)
 
 
-def test_a_run_that_is_older_than_a_field_goes_on_with_the_fields_default(tmp_path):
-    config = complete(default_config())
-    older = config.to_dict()
-    del older["task"]["auxiliary_weight"], older["network"]["pooling"]
-    (tmp_path / "config.json").write_text(json.dumps(older))
-    Workdir(tmp_path).check(config)
-    config.task.auxiliary_weight = 0.5
-    with pytest.raises(InvalidValue, match=r"another config \(task.auxiliary_weight is 0.3 there and 0.5 here\)"):
-        Workdir(tmp_path).check(config)
+@pytest.fixture(scope="module")
+def config():
+    return complete(default_config())
+
+
+def test_values_are_put_in_as_the_field_has_them(config):
+    changed = with_fields(
+        config,
+        {"optimizer.learning_rate": 1, "seed": 3, "augmentation": [("flip", {})], "evaluation.checkpoint": "last"},
+    )
+    assert changed.optimizer.learning_rate == 1.0 and isinstance(changed.optimizer.learning_rate, float)
+    assert (changed.seed, changed.augmentation, changed.evaluation.checkpoint) == (3, (("flip", {}),), "last")
+    assert changed.is_locked
+
+
+def test_the_config_itself_stays_as_it_is(config):
+    with_fields(config, {"seed": 3, "network.name": "lenet5_bn"})
+    assert (config.seed, config.network.name) == (0, "lenet5")
+
+
+def test_a_choice_brings_its_options(config):
+    changed = with_fields(config, {"optimizer.b2": 0.9, "optimizer.name": "adamw"})
+    assert changed.optimizer.b2 == 0.9 and "momentum" not in changed.optimizer
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            {"optimizer.learning_rat": 1.0},
+            "unknown field optimizer.learning_rat: did you mean 'optimizer.learning_rate'",
+        ),
+        ({"optimizer.b2": 0.9}, "unknown field optimizer.b2"),
+        ({"bogus": 1}, "the sections are augmentation, "),
+        ({"optimizer": 1}, "unknown field optimizer"),
+        ({"optimizer.name": "sdg"}, "unknown optimizer 'sdg': did you mean 'sgd'"),
+        ({"optimizer.name": 3}, "optimizer.name takes text, such as 'sgd', and was given 3"),
+        ({"optimizer.learning_rate": "fast"}, "optimizer.learning_rate takes a number, such as 0.1, and was given"),
+        ({"optimizer.learning_rate": True}, "takes a number, such as 0.1, and was given True"),
+        ({"train.batch_size": 12.5}, "train.batch_size takes a whole number, such as 128, and was given 12.5"),
+        ({"augmentation": "flip"}, "augmentation takes a tuple, such as (), and was given 'flip'"),
+        ({"optimizer.learning_rate": -1.0}, "optimizer.learning_rate is -1.0, and must be positive"),
+        ({"optimizer.rates": (("conv1", 0),)}, "('conv1', 0),), and takes pairs of a pattern and a positive factor"),
+        ({"optimizer.rates": (("conv1", float("nan")),)}, "takes pairs of a pattern and a positive factor"),
+        ({"optimizer.rates": (("conv1", "fast"),)}, "takes pairs of a pattern and a positive factor"),
+        ({"optimizer.rates": ("conv1", 0.1)}, "takes pairs of a pattern and a positive factor"),
+        ({"optimizer.depth_decay": 0.0}, "optimizer.depth_decay is 0.0, and must lie in (0, 1]"),
+        ({"optimizer.depth_decay": 1.5}, "optimizer.depth_decay is 1.5"),
+        ({"optimizer.weight_decay": -1e-4}, "optimizer.weight_decay is -0.0001, and must not be negative"),
+        ({"optimizer.gradient_clip": -1.0}, "optimizer.gradient_clip is -1.0, and must not be negative"),
+        ({"augmentation": (("flop", {}),)}, "unknown augmentation 'flop': did you mean 'flip'"),
+    ],
+)
+def test_what_a_field_can_not_have_is_refused(config, values, sentence):
+    with pytest.raises(InvalidValue) as refusal:
+        with_fields(config, values)
+    assert sentence in str(refusal.value)

@@ -205,3 +205,29 @@ def test_the_state_before_the_first_step_takes_other_variables_without_sharing_m
     jax.tree.map(np.testing.assert_array_equal, begun.variables(), {"params": params, "batch_stats": statistics})
     for path, array in flat(begun.average).items():
         assert not np.shares_memory(array, flat(begun.params)[path])
+
+
+def factors_after_a_step(fields: dict[str, Any], optimizer: str = "sgd") -> dict[str, float]:
+    """By how much more than by the plain step each layer moved."""
+    fields = fields | {"optimizer.weight_decay": 0.1, "optimizer.decay_bias_and_norm": True}
+    config = config_of(fields, network="lenet5_bn", optimizer=optimizer)
+    _, _, before = prepared(config)
+    plain = {"optimizer.rates": (), "optimizer.depth_decay": 1.0}
+    ones, _ = run_steps(config_of(fields | plain, network="lenet5_bn", optimizer=optimizer), 1, jax.devices()[:1])
+    scaled, _ = run_steps(config, 1, jax.devices()[:1])
+    found = {}
+    for path, start in flat(before.params).items():
+        direction = (start - flat(ones.params)[path]).astype(np.float64)
+        moved = (start - flat(scaled.params)[path]).astype(np.float64)
+        factor = np.sum(moved * direction) / np.sum(direction**2)
+        np.testing.assert_allclose(moved, factor * direction, atol=1e-3 * np.abs(direction).max())
+        assert factor == pytest.approx(found.setdefault(path[0], factor), rel=1e-2)
+    return found
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_rate_is_a_factor_of_the_whole_update_decay_included(optimizer):
+    rates = (("logits", 4.0), ("conv*", 0.5), ("fc4/kernel", 2))
+    found = factors_after_a_step({"optimizer.rates": rates, "optimizer.learning_rate": 0.2}, optimizer)
+    expected = dict.fromkeys(LAYERS, 1.0) | {"logits": 4.0, "conv1": 0.5, "conv2": 0.5, "fc4": 2.0}
+    assert found == pytest.approx(expected, rel=1e-2)

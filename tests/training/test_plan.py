@@ -43,6 +43,34 @@ def test_without_any_of_it_there_is_one_phase_and_everything_is_trained():
     assert (only.start, only.frozen, only.factors) == (0, frozenset(), {})
 
 
+def factors(fields: dict[str, Any]) -> dict[str, float]:
+    *_, plan = planned(fields)
+    return {"/".join(path): factor for path, factor in plan.phases[0].factors.items()}
+
+
+def test_the_first_rate_that_matches_counts_and_the_rate_decays_with_each_group_of_layers():
+    rates = (("logits", 4.0), ("conv*", 0.5), ("conv2", 9.0), ("fc4/kernel", 2))
+    assert factors({"optimizer.rates": rates}) == {
+        "logits/kernel": 4.0,
+        "logits/bias": 4.0,
+        "conv1/kernel": 0.5,
+        "conv2/kernel": 0.5,
+        "fc4/kernel": 2.0,
+    }
+    decayed = factors({"optimizer.depth_decay": 0.5, "optimizer.rates": (("fc4", 8.0),)})
+    assert {path.split("/")[0]: factor for path, factor in decayed.items()} == {
+        "fc4": 4.0,
+        "norm4": 0.5,
+        "fc3": 0.25,
+        "norm3": 0.25,
+        "conv2": 0.125,
+        "norm2": 0.125,
+        "conv1": 0.0625,
+        "norm1": 0.0625,
+    }
+    assert factors({"optimizer.rates": (("*", 1.0),)}) == {}
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
@@ -98,3 +126,18 @@ def test_what_goes_on_is_kept_what_begins_begins_afresh_and_what_is_frozen_is_le
         for path, array in jax.tree_util.tree_leaves_with_path(state.optimizer_state):
             np.testing.assert_array_equal(array, kept.get(path, begun[path]))
         jax.tree.map(np.testing.assert_array_equal, state.params, before.params)
+
+
+@pytest.mark.parametrize(("batch_size", "steps", "rate"), [(32, 80, 0.05), (64, 40, 0.1), (16, 160, 0.025)])
+def test_steps_and_learning_rate_follow_an_overridden_batch_size(batch_size, steps, rate):
+    config = config_of({"train.batch_size": batch_size, "optimizer.reference_batch_size": 32})
+    source = striped(256)
+    plan = make_plan(config, build_model(config, source.info), len(source))
+    assert plan.steps == steps
+    assert plan.learning_rate == pytest.approx(rate)
+
+
+def test_the_plateau_needs_a_validation_split():
+    config = config_of(schedule="plateau")
+    with pytest.raises(InvalidValue, match=r"set validation\.examples above 0"):
+        make_plan(config, build_model(config, striped(64).info), 64)

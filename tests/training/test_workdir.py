@@ -1,5 +1,6 @@
-"""Data that are others than those a run began with, or others in one process than in the next."""
+"""A run's folder refuses another config and other data, as processes refuse data that differ among them."""
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -50,3 +51,14 @@ def test_processes_with_different_data_are_refused(monkeypatch):
     train.check_processes_agree(splits(INFO))
     with pytest.raises(InvalidValue, match=r"the processes have different data \(process 0 has 4 examples to train on"):
         train.check_processes_agree(splits(replace(INFO, digest="4321")))
+
+
+def test_a_run_that_is_older_than_a_field_goes_on_with_the_fields_default(tmp_path):
+    config = complete(default_config())
+    older = config.to_dict()
+    del older["task"]["auxiliary_weight"], older["network"]["pooling"]
+    (tmp_path / "config.json").write_text(json.dumps(older))
+    Workdir(tmp_path).check(config)
+    config.task.auxiliary_weight = 0.5
+    with pytest.raises(InvalidValue, match=r"another config \(task.auxiliary_weight is 0.3 there and 0.5 here\)"):
+        Workdir(tmp_path).check(config)
