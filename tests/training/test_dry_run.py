@@ -60,20 +60,3 @@ def test_mixing_examples_that_have_boxes_is_refused():
     source = Pictures(FewRecords(records, fields=("label", "boxes")), PictureOptions(size=32, evaluation_size=32))
     with pytest.raises(InvalidValue, match="boxes"):
         dry_run_of(RESNET | {"augmentation": (("mixup", {}),)}, source)
-
-
-@pytest.mark.parametrize(
-    ("resolutions", "sentence"),
-    [
-        ((("1 steps", 16), ("2 steps", 32)), "begins with '0 steps'"),
-        ((("0 steps", 16), ("2 steps", 24), ("1 steps", 32)), "goes on to later steps"),
-        ((("0 steps", 16), ("2 steps", 24)), "ends with 24 pixels, and must end with data.size, 32"),
-        ((("0 steps", 0), ("2 steps", 32)), "each with a side in pixels"),
-        ((("soon", 16), ("2 steps", 32)), "'soon' is not a duration"),
-        ((16, 32), "has pairs such as"),
-        ((("0 steps", 16), ("5 steps", 32)), "comes to 32 at step 5, and training ends after 5"),
-    ],
-)
-def test_resolutions_that_make_no_sense_are_refused(resolutions, sentence):
-    with pytest.raises(InvalidValue, match=sentence):
-        dry_run_of(RESNET | {"train.resolutions": resolutions})

@@ -1,5 +1,6 @@
 """What is trained from which step on: what is refused, and how a state moves from one phase into the next."""
 
+import functools
 from typing import Any
 
 import jax
@@ -16,10 +17,15 @@ SOURCE = striped(64)
 GRADUAL = (("0 steps", "pre_logits"), ("3 steps", "stage3"), ("2 epochs", ""))
 
 
+@functools.cache
+def model_of(network: str) -> Any:
+    return build_model(config_of(network=network), SOURCE.info)
+
+
 def planned(fields: dict[str, Any], **choices: str) -> tuple[Any, Any, Any]:
     """The config, the model, and the plan of eight epochs of two steps."""
     config = config_of({"train.duration": "8 epochs"} | fields, **({"network": "lenet5_bn"} | choices))
-    model = build_model(config, SOURCE.info)
+    model = model_of(config.network.name)
     return config, model, make_plan(config, model, len(SOURCE))
 
 
@@ -100,6 +106,23 @@ def test_what_cannot_be_is_refused_in_one_sentence_before_the_first_step(fields,
     with pytest.raises(InvalidValue, match=sentence) as refused:
         planned(fields)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("resolutions", "sentence"),
+    [
+        ((("1 steps", 16), ("2 steps", 32)), "begins with '0 steps'"),
+        ((("0 steps", 16), ("2 steps", 24), ("1 steps", 32)), "goes on to later steps"),
+        ((("0 steps", 16), ("2 steps", 24)), "ends with 24 pixels, and must end with data.size, 32"),
+        ((("0 steps", 0), ("2 steps", 32)), "each with a side in pixels"),
+        ((("soon", 16), ("2 steps", 32)), "'soon' is not a duration"),
+        ((16, 32), "has pairs such as"),
+        ((("0 steps", 16), ("5 steps", 32)), "comes to 32 at step 5, and training ends after 5"),
+    ],
+)
+def test_resolutions_that_make_no_sense_are_refused(resolutions, sentence):
+    with pytest.raises(InvalidValue, match=sentence):
+        planned({"train.resolutions": resolutions, "train.duration": "5 steps", "data.size": 32}, data="image_folder")
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
