@@ -15,7 +15,7 @@ from convnets.errors import InvalidValue
 from convnets.plots.contact_sheet import plot_contact_sheet
 from convnets.progress import Screen
 from convnets.tasks.model import unit_range
-from convnets.training.pixel_statistics import chain_of
+from convnets.training.pixel_statistics import transforms_of
 from convnets.training.setup import augmented_shape, load_splits
 
 MOST = 32
@@ -37,7 +37,7 @@ def run(arguments: Arguments) -> int:
     source = load_splits(config).train
     augmented_shape(config, source.info)
     with Screen(Console(stderr=True)) as screen:
-        chain = chain_of(config, source, None, screen)
+        chain = transforms_of(config, source, None, screen)
     order = EpochOrder(len(source), config.seed)
     _, places = order(0, rows)
     originals = unit_range({name: jnp.asarray(value) for name, value in source.batch(places).items()})

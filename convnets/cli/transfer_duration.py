@@ -13,7 +13,7 @@ from convnets.errors import InvalidValue
 from convnets.files import write_atomically
 from convnets.parallel import Devices
 from convnets.progress import Screen
-from convnets.training.pixel_statistics import chain_of
+from convnets.training.pixel_statistics import transforms_of
 from convnets.training.plan import make_plan
 from convnets.training.setup import initial_state, mapped_train_step
 from convnets.training.workdir import Workdir
@@ -73,7 +73,7 @@ def _seconds_a_step(probed: Probed, devices: Devices, workdir: Workdir) -> float
     config, model, source = probed.config, probed.model, probed.splits.train
     plan = make_plan(config, model, len(source))
     with Screen(None) as screen:
-        chain = chain_of(config, source, workdir.statistics_file, screen)
+        chain = transforms_of(config, source, workdir.statistics_file, screen)
     step = mapped_train_step(config, model, plan, devices, chain)
     state = devices.replicate(initial_state(config, model, plan))
     began = time.monotonic()

@@ -32,7 +32,7 @@ from convnets.training.figures import ADVICE, Diverged, Figures
 from convnets.training.initialization import Initialization
 from convnets.training.interruption import Interruption
 from convnets.training.metrics_log import MetricsLog, best_step
-from convnets.training.pixel_statistics import chain_of
+from convnets.training.pixel_statistics import transforms_of
 from convnets.training.plan import Phase, Plan
 from convnets.training.savings import savings
 from convnets.training.setup import initial_state, mapped_train_step
@@ -136,7 +136,7 @@ class Loop:
 
     def _train(self) -> None:
         plan = self.plan
-        chain = chain_of(self.config, self.splits.train, self.workdir.statistics_file, self.screen)
+        chain = transforms_of(self.config, self.splits.train, self.workdir.statistics_file, self.screen)
         phase = None
         self._begin_interval()
         while True:

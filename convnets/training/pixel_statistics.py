@@ -16,7 +16,7 @@ from convnets.progress import Bar, Screen
 BATCH = 1000
 
 
-def chain_of(config: ConfigDict, source: Source, file: Path | None, screen: Screen) -> tuple[Transform, ...]:
+def transforms_of(config: ConfigDict, source: Source, file: Path | None, screen: Screen) -> tuple[Transform, ...]:
     """The config's augmentations; those that need the principal components of the training pixels are given them.
 
     Args:
