@@ -12,6 +12,13 @@ import pytest
 from convnets.data import fashion_mnist
 
 
+@pytest.fixture(autouse=True)
+def user_cache(tmp_path, monkeypatch) -> Path:
+    """A user's cache of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    return tmp_path / "user" / "convnets"
+
+
 @pytest.fixture
 def arrays() -> dict[str, np.ndarray]:
     """Six training and three test pictures of 5 x 4, by file name."""
@@ -44,7 +51,6 @@ def published(tmp_path, arrays, contents, monkeypatch) -> Path:
     files = {split: tuple(map(stand_in, pair)) for split, pair in fashion_mnist.FILES.items()}
     monkeypatch.setattr(fashion_mnist, "FILES", files)
     monkeypatch.setattr(fashion_mnist, "SYSTEM_FOLDER", tmp_path / "system")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
     folder = tmp_path / "published"
     folder.mkdir()
     for name, content in contents.items():

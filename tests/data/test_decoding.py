@@ -7,13 +7,7 @@ import pytest
 from PIL import Image
 
 from convnets.data.decoding import Picture, UnreadableImage
-from tests.data.photograph import photograph
-
-
-def encoded(image, form="JPEG", **options):
-    stream = io.BytesIO()
-    image.save(stream, form, **options)
-    return stream.getvalue()
+from tests.data.examples import encoded, photograph
 
 
 def with_orientation(image, orientation, **options):

@@ -18,10 +18,9 @@ IMAGES = ("a/1.jpg", "a/2.PNG", "a/deep/er/3.webp", "a-b/4.JPEG", "b/5.gif", "b/
 OTHERS = (".hidden.jpg", ".hidden/7.jpg", "a/notes.txt", "b/jpg", "empty/none.csv")
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
-    return tmp_path / "user" / "convnets" / "folders"
+@pytest.fixture
+def cache(user_cache) -> Path:
+    return user_cache / "folders"
 
 
 @pytest.fixture

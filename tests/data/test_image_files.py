@@ -89,13 +89,6 @@ def test_the_picture_is_resized_to_cover_and_its_centre_cropped(tmp_path, grey, 
     assert image.sum(dtype=int) == inner.sum(dtype=int)
 
 
-def test_shrinking_averages_instead_of_skipping(tmp_path):
-    stripes = np.zeros((64, 64), np.uint8)
-    stripes[:, ::2] = 255
-    image = read_image(save(tmp_path / "a.png", stripes), (8, 8, 1))
-    assert np.abs(image.astype(int) - 127.5).max() < 5
-
-
 def test_a_long_strip_is_not_enlarged_as_a_whole(tmp_path):
     # All of it, enlarged, would have 224 x 2,240,000 pixels.
     strip = np.zeros((1, 10_000, 3), np.uint8)
@@ -203,13 +196,6 @@ def test_sixteen_bit_colour_is_scaled_to_eight(tmp_path):
 def test_one_bit_is_black_and_white(tmp_path):
     path = save(tmp_path / "a.png", np.array([[0, 255], [255, 0]], np.uint8), "1")
     np.testing.assert_array_equal(read_image(path, (2, 2, 1))[..., 0], [[0, 255], [255, 0]])
-
-
-def test_cmyk_is_shown_as_colour(tmp_path):
-    ink = np.zeros((8, 8, 4), np.uint8)
-    ink[..., 1:3] = 255  # magenta and yellow make red
-    Image.frombytes("CMYK", (8, 8), ink.tobytes()).save(tmp_path / "a.jpg", quality=100)
-    assert np.abs(read_image(tmp_path / "a.jpg", (8, 8, 3)).astype(int) - RED).max() <= 3
 
 
 def test_the_first_frame_of_an_animation_is_read(tmp_path):

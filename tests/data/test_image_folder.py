@@ -15,11 +15,6 @@ from convnets.errors import ConvnetsError, InvalidValue
 CLASSES = ("Zebra", "n10", "n9", "ox")
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
-
-
 def touch(folder: Path, *names: str) -> None:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

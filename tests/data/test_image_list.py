@@ -17,11 +17,6 @@ from convnets.errors import InvalidValue
 FILES = ("a.jpg", "deep/b.jpg", "c.png", "mask/a.png", "mask/b.png")
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
-
-
 @pytest.fixture
 def data(tmp_path) -> Path:
     folder = tmp_path / "data"

@@ -18,15 +18,7 @@ from convnets.data.resampling import central_part, resized_exactly
 from convnets.data.source import load_training_batch
 from convnets.data.views import Subset
 from convnets.errors import InvalidValue
-from tests.data.few_records import FewRecords, broken
-from tests.data.photograph import noise, photograph
-
-
-def encoded(image, form="JPEG"):
-    stream = io.BytesIO()
-    image.save(stream, form)
-    return stream.getvalue()
-
+from tests.data.examples import FewRecords, broken, encoded, noise, photograph
 
 SIZES = [(60, 80), (80, 60), (50, 50), (200, 90), (33, 41), (64, 48)]
 

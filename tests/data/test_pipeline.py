@@ -20,10 +20,13 @@ from convnets.errors import InvalidValue
 
 
 def source(length: int) -> ArraySource:
-    """The image of example i holds i, its label is i + 100."""
+    """The image of example i holds i, its label is i + 100; points are of a task that nobody here knows."""
     images = np.broadcast_to(np.arange(length, dtype=np.uint8)[:, None, None, None], (length, 2, 3, 1))
     info = SourceInfo("numbers", ("a", "b"), (2, 3, 1), {"train": length})
-    return ArraySource({"image": images, "label": np.arange(100, 100 + length, dtype=np.int32)}, info)
+    labels = np.arange(100, 100 + length, dtype=np.int32)
+    points = np.arange(length * 6, dtype=np.float32).reshape(length, 3, 2)
+    point_labels = points[..., 0].astype(np.int64)
+    return ArraySource({"image": images, "label": labels, "points": points, "point_labels": point_labels}, info)
 
 
 def training(length: int, batch_size: int, steps: int, seed: int = 0, **process: int) -> TrainingBatches:
@@ -92,6 +95,8 @@ def test_a_batch_has_its_examples_epochs_and_weights():
     assert {name: (value.shape, value.dtype) for name, value in batch.items()} == {
         "image": ((5, 2, 3, 1), np.uint8),
         "label": ((5,), np.int32),
+        "points": ((5, 3, 2), np.float32),
+        "point_labels": ((5, 3), np.int64),
         "index": ((5,), np.int32),
         "epoch": ((5,), np.int32),
         "weight": ((5,), np.float32),
@@ -140,6 +145,7 @@ def test_evaluation_covers_every_example_once_in_order_whatever_the_batch_and_th
             assert {len(value) for value in batch.values()} == {share}
             assert batch["weight"].dtype == np.float32 and set(batch["weight"]) <= {0.0, 1.0}
             np.testing.assert_array_equal(batch["image"][:, 0, 0, 0], batch["index"])
+            np.testing.assert_array_equal(batch["points"][:, 0, 0], 6 * batch["index"])
             counted += batch["index"][batch["weight"] == 1].tolist()
             weight += batch["weight"].sum()
     assert counted == list(range(length))

@@ -6,15 +6,9 @@ import pytest
 from convnets import data
 from convnets.data.source import DataNotFound
 from convnets.errors import InvalidValue
-from tests.data.mask_files import write
-from tests.data.photograph import noise
+from tests.data.examples import noise, write
 
 SIZES = {"b/two.jpg": (30, 40), "one.png": (32, 32), "a.b.png": (20, 50)}
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
 
 
 def stem(path):

@@ -10,8 +10,8 @@ from convnets import data
 from convnets.data.picture_options import PictureOptions
 from convnets.data.source import load_training_batch
 from convnets.errors import InvalidValue
+from tests.data.examples import write
 from tests.data.fake_tfds import encode, noise, write_cifar10, write_imagenet, write_pets, write_scenes
-from tests.data.mask_files import write
 
 
 @pytest.mark.parametrize("name", ["image_folder", "segmentation_folder", "tfds", "voc"])

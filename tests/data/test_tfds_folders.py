@@ -12,12 +12,6 @@ from convnets.data.tfds_records import TfdsRecords
 from convnets.errors import InvalidValue
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch) -> None:
-    """A user's cache of the test's own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 def test_the_newest_version_is_read_unless_one_is_named(tmp_path):
     write_imagenet(tmp_path, version="5.1.0")
     write_imagenet(tmp_path, version="10.0.0")

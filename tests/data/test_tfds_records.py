@@ -20,12 +20,6 @@ from convnets.data.tfds_records import TfdsRecords, load_in_memory
 from convnets.errors import InvalidValue
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch) -> None:
-    """A user's cache of the test's own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 def test_a_classification_set_gives_the_stored_bytes_labels_and_names(tmp_path):
     examples = write_imagenet(tmp_path)
     records = TfdsRecords("imagenet2012", "train", data_dir=str(tmp_path))

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.data.mask_files import write
-from tests.data.photograph import noise
+from tests.data.examples import noise, write
 
 SIZES = {"2007_000032": (30, 40), "2007_000039": (33, 40), "2007_000063": (40, 30), "2007_000068": (20, 25)}
 LISTS = {"train": ["2007_000039", "2007_000032"], "val": ["2007_000063"]}

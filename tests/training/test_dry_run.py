@@ -11,8 +11,7 @@ from convnets.training.config import complete, default_config
 from convnets.training.dry_run import dry_run
 from convnets.training.plan import make_plan
 from convnets.training.setup import build_model
-from tests.data.few_records import FewRecords
-from tests.data.photograph import noise
+from tests.data.examples import FewRecords, noise
 
 
 def dry_run_of(fields, source=None, **serving):

@@ -1,15 +1,20 @@
-"""From mask files to classes: what is read exactly, and what is refused with the file, the value and the pixel."""
+"""Masks and boxes of records: what is read exactly, and what is refused with the file and the value."""
 
-import io
+import json
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from convnets.data.answers import mask_of
+from convnets import data
+from convnets.data.answers import check_boxes, labels_of_boxes, mask_of
 from convnets.data.decoding import UnreadableImage
 from convnets.data.label_map import IGNORED, LabelMap
-from tests.data.mask_files import png, png_of_few_levels, write
+from convnets.data.picture_options import PictureOptions
+from convnets.data.pictures import Pictures
+from convnets.data.records import Record
+from convnets.errors import InvalidValue
+from tests.data.examples import FewRecords, encoded, png, png_of_few_levels, write
 
 COLOURS = np.array([(0, 0, 0), (128, 64, 128), (70, 70, 70), (255, 255, 0)], np.uint8)
 """Of three classes, and of what is ignored."""
@@ -22,12 +27,6 @@ EXPECTED = np.where(PLACES == 3, IGNORED, PLACES)
 
 def read(content, label_map=None, size=(5, 7)):
     return mask_of(content, "p.jpg", *size, label_map)
-
-
-def encoded(image, form):
-    stream = io.BytesIO()
-    image.save(stream, form)
-    return stream.getvalue()
 
 
 def test_a_colour_map_is_read_from_rgb_and_from_a_palette():
@@ -113,3 +112,92 @@ def test_a_missing_mask_is_refused(tmp_path):
     with pytest.raises(UnreadableImage, match=r"^the mask .*gone\.png can't be read as an image: No such file"):
         read(tmp_path / "gone.png")
     assert read(write(tmp_path / "there.png", PLACES)).tolist() == PLACES.tolist()
+
+
+NAN = float("nan")
+
+
+def boxed(boxes, label=None, box_labels=None, **more):
+    labels = None if box_labels is None else np.array(box_labels, np.int32)
+    return Record(np.zeros((40, 60, 3), np.uint8), "shoe.png", label, np.array(boxes, np.float32), labels, **more)
+
+
+def served(one, **options):
+    fields = ("boxes",) if one.label is None else ("label", "boxes")
+    return Pictures(FewRecords([one], fields=fields), PictureOptions(size=20, evaluation_size=20, **options))
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (5, 5, 5, 9),
+        (9, 5, 5, 9),
+        (5, 9, 9, 5),
+        (NAN, 0, 5, 5),
+        (0, 0, 45, 60),
+        (-4, 0, 9, 9),
+        (0, 50, 9, 70),
+        (50, 0, 60, 9),
+    ],
+    ids=str,
+)
+def test_bad_boxes_are_refused_with_the_file_and_the_value(box):
+    one = boxed([(1, 2, 3, 4), box], 0, listed="line 7 of list.csv")
+    named = rf"box 2 of shoe.png \(line 7 of list.csv\) is \[{box[0]:g}, {box[1]:g}, {box[2]:g}, {box[3]:g}\]"
+    with pytest.raises(UnreadableImage, match=named):
+        check_boxes(one, 40, 60)
+    with pytest.raises(UnreadableImage, match=r"within its 40 x 60 pixels"):
+        served(one)[0]
+    with pytest.raises(InvalidValue, match=named):
+        served(one).batch(np.array([0]))
+    assert served(one, unreadable=1).batch(np.array([0]))["weight"].tolist() == [0]
+
+
+def test_a_pixel_beyond_the_edge_is_rounding():
+    boxes = served(boxed([(-0.6, 0, 40.9, 60.5)], 0))[0]["boxes"]
+    assert boxes[0].tolist() == [0, 0, 20, 20]
+
+
+def test_a_box_has_its_own_class_or_its_picture_s():
+    assert labels_of_boxes(boxed([(0, 0, 1, 1)], 3, [5]), np.zeros((1, 4))).tolist() == [5]
+    assert labels_of_boxes(boxed([(0, 0, 1, 1)], 3), np.zeros((1, 4))).tolist() == [3]
+    assert labels_of_boxes(boxed([(0, 0, 1, 1)]), np.zeros((1, 4))).tolist() == [0]
+
+
+def test_each_box_keeps_its_place_although_another_is_out_of_sight():
+    """A place may have a meaning: the left shoe is number one wherever the picture is cut."""
+    example = served(boxed([(0, 0, 8, 8), (10, 20, 30, 40)], 0, [4, 6]), boxes=2)[0]
+    assert example["boxes"].tolist() == [[0, 0, 0, 0], [5, 5, 15, 15]]
+    assert example["box_labels"].tolist() == [-1, 6]
+
+
+def test_the_number_of_boxes_is_known_before_a_picture_is_read(tmp_path):
+    for name in "ab":
+        Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / f"{name}.png")
+    entries = [
+        {"path": "a.png", "label": "shoe", "boxes": [[0, 0, 9, 9]]},
+        {"path": "b.png", "label": "bag", "boxes": [[0, 0, 9, 9, "shoe"], [5, 5, 20, 20], [1, 1, 2, 2]]},
+    ]
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.json").write_text(json.dumps(entries))
+    source = data.create("image_folder", "train", data_dir=str(tmp_path), size=20, evaluation_size=20)
+    assert source.info.box_counts == (1, 3)
+    two = data.create("image_folder", "train", data_dir=str(tmp_path), size=20, evaluation_size=20, boxes=2)
+    assert two.info.box_counts == (1, 2)
+    assert data.create("scenes", "train", objects=(2, 2), examples=10).info.box_counts == (2, 2)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json"])
+def test_a_box_beyond_its_picture_is_refused_with_its_row(tmp_path, suffix):
+    Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / "a.png")
+    for split in ("train", "test"):
+        file = tmp_path / f"{split}.{suffix}"
+        if suffix == "csv":
+            file.write_text('path,label,boxes\na.png,shoe,"[[0, 0, 9, 9]]"\na.png,bag,"[[0, 0, 9, 99]]"\n')
+        else:
+            rows = [("shoe", [[0, 0, 9, 9]]), ("bag", [[0, 0, 9, 99]])]
+            file.write_text(json.dumps([{"path": "a.png", "label": label, "boxes": box} for label, box in rows]))
+    source = data.create("image_folder", "train", data_dir=str(tmp_path), size=20, evaluation_size=20)
+    where = "line 3" if suffix == "csv" else "entry 2"
+    with pytest.raises(UnreadableImage, match=rf"a.png \({where} of .*train.{suffix}\) is \[0, 0, 9, 99\]"):
+        source[1]

@@ -1,4 +1,4 @@
-"""Some classes of a data set, and few examples of each."""
+"""Views of a source: some classes of a data set, and few examples of each."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Evaluation of pictures in their own sizes: buckets from headers, padding, and batches of one bucket."""
+"""Variable image size: buckets from headers, padding, batches of one bucket; and masks whose sizes do not fit."""
 
 import io
 import pickle
@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from convnets import data
 from convnets.data import image_sizes as module
 from convnets.data.cached_records import CachedRecords
 from convnets.data.decoding import Picture
@@ -20,13 +21,12 @@ from convnets.data.picture_options import PictureOptions
 from convnets.data.pictures import Pictures, serve
 from convnets.data.pipeline import EvaluationBatches, read_ahead
 from convnets.data.records import Record
-from convnets.data.source import load_training_batch
+from convnets.data.source import Splits, load_training_batch
 from convnets.data.statistics import pixel_statistics
-from convnets.data.views import Subset, class_subset
+from convnets.data.views import Subset, class_subset, train_validation_split
 from convnets.errors import InvalidValue
-from tests.data.few_records import FewRecords, broken
-from tests.data.mask_files import png
-from tests.data.photograph import noise
+from convnets.training.setup import check_masks
+from tests.data.examples import FewRecords, broken, noise, png, write
 
 SIZES = [(30, 40), (128, 129), (128, 128), (200, 90), (129, 128), (256, 256)]
 BUCKETS = [[128, 128], [128, 256], [128, 128], [256, 128], [256, 128], [256, 256]]
@@ -255,3 +255,69 @@ def test_a_picture_alone_is_as_pictures_serves_it_directly():
     """Without `serve`, a source has no label map and its masks are levels."""
     pictures = Pictures(FewRecords(records(), fields=("mask",)), PictureOptions(size=8, evaluation_size=0))
     assert pictures.info.mask_classes == () and set(np.unique(pictures[2]["mask"])) == {0, 1, 2}
+
+
+NAMES = ("a", "b", "c", "d")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Four images a split with masks that fit, one of them turned by its EXIF orientation."""
+    top = tmp_path / "streets"
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for split in ("train", "val"):
+        for name in NAMES:
+            write(top / split / "images" / f"{name}.jpg", noise(30, 40))
+            write(top / split / "masks" / f"{name}.png", np.zeros((40, 30) if name == "a" else (30, 40), np.uint8))
+        Image.fromarray(noise(30, 40)).save(top / split / "images" / "a.jpg", exif=turned)
+    return top
+
+
+def streets(folder, split="train", **options):
+    options = {"size": 16, "mask_classes": ("ground", "road")} | options
+    return data.create("segmentation_folder", split, data_dir=str(folder), **options)
+
+
+def spoil(folder, split, name):
+    return write(folder / split / "masks" / f"{name}.png", np.zeros((20, 40), np.uint8))
+
+
+def test_masks_that_fit_are_found_to_from_headers_alone(folder, monkeypatch):
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
+    streets(folder).check_masks()
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_mask_of_another_size_is_named_with_both_sizes_in_whatever_split_it_is(folder, split):
+    mask = spoil(folder, split, "c")
+    train, validation = train_validation_split(streets(folder), 1, 0)
+    with pytest.raises(InvalidValue) as refused:
+        check_masks(Splits(train, validation, streets(folder, "test")))
+    sentence = f"the mask {mask} has 20 x 40 pixels, and the picture 30 x 40, and none is to be passed over: replace it"
+    assert str(refused.value).startswith(sentence)
+
+
+def test_as_many_may_be_passed_over_as_pictures_that_are_unreadable(folder):
+    for name in ("b", "d"):
+        spoil(folder, "train", name)
+    source = streets(folder, unreadable=2)
+    source.check_masks()
+    assert source.unreadable.places == {1, 3}
+    with pytest.raises(InvalidValue, match=r"d\.png has 20 x 40 .* and 1 were passed over before it"):
+        streets(folder, unreadable=1).check_masks()
+
+
+def test_only_the_examples_of_a_view_count(folder):
+    spoil(folder, "train", "b")
+    for part in train_validation_split(streets(folder), 2, 0):
+        if 1 in part.indices:
+            with pytest.raises(InvalidValue, match=r"b\.png has 20 x 40"):
+                part.check_masks()
+        else:
+            part.check_masks()
+
+
+def test_files_that_are_no_pictures_are_left_to_who_decodes_them(folder):
+    (folder / "train/masks/b.png").write_bytes(b"no picture")
+    streets(folder).check_masks()
