@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 from convnets.data.decoding import SUFFIXES
 from convnets.errors import InvalidValue
 from convnets.files import cache_folder, write_atomically
+from convnets.progress import Bar, data_bar
 
 # A directory that changes twice within one tick of the file system's clock shows the second change by nothing.
 # The coarsest clock in use, FAT's, ticks every two seconds.
@@ -59,15 +60,12 @@ class FolderScan:
     folders: Paths
 
 
-def scan_folder(folder: Path, progress: Callable[[int], None] | None = None) -> FolderScan:
+def scan_folder(folder: Path) -> FolderScan:
     """Lists the images below a folder; links to files are followed.
 
     The listing is kept in the user's cache with the time of every directory's last change. It is used again if none
     of them has another time now: a file that is added, removed or renamed changes its directory's. Files whose
     content alone has changed are not noticed, and need not be.
-
-    Args:
-      progress: is told the number of images found so far, once for each directory that is listed.
 
     Raises:
       InvalidValue: a directory can't be listed, or a link leads to a folder or, named as an image, nowhere.
@@ -76,14 +74,15 @@ def scan_folder(folder: Path, progress: Callable[[int], None] | None = None) -> 
     if scan := _remembered(folder, kept):
         return scan
     began = time.time_ns()
-    images, folders, times = _walk(folder, progress)
+    with data_bar(f"files of {folder}") as bar:
+        images, folders, times = _walk(folder, bar)
     scan = FolderScan(folder, images, folders)
     if max(changed for changed, _ in times) < began - CLOCK_TICK:
         _remember(scan, times, kept)
     return scan
 
 
-def _walk(top: Path, progress: Callable[[int], None] | None) -> tuple[Paths, Paths, list[tuple[int, int]]]:
+def _walk(top: Path, bar: Bar) -> tuple[Paths, Paths, list[tuple[int, int]]]:
     """Relative paths of the images and folders, and the times of `top` and the folders."""
     # Packed as they are found: as strings, ImageNet's would take 110 MB more.
     images, folders = bytearray(), bytearray()
@@ -106,8 +105,7 @@ def _walk(top: Path, progress: Callable[[int], None] | None) -> tuple[Paths, Pat
             raise InvalidValue(f"{top / path} can't be listed ({error.strerror}): check its permissions") from error
         found += sum(not is_folder for _, is_folder in listed)
         waiting += [(f"{path}/{name}" if path else name, is_folder) for name, is_folder in reversed(listed)]
-        if progress is not None:
-            progress(found)
+        bar.update(found)
     return Paths(bytes(images)), Paths(bytes(folders)), times
 
 

@@ -4,7 +4,7 @@ The training split says what the classes are, and the test split is held to them
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,24 +16,21 @@ from convnets.data.image_files import data_folder
 from convnets.data.image_list import SUFFIXES as LIST_SUFFIXES
 from convnets.data.image_list import ImageList
 from convnets.data.records import FileRecords, LabelledFiles
-from convnets.data.source import UNKNOWN_SHAPE, DataNotFound, SourceInfo
+from convnets.data.source import DataNotFound
 from convnets.data.synset_files import find_label_file, read_labels, shown_names
 from convnets.errors import InvalidValue
 
 # split -> where it is looked for if its place isn't named
 PLACES = {"train": ("train",), "test": ("val", "validation", "test")}
 
-Progress = Callable[[int], None]
 
-
-def open_folder(
+def image_folder(
     split: str,
     *,
-    data_dir: str,
+    data_dir: str = "",
     train: str = "",
     test: str = "",
     labels: str = "",
-    progress: Progress | None = None,
 ) -> FileRecords:
     """A split of the pictures in a folder; both are listed, and no picture is opened.
 
@@ -54,7 +51,6 @@ def open_folder(
       test: the test split's; empty: the first of `val`, `validation` and `test` there, as train is looked for.
       labels: the file with the labels of a test folder without class folders, relative to `data_dir`; empty:
         looked for by its usual names.
-      progress: is told the number of images of a split that were found so far, now and then.
 
     Raises:
       DataNotFound: `data_dir`, a split or the file of labels is not there, or has no images.
@@ -66,28 +62,20 @@ def open_folder(
     folder = data_folder(data_dir)
     places = {"train": _find(folder, "train", train), "test": _find(folder, "test", test)}
     if os.path.isdir(places["train"]):
-        scan = _scan(places["train"], progress)
+        scan = _scan(places["train"])
         classes = _class_folders(scan)
         files = {"train": _label_by_folder(scan, classes)}
     else:
-        image_list = ImageList(places["train"], progress)
+        image_list = ImageList(places["train"])
         classes = image_list.classes()
         files = {"train": image_list.files(classes)}
     if not os.path.isdir(places["test"]):
         _refuse_labels(labels, f"{places['test']} is a list, which has them itself")
-        files["test"] = ImageList(places["test"], progress).files(classes)
+        files["test"] = ImageList(places["test"]).files(classes)
     else:
-        files["test"] = _label_test_folder(_scan(places["test"], progress), classes, places["train"], folder, labels)
-    info = SourceInfo(
-        name=folder.name,
-        classes=shown_names(folder, classes),
-        image_shape=UNKNOWN_SHAPE,
-        splits={name: len(files[name]) for name in PLACES},
-        fields=files[split].fields,
-        box_counts=files[split].box_counts,
-        state=files[split].state,
-    )
-    return FileRecords(files[split], info)
+        files["test"] = _label_test_folder(_scan(places["test"]), classes, places["train"], folder, labels)
+    splits = {name: len(files[name]) for name in PLACES}
+    return FileRecords(files[split], name=folder.name, classes=shown_names(folder, classes), splits=splits)
 
 
 def _find(data_dir: Path, split: str, given: str) -> Path:
@@ -111,8 +99,8 @@ def _find(data_dir: Path, split: str, given: str) -> Path:
     )
 
 
-def _scan(folder: Path, progress: Progress | None) -> FolderScan:
-    scan = scan_folder(folder, progress)
+def _scan(folder: Path) -> FolderScan:
+    scan = scan_folder(folder)
     if not len(scan.images):
         raise DataNotFound(f"{folder} has no images in it or below it ({' '.join(SUFFIXES)}): put them there")
     return scan

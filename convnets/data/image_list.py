@@ -15,7 +15,7 @@ import json
 import os
 import sys
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from convnets.data.class_names import sort_classes, unknown_class
 from convnets.data.folder_scan import Paths
 from convnets.data.records import Boxes, LabelledFiles
 from convnets.errors import InvalidValue, nearest
+from convnets.progress import data_bar
 
 SUFFIXES = (".csv", ".json")
 FIELDS = ("path", "label", "boxes", "mask")
@@ -39,14 +40,13 @@ class ImageList:
 
     Args:
       path: the list, a .csv or .json file.
-      progress: is told the number of entries read so far, now and then, since each file named is looked for.
 
     Raises:
       InvalidValue: the list can't be read or is empty, it has unknown fields, or not the same in all entries, a value
         is malformed, or a file that it names is not there.
     """
 
-    def __init__(self, path: Path, progress: Callable[[int], None] | None = None):
+    def __init__(self, path: Path):
         self.path = path
         self._fields: set[str] = set()
         self._numbers = array("q")
@@ -55,16 +55,18 @@ class ImageList:
         self._edges: list[np.ndarray] = []
         self._box_classes: list[list[str | None]] = []
         missing, first_missing = 0, ""
-        for number, fields in read_entries(path):
-            self._numbers.append(number)
-            if fields.keys() != self._fields:
-                self._check_fields(fields)
-            for file in self._append(fields):
-                if not os.path.isfile(os.path.join(path.parent, file)):
-                    missing += 1
-                    first_missing = first_missing or f"{path.parent / file} in {self._place(-1)}"
-            if progress is not None and len(self._numbers) % 1000 == 0:
-                progress(len(self._numbers))
+        # Each file that is named is looked for.
+        with data_bar(f"entries of {path}") as bar:
+            for number, fields in read_entries(path):
+                self._numbers.append(number)
+                if fields.keys() != self._fields:
+                    self._check_fields(fields)
+                for file in self._append(fields):
+                    if not os.path.isfile(os.path.join(path.parent, file)):
+                        missing += 1
+                        first_missing = first_missing or f"{path.parent / file} in {self._place(-1)}"
+                if len(self._numbers) % 1000 == 0:
+                    bar.update(len(self._numbers))
         if not self._numbers:
             raise InvalidValue(f"{path} lists no images: give it an entry with a path and a label for each of them")
         if missing:

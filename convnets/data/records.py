@@ -12,7 +12,8 @@ import numpy as np
 
 from convnets.data.decoding import Content
 from convnets.data.folder_scan import Paths
-from convnets.data.source import SourceInfo, as_indices
+from convnets.data.label_map import LabelMap
+from convnets.data.source import UNKNOWN_SHAPE, SourceInfo, as_indices
 from convnets.errors import InvalidValue
 
 
@@ -142,11 +143,35 @@ class LabelledFiles:
 
 
 class FileRecords:
-    """The files of a split as records."""
+    """The files of a split as records.
 
-    def __init__(self, files: LabelledFiles, info: SourceInfo):
+    Args:
+      name: of the data set.
+      classes: of labels and boxes.
+      splits: examples in each split.
+      mask_classes: names of the levels 0, 1, ... of masks, () if others give them; None for data without any.
+    """
+
+    def __init__(
+        self,
+        files: LabelledFiles,
+        *,
+        name: str,
+        classes: tuple[str, ...],
+        splits: dict[str, int],
+        mask_classes: tuple[str, ...] | None = None,
+    ):
         self.files = files
-        self.info = info
+        self.info = SourceInfo(
+            name,
+            classes,
+            UNKNOWN_SHAPE,
+            splits,
+            fields=files.fields,
+            box_counts=files.box_counts,
+            label_map=LabelMap(mask_classes) if mask_classes and files.masks is not None else None,
+            state=files.state | ({} if mask_classes is None else {"mask_classes": list(mask_classes)}),
+        )
 
     def __len__(self) -> int:
         return len(self.files)

@@ -1,34 +1,30 @@
 """Images in one folder and their masks in another, under the same names."""
 
 import os
-from collections.abc import Callable, Container
+from collections.abc import Container
 from pathlib import Path, PurePath
 
 from convnets.data.class_names import CLASS_NAMES, name_some, read_class_names
 from convnets.data.decoding import SUFFIXES
 from convnets.data.folder_scan import Paths, scan_folder
 from convnets.data.image_files import data_folder
-from convnets.data.label_map import LabelMap
 from convnets.data.records import FileRecords, LabelledFiles
-from convnets.data.source import UNKNOWN_SHAPE, DataNotFound, SourceInfo
+from convnets.data.source import DataNotFound
 from convnets.errors import InvalidValue
 
 SPLIT = "{split}"
 SPLITS = ("train", "test")
 
-Progress = Callable[[int], None]
 
-
-def open_segmentation_folder(
+def segmentation_folder(
     split: str,
     *,
-    data_dir: str,
+    data_dir: str = "",
     train: str = "train",
     test: str = "val",
     images: str = "{split}/images",
     masks: str = "{split}/masks",
-    named: bool = False,
-    progress: Progress | None = None,
+    mask_classes: tuple[str, ...] = (),
 ) -> FileRecords:
     """A split of images with masks; both splits are listed, and no picture is opened.
 
@@ -41,8 +37,7 @@ def open_segmentation_folder(
       data_dir: the folder that has all.
       train, test: what stands for `{split}` in the paths of the training and of the test split.
       images, masks: the folders, relative to `data_dir`. ADE20K has "images/{split}" and "annotations/{split}".
-      named: whether the classes are named elsewhere, so that the file is not needed.
-      progress: is told the number of images of a folder that were found so far, now and then.
+      mask_classes: if they are given, the file is not needed.
 
     Raises:
       DataNotFound: a folder is not there or has no images.
@@ -58,30 +53,22 @@ def open_segmentation_folder(
             )
     folder = data_folder(data_dir)
     classes = read_class_names(folder)
-    if not classes and not named:
+    if not classes and not mask_classes:
         raise InvalidValue(
             f"{folder} has no {CLASS_NAMES}, so the classes of its masks have no names: give them with "
             "data.mask_classes, or one a line in that file"
         )
     files = {
-        name: _pair(folder / images.replace(SPLIT, part), folder / masks.replace(SPLIT, part), folder, progress)
+        name: _pair(folder / images.replace(SPLIT, part), folder / masks.replace(SPLIT, part), folder)
         for name, part in zip(SPLITS, (train, test), strict=True)
     }
-    info = SourceInfo(
-        name=folder.name,
-        classes=(),
-        image_shape=UNKNOWN_SHAPE,
-        splits={name: len(of_split) for name, of_split in files.items()},
-        fields=files[split].fields,
-        state=files[split].state | {"mask_classes": list(classes)},
-        label_map=LabelMap(classes) if classes else None,
-    )
-    return FileRecords(files[split], info)
+    splits = {name: len(of_split) for name, of_split in files.items()}
+    return FileRecords(files[split], name=folder.name, classes=(), splits=splits, mask_classes=classes)
 
 
-def _pair(images: Path, masks: Path, folder: Path, progress: Progress | None) -> LabelledFiles:
+def _pair(images: Path, masks: Path, folder: Path) -> LabelledFiles:
     """The images and masks of two folders, with paths relative to a third."""
-    of_images, of_masks = _by_stem(images, "images", progress), _by_stem(masks, "masks", progress)
+    of_images, of_masks = _by_stem(images, "images"), _by_stem(masks, "masks")
     for these, others, what, other, top in (
         (of_images, of_masks, f"image in {images} without a mask in {masks}", "mask", masks),
         (of_masks, of_images, f"mask in {masks} without an image in {images}", "image", images),
@@ -104,14 +91,14 @@ def _pair(images: Path, masks: Path, folder: Path, progress: Progress | None) ->
     return LabelledFiles(images, folder, of_pairs[0], masks=of_pairs[1])
 
 
-def _by_stem(folder: Path, option: str, progress: Progress | None) -> dict[str, str]:
+def _by_stem(folder: Path, option: str) -> dict[str, str]:
     """Relative paths by what is before their suffixes."""
     if not folder.is_dir():
         raise DataNotFound(
             f"{folder} is not there: name the folders with data.{option}, and what stands for {SPLIT} in them with "
             "data.train and data.test"
         )
-    scan = scan_folder(folder, progress)
+    scan = scan_folder(folder)
     if not len(scan.images):
         others = _no_image(folder)
         such = "" if others is None else f", but files such as {others.name}"

@@ -4,19 +4,18 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, Literal
+from typing import Any
 
 from convnets.data import fashion_mnist as _fashion_mnist
 from convnets.data import scenes as _scenes
-from convnets.data.image_folder import open_folder
+from convnets.data.image_folder import image_folder
 from convnets.data.picture_options import PictureOptions
 from convnets.data.pictures import serve
 from convnets.data.records import Records
-from convnets.data.segmentation_folder import open_segmentation_folder
+from convnets.data.segmentation_folder import segmentation_folder
 from convnets.data.source import Source, SourceInfo
-from convnets.data.tfds_records import load_in_memory, open_split_of_run
-from convnets.data.voc import open_voc
-from convnets.progress import data_bar
+from convnets.data.tfds_records import load_in_memory, tfds
+from convnets.data.voc import voc
 from convnets.registry import Registry
 
 sources: Registry[Callable[..., Source]] = Registry("data set")
@@ -72,55 +71,8 @@ def pictures(open_records: Callable[..., Records]) -> Callable[..., Source]:
     return source
 
 
-@sources.register
-@pictures
-def image_folder(split: str, *, data_dir: str = "", train: str = "", test: str = "", labels: str = "") -> Records:
-    """A user's own pictures, in folders of classes or in lists."""
-    with data_bar(f"files of {data_dir}") as bar:
-        return open_folder(split, data_dir=data_dir, train=train, test=test, labels=labels, progress=bar.update)
-
-
-@sources.register
-@pictures
-def segmentation_folder(
-    split: str,
-    *,
-    data_dir: str = "",
-    train: str = "train",
-    test: str = "val",
-    images: str = "{split}/images",
-    masks: str = "{split}/masks",
-    mask_classes: tuple[str, ...] = (),
-) -> Records:
-    """A user's own pictures in one folder, with masks of the same names in another."""
-    with data_bar(f"files of {data_dir}") as bar:
-        return open_segmentation_folder(
-            split,
-            data_dir=data_dir,
-            train=train,
-            test=test,
-            images=images,
-            masks=masks,
-            named=bool(mask_classes),
-            progress=bar.update,
-        )
-
-
-@sources.register
-@pictures
-def voc(
-    split: str, *, data_dir: str = "", train: str = "train", test: str = "val", first_pixel: Literal[0, 1] = 1
-) -> Records:
-    """PASCAL VOC, or pictures in its layout, with masks and boxes."""
-    with data_bar(f"annotations of {data_dir}") as bar:
-        return open_voc(split, data_dir=data_dir, train=train, test=test, first_pixel=first_pixel, progress=bar.update)
-
-
-@sources.register
-@pictures
-def tfds(split: str, *, dataset: str = "imagenet2012", data_dir: str = "", train: str = "", test: str = "") -> Records:
-    """A data set that TFDS has prepared."""
-    return open_split_of_run(split, dataset=dataset, data_dir=data_dir, train=train, test=test)
+for opener in (image_folder, segmentation_folder, voc, tfds):
+    sources.register(pictures(opener))
 
 
 @sources.register
@@ -128,9 +80,7 @@ def tfds_in_memory(
     split: str, *, dataset: str = "cifar10", data_dir: str = "", train: str = "", test: str = ""
 ) -> Source:
     """A data set of small images of one size that TFDS has prepared, decoded once and served as they are."""
-    records = open_split_of_run(split, dataset=dataset, data_dir=data_dir, train=train, test=test)
-    with data_bar(f"decoding {dataset}", len(records)) as bar:
-        return load_in_memory(records, bar.update)
+    return load_in_memory(tfds(split, dataset=dataset, data_dir=data_dir, train=train, test=test))
 
 
 @sources.register

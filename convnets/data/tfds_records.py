@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from convnets.data.records import Record
 from convnets.data.source import ArraySource, DataNotFound, SourceInfo, as_indices
 from convnets.data.tfds_folders import find, import_tfds, open_builder, shards_of, splits_of_run
 from convnets.errors import InvalidValue
+from convnets.progress import data_bar
 
 SMALL = 64
 """Pixels a side that images may have at most to be kept in memory."""
@@ -73,11 +74,11 @@ class TfdsRecords:
         data_dir: str = "",
         names: Mapping[str, str] | None = None,
     ):
-        tfds = import_tfds()
+        tensorflow_datasets = import_tfds()
         folder = find(dataset, data_dir)
         builder = open_builder(folder)
         features = dict(builder.info.features.items())
-        if not isinstance(features.get("image"), tfds.features.Image):
+        if not isinstance(features.get("image"), tensorflow_datasets.features.Image):
             raise InvalidValue(
                 f"{dataset} in {folder} has no pictures as a feature 'image', but {', '.join(sorted(features))}: "
                 "choose a data set of images"
@@ -85,9 +86,9 @@ class TfdsRecords:
         objects = dict(getattr(features.get("objects"), "feature", {}).items())
         self._boxes = "objects/bbox" if "bbox" in objects else HEAD if HEAD in features else ""
         self._has_box_labels = "label" in objects
-        self._has_mask = isinstance(features.get("segmentation_mask"), tfds.features.Image)
+        self._has_mask = isinstance(features.get("segmentation_mask"), tensorflow_datasets.features.Image)
         label = features.get("label")
-        self._has_label = isinstance(label, tfds.features.ClassLabel)
+        self._has_label = isinstance(label, tensorflow_datasets.features.ClassLabel)
         self._called = f"{dataset} {split}"
         self._folder = folder
         published = builder.info.splits
@@ -170,10 +171,10 @@ class TfdsRecords:
         return feature
 
 
-def open_split_of_run(
+def tfds(
     split: str,
     *,
-    dataset: str,
+    dataset: str = "imagenet2012",
     data_dir: str = "",
     train: str = "",
     test: str = "",
@@ -193,13 +194,10 @@ def open_split_of_run(
     return TfdsRecords(dataset, names[split], data_dir=data_dir, names=names)
 
 
-def load_in_memory(records: TfdsRecords, progress: Callable[[int], None] | None = None) -> ArraySource:
+def load_in_memory(records: TfdsRecords) -> ArraySource:
     """A data set of small images of one shape, decoded once: `image [N, H, W, C]` uint8 and `label [N]` int32.
 
     The order is the split's.
-
-    Args:
-      progress: called with the number of images so far.
 
     Raises:
       InvalidValue: the images have no fixed shape, are larger than 64 x 64 or have no labels, or one is damaged.
@@ -213,13 +211,13 @@ def load_in_memory(records: TfdsRecords, progress: Callable[[int], None] | None 
         )
     images = np.empty((len(records), *shape), np.uint8)
     labels = np.empty(len(records), np.int32)
-    for i in range(len(records)):
-        record = records[i]
-        with _image(cast(bytes, record.image), record.name) as image:
-            images[i] = np.asarray(image).reshape(shape)
-        labels[i] = cast(int, record.label)
-        if progress is not None:
-            progress(i + 1)
+    with data_bar(f"decoding {info.name}", len(records)) as bar:
+        for i in range(len(records)):
+            record = records[i]
+            with _image(cast(bytes, record.image), record.name) as image:
+                images[i] = np.asarray(image).reshape(shape)
+            labels[i] = cast(int, record.label)
+            bar.update(i + 1)
     described = SourceInfo(info.name, info.classes, shape, info.splits)
     return ArraySource({"image": images, "label": labels}, described)
 

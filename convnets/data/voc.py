@@ -6,7 +6,7 @@ VOC2012. labelme's converters write the same layout without the lists.
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NoReturn
 from xml.etree import ElementTree
@@ -16,10 +16,10 @@ import numpy as np
 from convnets.data.class_names import BACKGROUND, name_some, read_class_names, unknown_class
 from convnets.data.folder_scan import Paths
 from convnets.data.image_files import data_folder
-from convnets.data.label_map import LabelMap
 from convnets.data.records import Boxes, FileRecords, LabelledFiles
-from convnets.data.source import UNKNOWN_SHAPE, DataNotFound, SourceInfo
+from convnets.data.source import DataNotFound
 from convnets.errors import InvalidValue
+from convnets.progress import data_bar
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -34,17 +34,14 @@ MASKS = ("SegmentationClass", "SegmentationClassPNG")
 SUFFIXES = {IMAGES: ".jpg", ANNOTATIONS: ".xml", **dict.fromkeys(MASKS, ".png")}
 EDGES = ("ymin", "xmin", "ymax", "xmax")
 
-Progress = Callable[[int], None]
 
-
-def open_voc(
+def voc(
     split: str,
     *,
-    data_dir: str,
+    data_dir: str = "",
     train: str = "train",
     test: str = "val",
     first_pixel: Literal[0, 1] = 1,
-    progress: Progress | None = None,
 ) -> FileRecords:
     """A split of a folder such as `VOCdevkit/VOC2012`; no picture is opened.
 
@@ -59,7 +56,6 @@ def open_voc(
         where there are no masks), or "all" for every picture that has a mask, or boxes where there are no masks.
       first_pixel: what annotations call the first row and column. 1 (VOC): a box includes its last pixel, and is given
         as [ymin - 1, xmin - 1, ymax, xmax]. 0 (labelme): edges are given as they are.
-      progress: is told the number of annotations read so far, now and then.
 
     Raises:
       DataNotFound: the folder, a list, a picture or an answer is not there.
@@ -85,20 +81,11 @@ def open_voc(
         origin=folder,
         folder=folder,
         images=_files(folder, IMAGES, mine),
-        boxes=_boxes(folder, mine, classes, first_pixel, progress) if annotations else None,
+        boxes=_boxes(folder, mine, classes, first_pixel) if annotations else None,
         masks=_files(folder, masks, mine) if masks else None,
     )
-    info = SourceInfo(
-        name=folder.name,
-        classes=classes,
-        image_shape=UNKNOWN_SHAPE,
-        splits={part: len(of_part) for part, of_part in names.items()},
-        fields=files.fields,
-        box_counts=files.box_counts,
-        state=files.state | {"mask_classes": list(mask_classes)},
-        label_map=LabelMap(mask_classes) if masks else None,
-    )
-    return FileRecords(files, info)
+    splits = {part: len(of_part) for part, of_part in names.items()}
+    return FileRecords(files, name=folder.name, classes=classes, splits=splits, mask_classes=mask_classes)
 
 
 def _names(folder: Path, option: str, given: str, masks: str, annotations: str) -> list[str]:
@@ -158,18 +145,16 @@ def _files(folder: Path, kind: str, names: Sequence[str]) -> Paths:
     return Paths(b"".join(os.fsencode(f"{kind}/{name}{SUFFIXES[kind]}\0") for name in names))
 
 
-def _boxes(
-    folder: Path, names: Sequence[str], classes: Sequence[str], first_pixel: int, progress: Progress | None
-) -> Boxes:
+def _boxes(folder: Path, names: Sequence[str], classes: Sequence[str], first_pixel: int) -> Boxes:
     edges, ends, labels = [np.zeros((0, 4), np.float32)], [0], list[int]()
     places = {name: label for label, name in enumerate(classes)}
-    for number, name in enumerate(names, 1):
-        found, of_found = read_boxes(folder / ANNOTATIONS / f"{name}.xml", places, first_pixel)
-        edges.append(found)
-        labels += of_found
-        ends.append(ends[-1] + len(found))
-        if progress is not None and number % 100 == 0:
-            progress(number)
+    with data_bar(f"annotations of {folder}", len(names)) as bar:
+        for number, name in enumerate(names, 1):
+            found, of_found = read_boxes(folder / ANNOTATIONS / f"{name}.xml", places, first_pixel)
+            edges.append(found)
+            labels += of_found
+            ends.append(ends[-1] + len(found))
+            bar.update(number)
     return Boxes(np.concatenate(edges), np.array(ends[1:], np.int64), np.array(labels, np.int32))
 
 

@@ -13,6 +13,7 @@ from convnets.data import folder_scan
 from convnets.data.folder_scan import Paths, scan_folder
 from convnets.data.image_files import find_images
 from convnets.errors import InvalidValue
+from convnets.progress import Bar
 
 IMAGES = ("a/1.jpg", "a/2.PNG", "a/deep/er/3.webp", "a-b/4.JPEG", "b/5.gif", "b/6.bmp", "z.jpeg")
 OTHERS = (".hidden.jpg", ".hidden/7.jpg", "a/notes.txt", "b/jpg", "empty/none.csv")
@@ -209,9 +210,10 @@ def test_a_cache_that_cannot_be_written_is_done_without(top, tmp_path):
         assert list(scan_folder(top).images) == list(IMAGES)
 
 
-def test_progress_counts_the_images_found_until_all_are(top):
+def test_progress_counts_the_images_found_until_all_are(top, monkeypatch):
     counts: list[int] = []
-    scan_folder(top, counts.append)
+    monkeypatch.setattr(Bar, "update", lambda self, done: counts.append(done))
+    scan_folder(top)
     assert counts[0] == 1 and counts[-1] == 7 and counts == sorted(counts)
     assert len(counts) == 7  # the folder and six below
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from convnets.data.image_folder import open_folder
+from convnets.data.image_folder import image_folder
 from convnets.data.source import DataNotFound
 from convnets.errors import ConvnetsError, InvalidValue
 
@@ -47,7 +47,7 @@ def flat(data) -> Path:
 def refused(folder: Path | str, *parts: str, error: type[ConvnetsError] = InvalidValue, **options: str) -> None:
     for split in ("train", "test"):
         with pytest.raises(error) as caught:
-            open_folder(split, data_dir=str(folder), **options)
+            image_folder(split, data_dir=str(folder), **options)
         text = str(caught.value)
         assert "\n" not in text and ". " not in text
         for part in parts:
@@ -59,7 +59,7 @@ def refused(folder: Path | str, *parts: str, error: type[ConvnetsError] = Invali
 
 def test_a_class_is_a_folder_and_its_label_the_folders_place_among_the_sorted_names(data):
     touch(data, "train/notes.txt", "train/.cache/x.jpg", "train/ox/readme.md", "train/ox/.hidden.jpg")
-    records = open_folder("train", data_dir=str(data))
+    records = image_folder("train", data_dir=str(data))
     assert records.info.classes == CLASSES
     expected = [
         (data / "train" / name / file, label)
@@ -70,14 +70,14 @@ def test_a_class_is_a_folder_and_its_label_the_folders_place_among_the_sorted_na
     assert all(type(record.label) is int for record in records)
     assert [record.name for record in records] == [str(path) for path, _ in expected]
     assert records[0].boxes is None and records[0].box_labels is None and records[0].mask is None
-    test = open_folder("test", data_dir=str(data))
+    test = image_folder("test", data_dir=str(data))
     assert [(record.image, record.label) for record in test] == [
         (data / "val" / name / "3.jpg", label) for label, name in enumerate(CLASSES)
     ]
 
 
 def test_what_is_known_of_both_splits_is_told_without_opening_a_picture(data):
-    train, test = (open_folder(split, data_dir=str(data)).info for split in ("train", "test"))
+    train, test = (image_folder(split, data_dir=str(data)).info for split in ("train", "test"))
     for info in (train, test):
         assert (info.name, info.splits, tuple(info.fields)) == ("animals", {"train": 8, "test": 4}, ("label",))
     assert (test.state["path"], test.state["files"]) == (str(data / "val"), 4)
@@ -87,7 +87,7 @@ def test_what_is_known_of_both_splits_is_told_without_opening_a_picture(data):
 
 def test_the_state_is_the_same_elsewhere_and_another_for_other_files_or_labels(data, tmp_path):
     def sha256(folder: Path) -> str:
-        return str(open_folder("train", data_dir=str(folder)).info.state["sha256"])
+        return str(image_folder("train", data_dir=str(folder)).info.state["sha256"])
 
     before = sha256(data)
     data = data.rename(tmp_path / "moved")
@@ -99,7 +99,7 @@ def test_the_state_is_the_same_elsewhere_and_another_for_other_files_or_labels(d
 
 
 def test_records_may_be_sent_to_another_process(data):
-    records = open_folder("train", data_dir=str(data))
+    records = image_folder("train", data_dir=str(data))
     copy = pickle.loads(pickle.dumps(records))
     assert [(r.image, r.label) for r in copy] == [(r.image, r.label) for r in records] and copy.info == records.info
 
@@ -107,18 +107,12 @@ def test_records_may_be_sent_to_another_process(data):
 @pytest.mark.parametrize("index", [-1, 8])
 def test_a_place_outside_the_records_is_refused(data, index):
     with pytest.raises(IndexError, match="outside the 8 examples"):
-        open_folder("train", data_dir=str(data))[index]
-
-
-def test_progress_is_told_of_every_image(data):
-    counts: list[int] = []
-    open_folder("train", data_dir=str(data), progress=counts.append)
-    assert max(counts) == 8
+        image_folder("train", data_dir=str(data))[index]
 
 
 def test_the_test_split_is_the_first_of_val_validation_and_test(data):
     def place() -> str:
-        return str(open_folder("test", data_dir=str(data)).info.state["path"])
+        return str(image_folder("test", data_dir=str(data)).info.state["path"])
 
     (data / "val").rename(data / "test")
     assert place() == str(data / "test")
@@ -131,7 +125,7 @@ def test_the_test_split_is_the_first_of_val_validation_and_test(data):
 def test_the_splits_may_be_elsewhere(data, tmp_path):
     (data / "train").rename(tmp_path / "learn")
     (data / "val").rename(data / "check")
-    records = open_folder("train", data_dir=str(data), train=str(tmp_path / "learn"), test="check")
+    records = image_folder("train", data_dir=str(data), train=str(tmp_path / "learn"), test="check")
     assert records.info.splits == {"train": 8, "test": 4} and records[0].image == tmp_path / "learn/Zebra/2.JPEG"
 
 
@@ -139,7 +133,7 @@ def test_the_folder_may_be_relative_or_below_the_home_folder(data, monkeypatch):
     monkeypatch.chdir(data.parent)
     monkeypatch.setenv("HOME", str(data.parent))
     for given in ("animals", "~/animals", "animals/../animals/"):
-        records = open_folder("train", data_dir=given)
+        records = image_folder("train", data_dir=given)
         assert records.info.name == "animals" and records[0].image == data / "train/Zebra/2.JPEG"
 
 
@@ -147,7 +141,7 @@ def test_the_folder_may_be_relative_or_below_the_home_folder(data, monkeypatch):
 
 
 def labels_of(folder: Path, **options: str) -> list[int | None]:
-    records = open_folder("test", data_dir=str(folder), **options)
+    records = image_folder("test", data_dir=str(folder), **options)
     assert [record.image for record in records] == [folder / "val" / name for name in FLAT]
     return [record.label for record in records]
 
@@ -202,7 +196,7 @@ def test_classes_whose_names_have_blanks_or_are_numbers_are_taken_by_name(tmp_pa
     touch(tmp_path, *(f"train/{name}/1.jpg" for name in names), *(f"val/{i}.jpg" for i in range(3)))
     for text in ("polar bear\n10\n9\n", "0.jpg,polar bear\n1.jpg,10\n2.jpg,9\n", "0 polar bear\n1 10\n2 9\n"):
         (tmp_path / "val.txt").write_text(text)
-        assert [record.label for record in open_folder("test", data_dir=str(tmp_path))] == [2, 0, 1]
+        assert [record.label for record in image_folder("test", data_dir=str(tmp_path))] == [2, 0, 1]
     # Is that the first class, or one that is not there?
     (tmp_path / "val.txt").write_text("0.jpg 0\n1.jpg 10\n2.jpg 9\n")
     refused(tmp_path, "line 1 of", "'0'")
@@ -263,7 +257,7 @@ def test_synsets_are_shown_by_their_first_name_and_keep_their_order(tmp_path, fi
         touch(tmp_path, f"train/{name}/1.jpg", f"val/{name}/1.jpg")
     lines = [f"{name} {words}" for name, words in synset.items() if words]
     (tmp_path / file).write_text("\n".join([*lines, "n00000000 not here, not at all"]))
-    records = open_folder("train", data_dir=str(tmp_path))
+    records = image_folder("train", data_dir=str(tmp_path))
     assert records.info.classes == ("tench", "crane (n02012849)", "n02095314", "crane (n03126707)")
     assert records[1].image == tmp_path / "train/n02012849/1.jpg" and records[1].label == 1
 
@@ -290,7 +284,7 @@ def test_missing_splits_are_refused(data):
 
 def test_another_split_is_refused(data):
     with pytest.raises(InvalidValue, match="train and test, not 'val'"):
-        open_folder("val", data_dir=str(data))
+        image_folder("val", data_dir=str(data))
 
 
 def test_folders_without_images_are_refused(tmp_path):
@@ -342,8 +336,8 @@ def test_a_folder_that_cannot_be_listed_is_refused(data, monkeypatch):
 
 def test_a_list_may_be_tested_with_a_folder_and_a_folder_with_a_list(data):
     (data / "list.csv").write_text("path,label\n" + "".join(f"train/{name}/2.JPEG,{name}\n" for name in CLASSES[::-1]))
-    by_list = open_folder("test", data_dir=str(data), train="list.csv")
-    by_folder = open_folder("test", data_dir=str(data), test="list.csv")
+    by_list = image_folder("test", data_dir=str(data), train="list.csv")
+    by_folder = image_folder("test", data_dir=str(data), test="list.csv")
     assert [record.label for record in by_list] == [0, 1, 2, 3]
     assert [record.label for record in by_folder] == [3, 2, 1, 0]
     assert by_list.info.classes == by_folder.info.classes == CLASSES

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convnets.data.image_folder import open_folder
+from convnets.data.image_folder import image_folder
 from convnets.data.image_list import ImageList
 from convnets.data.records import FileRecords
 from convnets.errors import InvalidValue
@@ -45,7 +45,7 @@ def records(
     """The training records, or the test records if there are `test` entries."""
     write(data / f"train{suffix}", entries)
     write(data / f"val{suffix}", test or entries)
-    return open_folder("test" if test else "train", data_dir=str(data))
+    return image_folder("test" if test else "train", data_dir=str(data))
 
 
 def refused(read: Any, *parts: str) -> None:
@@ -171,7 +171,7 @@ def test_a_csv_may_have_a_mark_blanks_and_empty_lines(data):
     text = '\ufeffpath, label ,boxes\r\na.jpg, ox , "[[0,0,1,1]]"\r\n\r\nc.png,cow,[]\r\n'
     for name in ("train.csv", "val.csv"):
         (data / name).write_text(text, newline="", encoding="utf-8")
-    given = open_folder("train", data_dir=str(data))
+    given = image_folder("train", data_dir=str(data))
     assert given.info.classes == ("cow", "ox") and [len(record.boxes) for record in given] == [1, 0]
 
 
@@ -279,9 +279,3 @@ def test_a_file_that_is_no_list_is_refused(data, name, text, parts):
 def test_boxes_of_which_only_some_have_a_class_are_refused(data):
     entries = [{"path": "a.jpg", "boxes": [[0, 0, 1, 1, "ox"]]}, {"path": "c.png", "boxes": [[0, 0, 1, 1]]}]
     refused(lambda: records(data, ".json", entries), "entry 2 of", "box without a class")
-
-
-def test_progress_is_told_of_every_thousandth_entry(data):
-    counts: list[int] = []
-    ImageList(write(data / "long.json", [{"path": "a.jpg", "label": 0}] * 2500), counts.append)
-    assert counts == [1000, 2000]

@@ -196,15 +196,13 @@ def test_tensorflow_and_the_net_are_not_touched(tmp_path):
 
 def test_a_small_data_set_becomes_arrays_in_its_order(tmp_path):
     pixels = write_cifar10(tmp_path)
-    told = []
-    source = load_in_memory(TfdsRecords("cifar10", "train[1:]", data_dir=str(tmp_path)), told.append)
+    source = load_in_memory(TfdsRecords("cifar10", "train[1:]", data_dir=str(tmp_path)))
     batch = source.batch(np.arange(4))
     np.testing.assert_array_equal(batch["image"], pixels[1:])
     assert batch["label"].tolist() == [8, 7, 6, 5] and batch["label"].dtype == np.int32
     assert source.info.name == "cifar10" and source.info.image_shape == (32, 32, 3)
     assert source.info.classes == tuple("0123456789")
     assert source.info.splits == {"train": 5, "test": 2, "train[1:]": 4}
-    assert told == [1, 2, 3, 4]
 
 
 def test_grey_images_keep_their_one_channel(tmp_path):
