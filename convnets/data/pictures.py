@@ -22,7 +22,7 @@ from convnets.data.resampling import (
     resized_quickly,
     scaled_part,
 )
-from convnets.data.source import Example, Source, as_indices
+from convnets.data.source import Example, Source, as_index, as_indices
 from convnets.data.unreadable import UnreadablePictures
 from convnets.files import cache_folder
 
@@ -79,7 +79,7 @@ class Pictures(Source):
           IndexError: `i` outside `0 <= i < len`.
           UnreadableImage: a picture that can't be decoded.
         """
-        batch = self._empty_for_evaluation(as_indices([i], len(self)))
+        batch = self._empty_for_evaluation(np.array([as_index(i, len(self))]))
         self._evaluated(batch, 0, i)
         return {name: values[0] for name, values in batch.items() if name != "weight"}
 

@@ -13,7 +13,7 @@ import numpy as np
 from convnets.data.decoding import Content
 from convnets.data.folder_scan import Paths
 from convnets.data.label_map import LabelMap
-from convnets.data.source import UNKNOWN_SHAPE, SourceInfo, as_indices
+from convnets.data.source import UNKNOWN_SHAPE, SourceInfo, as_index
 from convnets.errors import InvalidValue
 
 
@@ -183,7 +183,7 @@ class FileRecords:
           IndexError: `i` outside `0 <= i < len`.
         """
         files = self.files
-        i = int(as_indices([i], len(files))[0])
+        i = as_index(i, len(files))
         image = files.folder / files.images[i]
         label = None if files.labels is None else int(files.labels[i])
         boxes, box_labels = (None, None) if files.boxes is None else files.boxes.of(i)

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from convnets.data import fashion_mnist
-from convnets.data.source import NO_OBJECT, Source, SourceInfo, as_indices
+from convnets.data.source import NO_OBJECT, Source, SourceInfo, as_index
 from convnets.errors import InvalidValue
 
 BACKGROUND = 0
@@ -94,7 +94,7 @@ class Scenes(Source):
         return self.info.splits[self.split]
 
     def __getitem__(self, i: int, /) -> dict[str, Any]:
-        [i] = as_indices([i], len(self))
+        i = as_index(i, len(self))
         if self._kept is None:
             return self._compose(int(i))
         if i not in self._kept:

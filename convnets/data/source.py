@@ -1,5 +1,6 @@
 """Where examples come from: random access, so that shuffling, sharding and resuming are index arithmetic."""
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -217,7 +218,7 @@ class ArraySource(Source):
         Raises:
           IndexError: `i` outside `0 <= i < len`; there are no negative places.
         """
-        [i] = as_indices([i], len(self))
+        i = as_index(i, len(self))
         return {name: array[i].copy() for name, array in self._arrays.items()} | {"index": np.int32(i)}
 
     def batch(self, indices: np.ndarray | Sequence[int], /) -> dict[str, np.ndarray]:
@@ -270,6 +271,18 @@ def load_training_batch(
     return batch
 
 
+def as_index(i: int, length: int) -> int:
+    """A place in a source of that length.
+
+    Raises:
+      IndexError: `i` outside `0 <= i < length`.
+    """
+    i = operator.index(i)
+    if not 0 <= i < length:
+        raise IndexError(f"index {i} is outside the {length} examples (0 <= index < {length})")
+    return i
+
+
 def as_indices(indices: np.ndarray | Sequence[int], length: int) -> np.ndarray:
     """Places in a source of that length, int64 `[n]`.
 
@@ -282,5 +295,5 @@ def as_indices(indices: np.ndarray | Sequence[int], length: int) -> np.ndarray:
         raise ValueError(f"indices must be one axis of integers, but are {array.dtype} {list(array.shape)}")
     outside = array[(array < 0) | (array >= length)]
     if outside.size:
-        raise IndexError(f"index {outside[0]} is outside the {length} examples (0 <= index < {length})")
+        as_index(int(outside[0]), length)
     return array.astype(np.int64)

@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from convnets.data.decoding import Content, UnreadableImage
 from convnets.data.label_map import LabelMap
 from convnets.data.records import Record
-from convnets.data.source import ArraySource, DataNotFound, SourceInfo, as_indices
+from convnets.data.source import ArraySource, DataNotFound, SourceInfo, as_index
 from convnets.data.tfds_folders import find, import_tfds, open_builder, shards_of, splits_of_run
 from convnets.errors import InvalidValue
 from convnets.progress import data_bar
@@ -134,7 +134,7 @@ class TfdsRecords:
           InvalidValue: its file is damaged.
           UnreadableImage: its picture, which has boxes or a mask, can't be decoded.
         """
-        i = int(as_indices([i], len(self))[0])
+        i = as_index(i, len(self))
         name = f"{self._called}, example {i}"
         feature = self._features(i, name)
         file_name = next((_bytes(feature[key]).decode() for key in FILE_NAMES if key in feature), "")

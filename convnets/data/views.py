@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from convnets.data.source import Example, Source, as_indices
+from convnets.data.source import Example, Source, as_index, as_indices
 from convnets.errors import InvalidValue, nearest
 
 
@@ -35,7 +35,7 @@ class Subset(Source):
         Raises:
           IndexError: `i` outside `0 <= i < len`.
         """
-        return self._served(self.source[int(self._in_parent([i])[0])])
+        return self._served(self.source[int(self.indices[as_index(i, len(self))])])
 
     def batch(self, indices: np.ndarray | Sequence[int], /) -> dict[str, np.ndarray]:
         """As the parent's, of places of the view."""

@@ -12,7 +12,7 @@ import pytest
 from convnets.data import fashion_mnist
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def user_cache(tmp_path, monkeypatch) -> Path:
     """A user's cache of the test's own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
@@ -41,7 +41,7 @@ def contents(arrays) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def published(tmp_path, arrays, contents, monkeypatch) -> Path:
+def published(tmp_path, arrays, contents, user_cache, monkeypatch) -> Path:
     """A folder with the four files, which now are what counts as Fashion-MNIST; nothing is in place yet."""
 
     def stand_in(file: fashion_mnist.IdxFile) -> fashion_mnist.IdxFile:

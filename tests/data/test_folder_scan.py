@@ -15,6 +15,8 @@ from convnets.data.image_files import find_images
 from convnets.errors import InvalidValue
 from convnets.progress import Bar
 
+pytestmark = pytest.mark.usefixtures("user_cache")
+
 IMAGES = ("a/1.jpg", "a/2.PNG", "a/deep/er/3.webp", "a-b/4.JPEG", "b/5.gif", "b/6.bmp", "z.jpeg")
 OTHERS = (".hidden.jpg", ".hidden/7.jpg", "a/notes.txt", "b/jpg", "empty/none.csv")
 

@@ -11,6 +11,8 @@ from convnets.data.image_folder import image_folder
 from convnets.data.source import DataNotFound
 from convnets.errors import ConvnetsError, InvalidValue
 
+pytestmark = pytest.mark.usefixtures("user_cache")
+
 # Sorted as Python sorts: upper case first, 10 before 9.
 CLASSES = ("Zebra", "n10", "n9", "ox")
 

@@ -14,6 +14,8 @@ from convnets.data.image_list import ImageList
 from convnets.data.records import FileRecords
 from convnets.errors import InvalidValue
 
+pytestmark = pytest.mark.usefixtures("user_cache")
+
 FILES = ("a.jpg", "deep/b.jpg", "c.png", "mask/a.png", "mask/b.png")
 
 

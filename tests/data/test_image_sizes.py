@@ -261,7 +261,7 @@ NAMES = ("a", "b", "c", "d")
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, user_cache):
     """Four images a split with masks that fit, one of them turned by its EXIF orientation."""
     top = tmp_path / "streets"
     turned = Image.Exif()

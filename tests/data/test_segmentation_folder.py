@@ -8,6 +8,8 @@ from convnets.data.source import DataNotFound
 from convnets.errors import InvalidValue
 from tests.data.examples import noise, write
 
+pytestmark = pytest.mark.usefixtures("user_cache")
+
 SIZES = {"b/two.jpg": (30, 40), "one.png": (32, 32), "a.b.png": (20, 50)}
 
 

@@ -11,6 +11,8 @@ from convnets.data.tfds_folders import parse_name
 from convnets.data.tfds_records import TfdsRecords
 from convnets.errors import InvalidValue
 
+pytestmark = pytest.mark.usefixtures("user_cache")
+
 
 def test_the_newest_version_is_read_unless_one_is_named(tmp_path):
     write_imagenet(tmp_path, version="5.1.0")

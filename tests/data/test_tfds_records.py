@@ -19,6 +19,8 @@ from convnets.data.records import Record
 from convnets.data.tfds_records import TfdsRecords, load_in_memory
 from convnets.errors import InvalidValue
 
+pytestmark = pytest.mark.usefixtures("user_cache")
+
 
 def test_a_classification_set_gives_the_stored_bytes_labels_and_names(tmp_path):
     examples = write_imagenet(tmp_path)
