@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from convnets.analysis.transposed_convolution import example
+from convnets.data.label_map import IGNORED
 from convnets.plots import localization, sliding_window, style
 from convnets.plots.class_colours import class_colours
 from convnets.plots.contact_sheet import plot_contact_sheet
 from convnets.plots.filters import plot_filters
 from convnets.plots.segmentation import plot_boundary_iu, plot_class_iu, plot_segmentations
 from convnets.plots.transposed_convolution import plot_transposed_convolution
-from convnets.unlabelled import IGNORED
 
 CLASSES = ("shirt", "shoe")
 
