@@ -15,8 +15,9 @@ from scipy.special import softmax
 from stripes import config_of, striped
 
 from convnets import tasks
+from convnets.data.label_map import IGNORED
 from convnets.data.normalization import Normalization
-from convnets.data.source import InMemorySource, SourceInfo
+from convnets.data.source import ArraySource, SourceInfo
 from convnets.errors import InvalidValue
 from convnets.evaluation.inference import Inference, check_views
 from convnets.evaluation.runner import evaluate
@@ -27,7 +28,6 @@ from convnets.progress import Screen
 from convnets.tasks.model import Model
 from convnets.tasks.segmentation import Segmentation
 from convnets.training.setup import build_model
-from convnets.unlabelled import IGNORED
 
 WAYS = [(1, "pmap"), (2, "pmap"), (2, "shard_map")]
 INFO = SourceInfo("dots", ("a", "b"), (32, 48, 3), {"test": 4}, mask_classes=("ground", "left", "right"))
@@ -150,7 +150,7 @@ def test_images_larger_than_the_crops_are_cropped_without_resampling():
     """Trained on 32 x 32 crops of 40 x 40 images: the centre by default, and the ten crops that NumPy slices."""
     info = replace(striped(8).info, image_shape=(40, 40, 1))
     pictures = np.random.default_rng(0).integers(0, 256, (8, 40, 40, 1)).astype(np.uint8)
-    source = InMemorySource({"image": pictures, "label": np.arange(8, dtype=np.int32)}, info)
+    source = ArraySource({"image": pictures, "label": np.arange(8, dtype=np.int32)}, info)
     config = config_of()
     config.augmentation = (("random_crop", {"size": 32}),)
     model = build_model(config, info)

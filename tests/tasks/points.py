@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 from convnets import data, models, tasks
-from convnets.data.source import InMemorySource, SourceInfo
+from convnets.data.source import ArraySource, SourceInfo
 from convnets.evaluation.evaluator import Evaluator
 from convnets.training.config import default_config
 
@@ -89,7 +89,7 @@ tasks.tasks.variant("points", Points)
 
 
 @data.sources.register
-def bright_squares(split: str, *, data_dir: str = "") -> InMemorySource:
+def bright_squares(split: str, *, data_dir: str = "") -> ArraySource:
     """Dark images with a bright square; a point is positive inside it."""
     random = np.random.default_rng(len(split))
     corners, points = random.integers(0, 16, (EXAMPLES, 2)), random.uniform(0, 1, (EXAMPLES, POINTS, 2))
@@ -99,7 +99,7 @@ def bright_squares(split: str, *, data_dir: str = "") -> InMemorySource:
     inside = ((points * 32 >= corners[:, None]) & (points * 32 < corners[:, None] + 16)).all(-1)
     info = SourceInfo("squares", ("out", "in"), (32, 32, 1), {"train": EXAMPLES, "test": EXAMPLES})
     arrays = {"image": images, "points": points.astype(np.float32), "point_labels": inside.astype(np.float32)}
-    return InMemorySource(arrays, info)
+    return ArraySource(arrays, info)
 
 
 def get_config() -> Any:
