@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.measuring import Row
 from convnets.evaluation.features import Features
-from convnets.evaluation.linear_probe import Labelled, accuracy, probe
+from convnets.evaluation.probes import Labelled, accuracy, probe
 
 HELD_OUT = 5
 """One example of a class in so many chooses the regularization."""

@@ -17,7 +17,7 @@ from convnets.cli.runtime import prepare
 from convnets.data.source import Splits
 from convnets.errors import InvalidValue
 from convnets.evaluation.features import FeatureCache
-from convnets.evaluation.stage_probes import StageProbe, probe_stages, save_probes
+from convnets.evaluation.probes import StageProbe, probe_stages, save_probes
 from convnets.files import write_atomically
 from convnets.parallel import Devices
 from convnets.plots.accuracy_by_depth import plot_accuracy_by_depth

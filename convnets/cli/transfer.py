@@ -19,7 +19,7 @@ from convnets.cli.transfer_duration import decide_duration, kept_duration
 from convnets.errors import InvalidValue
 from convnets.evaluation.features import FeatureCache
 from convnets.evaluation.inference import check_views
-from convnets.evaluation.stage_probes import StageProbe, probe_stages
+from convnets.evaluation.probes import StageProbe, probe_stages
 from convnets.files import write_atomically
 from convnets.parallel import Devices
 from convnets.plots.accuracy_by_depth import plot_accuracy_by_depth

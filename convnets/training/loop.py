@@ -28,7 +28,6 @@ from convnets.tasks.model import Model
 from convnets.training.checkpoint_mirror import CheckpointMirror
 from convnets.training.checkpoints import Checkpoints
 from convnets.training.feed import Feed
-from convnets.training.figures import ADVICE, Diverged, Figures
 from convnets.training.initialization import Initialization
 from convnets.training.interruption import Interruption
 from convnets.training.metrics_log import MetricsLog, best_step
@@ -37,6 +36,7 @@ from convnets.training.plan import Phase, Plan
 from convnets.training.savings import savings
 from convnets.training.setup import initial_state, mapped_train_step
 from convnets.training.state import TrainState
+from convnets.training.step_metrics import ADVICE, Diverged, StepMetrics
 from convnets.training.workdir import Workdir
 
 
@@ -98,7 +98,7 @@ class Loop:
           Diverged: a loss that is not finite; the checkpoints before it stay.
         """
         self.inference = Inference(self.model, self.devices, self.config.evaluation)
-        self.figures = Figures(self.model.task.summarize)
+        self.metrics = StepMetrics(self.model.task.summarize)
         with (
             Interruption() as self.interruption,
             Checkpoints(
@@ -159,14 +159,14 @@ class Loop:
 
             count, batches = next(self.feed)
             began = time.monotonic()
-            self.state, figures = train_step(self.state, batches)
+            self.state, metrics = train_step(self.state, batches)
             shape = batches["image"].shape
             if shape not in compiled:
                 compiled.add(shape)
-                jax.block_until_ready(figures)
+                jax.block_until_ready(metrics)
                 self.seconds.compiling += time.monotonic() - began
                 self.began += time.monotonic() - began
-            self.figures.add(self.step, figures)
+            self.metrics.add(self.step, metrics)
             self.step += count
             if plan.log_every.ends_within(self.step - count, self.step):
                 self._record_training(keep=1)
@@ -214,12 +214,12 @@ class Loop:
         self.began, self.waited = time.monotonic(), self.feed.waited
 
     def _record_training(self, keep: int = 0) -> None:
-        """Fetches the figures of all calls but the last `keep`, and records those of the interval that ends here."""
-        self.figures.fetch(keep)
-        record = self.figures.record()
+        """Fetches the metrics of all calls but the last `keep`, and records those of the interval that ends here."""
+        self.metrics.fetch(keep)
+        record = self.metrics.record()
         if record is None:
             return
-        step = self.figures.last_step
+        step = self.metrics.last_step
         seconds = time.monotonic() - self.began
         record["images_per_second"] = record["examples"] / seconds
         waited = self.feed.waited - self.waited
@@ -302,13 +302,13 @@ class Loop:
         if evaluation is None:
             return None
         if not all(math.isfinite(value) for value in evaluation.metrics.values()):
-            raise Diverged(f"the {split} figures of step {step} are {evaluation.metrics}: {ADVICE}")
+            raise Diverged(f"the {split} metrics of step {step} are {evaluation.metrics}: {ADVICE}")
         self.seconds.evaluating += evaluation.seconds
         record = {"kind": "evaluation", "split": split, "step": step, "epoch": self.plan.clock.epochs(step)}
         self.log.write(record | evaluation.metrics | {"examples": evaluation.examples, "seconds": evaluation.seconds})
-        figures = "  ".join(f"{name} {value:.4f}" for name, value in evaluation.metrics.items())
+        metrics = "  ".join(f"{name} {value:.4f}" for name, value in evaluation.metrics.items())
         where = f"epoch {record['epoch']:.4g}  step {step}  {split}"
-        self.screen.say(f"{where}: {figures}  ({evaluation.examples:,} examples)")
+        self.screen.say(f"{where}: {metrics}  ({evaluation.examples:,} examples)")
         return evaluation
 
 

@@ -177,7 +177,7 @@ def check_batch_size(config: ConfigDict, devices: Devices) -> None:
 
 def train_step(
     config: ConfigDict, model: Model, plan: Plan, phase: Phase, chain: Sequence[Transform] | None = None
-) -> Callable[[TrainState, step.Batch], tuple[TrainState, step.StepMetrics]]:
+) -> Callable[[TrainState, step.Batch], tuple[TrainState, step.Metrics]]:
     """`(state, batch) -> (state, metrics)` on one device, in a phase of training; see `step.make_train_step`."""
     return step.make_train_step(
         model,

@@ -16,7 +16,7 @@ from convnets.tasks.model import Model, made_for, unit_range
 from convnets.tasks.task import Batch, loss_and_sums
 from convnets.training.state import TrainState
 
-StepMetrics = dict[str, Array]
+Metrics = dict[str, Array]
 
 
 DROPOUT_STREAM = 2
@@ -36,7 +36,7 @@ def make_train_step(
     images_grow: bool = False,
     frozen: Collection[Path] = (),
     factors: Mapping[Path, float] | None = None,
-) -> Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]]:
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """A training step.
 
     Args:
@@ -62,7 +62,7 @@ def make_train_step(
 
     def objective(
         trained: Any, held: Any, batch_stats: Any, batch: Batch, key: Array, examples: Array
-    ) -> tuple[Array, tuple[Any, StepMetrics]]:
+    ) -> tuple[Array, tuple[Any, Metrics]]:
         example = unit_range(batch)
         weight = example.pop("weight")
         example = augment(example_keys(seed, batch["epoch"], batch["index"]), example)
@@ -76,7 +76,7 @@ def make_train_step(
         # A share of the mean over all examples, so that parts and devices count by what they hold.
         return jnp.sum(weight * losses) / examples, (updates.get("batch_stats", {}), sums)
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         stream = jax.random.fold_in(jax.random.key(seed), DROPOUT_STREAM)
         key = jax.random.fold_in(jax.random.fold_in(stream, state.step), lax.axis_index(AXIS))
         trained, held = divided(state.params, frozen)
@@ -141,15 +141,15 @@ def make_train_step(
 
 
 def repeat(
-    step: Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]], *, unroll: bool
-) -> Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]]:
+    step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]], *, unroll: bool
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """Several steps in one call: batches `[steps, n, ...]` -> the last state and the metrics of each, `[steps]`.
 
     Args:
       unroll: whether to write the steps out or to loop over them.
     """
 
-    def steps(state: TrainState, batches: Batch) -> tuple[TrainState, StepMetrics]:
+    def steps(state: TrainState, batches: Batch) -> tuple[TrainState, Metrics]:
         return _scan(step, state, dict(batches), unroll)
 
     return steps

@@ -7,7 +7,7 @@ import pytest
 from launching import EXPERIMENT, ROOT, needs_data
 
 from convnets.cli.command_line import main
-from convnets.evaluation.linear_probe import Linear
+from convnets.evaluation.probes import Linear
 
 EIGHT = "('T-shirt/top','Trouser','Pullover','Dress','Coat','Sandal','Sneaker','Bag')"
 SMALL = (

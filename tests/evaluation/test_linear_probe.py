@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from convnets.evaluation.linear_probe import Labelled, accuracy, fit, probe
+from convnets.evaluation.probes import Labelled, accuracy, fit, probe
 
 
 def clusters(count: int, seed: int, spread: float = 1.0, classes: int = 3, dimensions: int = 5) -> Labelled:

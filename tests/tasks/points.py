@@ -1,12 +1,9 @@
-"""A task of another kind: the label at each of a set of query points, scored by average precision.
-
-It needs more than the image as input, and its metric is not a sum. As a config it is an experiment.
-"""
+"""A task that needs more than an image and whose metric is not a sum, as an experiment: the label at each of a set of
+query points, scored by average precision."""
 
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -20,31 +17,24 @@ POINTS, EXAMPLES = 5, 45
 
 
 class PointNetwork(nn.Module):
-    """The features of a backbone at the points, and a linear classifier."""
-
     backbone: Any
 
     @nn.compact
     def __call__(self, images: Any, points: Any, train: bool = False) -> Any:
         _, maps = self.backbone(images, train)
-        features = maps["stage1"]
-        rows, columns = jnp.moveaxis(jnp.floor(points * features.shape[1]).astype(jnp.int32), -1, 0)
-        at_points = features[jnp.arange(len(images))[:, None], rows, columns]
+        rows, columns = jnp.moveaxis((points * maps["stage1"].shape[1]).astype(jnp.int32), -1, 0)
+        at_points = maps["stage1"][jnp.arange(len(images))[:, None], rows, columns]
         return nn.Dense(1, name="logits")(at_points)[..., 0], maps
 
 
 class AveragePrecision(Evaluator):
     def result(self) -> Any:
         evaluation = super().result()
-        records = evaluation.records
-        value = average_precision(records["scores"].ravel(), records["point_labels"].ravel())
-        evaluation.metrics["average_precision"] = value
+        order = np.argsort(-evaluation.records["scores"].ravel(), kind="stable")
+        ranked = evaluation.records["point_labels"].ravel()[order]
+        precisions = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
+        evaluation.metrics["average_precision"] = float(np.sum(ranked * precisions) / ranked.sum())
         return evaluation
-
-
-def average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
-    ranked = labels[np.argsort(-scores, kind="stable")]
-    return float(np.sum(ranked * np.cumsum(ranked) / np.arange(1, len(ranked) + 1)) / max(ranked.sum(), 1))
 
 
 class Points(tasks.Task):
@@ -73,7 +63,7 @@ class Points(tasks.Task):
         return {"loss": float(sums["loss"] / sums["weight"])}
 
     def decode(self, outputs, batch):
-        return {"scores": jax.nn.sigmoid(outputs[0])}
+        return {"scores": nn.sigmoid(outputs[0])}
 
     def evaluator(self, examples):
         return AveragePrecision(self.summarize, fields=("point_labels",))
@@ -90,7 +80,6 @@ tasks.tasks.variant("points", Points)
 
 @data.sources.register
 def bright_squares(split: str, *, data_dir: str = "") -> ArraySource:
-    """Dark images with a bright square; a point is positive inside it."""
     random = np.random.default_rng(len(split))
     corners, points = random.integers(0, 16, (EXAMPLES, 2)), random.uniform(0, 1, (EXAMPLES, POINTS, 2))
     images = random.integers(0, 80, (EXAMPLES, 32, 32, 1)).astype(np.uint8)

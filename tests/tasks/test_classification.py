@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from asking import loss_of, sums_of
 
 from convnets import tasks
 from convnets.data.source import ArraySource, SourceInfo
@@ -42,7 +43,7 @@ def test_the_loss_of_each_example_is_the_cross_entropy_with_the_smoothed_label(s
     task = tasks.create("classification", info(), label_smoothing=smoothing)
     truth = np.full(logits.shape, smoothing / len(CLASSES))
     truth[np.arange(len(labels)), labels] += 1 - smoothing
-    loss = jax.jit(task.loss)(outputs(logits), {"label": jnp.asarray(labels)})
+    loss = loss_of(task, outputs(logits), {"label": jnp.asarray(labels)})
     assert loss.shape == (8,) and loss.dtype == jnp.float32
     np.testing.assert_allclose(loss, -(truth * log_softmax(logits)).sum(-1), rtol=1e-5)
 
@@ -60,15 +61,13 @@ def test_a_mixed_example_loses_by_the_shares_of_its_classes():
         "labels": jnp.asarray(labels),
         "label_shares": jnp.asarray(shares, jnp.float32),
     }
-    np.testing.assert_allclose(
-        jax.jit(task.loss)(outputs(logits), batch), -(truth * log_softmax(logits)).sum(-1), rtol=1e-5
-    )
+    np.testing.assert_allclose(loss_of(task, outputs(logits), batch), -(truth * log_softmax(logits)).sum(-1), rtol=1e-5)
 
 
 def test_a_network_that_says_nothing_loses_the_logarithm_of_the_number_of_classes():
     task = tasks.create("classification", info())
     np.testing.assert_allclose(
-        jax.jit(task.loss)(outputs(np.zeros((2, 7))), {"label": jnp.array([0, 6])}), np.log(7), rtol=1e-6
+        loss_of(task, outputs(np.zeros((2, 7))), {"label": jnp.array([0, 6])}), np.log(7), rtol=1e-6
     )
 
 
@@ -77,7 +76,7 @@ def test_measures_are_sums_over_the_examples_that_weigh_something_and_do_not_smo
     weight = np.array([1, 1, 0, 1, 0, 1, 1, 1, 1, 1, 0, 1], np.float32)
     task = tasks.create("classification", info(), label_smoothing=0.3)
     batch = {"label": jnp.asarray(labels), "weight": jnp.asarray(weight)}
-    sums = jax.jit(task.measure)(outputs(logits), batch)
+    sums = sums_of(task)(outputs(logits), batch)
     real = weight == 1
     best = np.argsort(-logits, -1, kind="stable")
     right = best == labels[:, None]
@@ -91,7 +90,7 @@ def test_measures_are_sums_over_the_examples_that_weigh_something_and_do_not_smo
     assert {name: float(value) for name, value in sums.items()} == pytest.approx(expected, rel=1e-5)
 
     changed = np.where(real[:, None], logits, 50.0 * np.eye(7)[labels])
-    again = jax.jit(task.measure)(outputs(changed), batch)
+    again = sums_of(task)(outputs(changed), batch)
     assert {name: float(value) for name, value in again.items()} == pytest.approx(expected, rel=1e-5)
 
 
@@ -124,8 +123,8 @@ def test_predictions_are_the_five_likeliest_classes_in_order_with_their_probabil
 )
 def test_the_likeliest_class_is_the_one_that_top_1_counts(logits, order):
     task = tasks.create("classification", info(tuple("abcd")))
-    assert task.predictions(outputs([logits]))["classes"].tolist() == [order]
-    measure = jax.jit(task.measure)
+    assert task.decode(outputs([logits]), {})["classes"].tolist() == [order]
+    measure = sums_of(task)
     for label in range(4):
         sums = measure(outputs([logits]), {"label": jnp.array([label]), "weight": jnp.ones(1)})
         assert float(sums["top1"]) == (label == order[0])
@@ -133,10 +132,10 @@ def test_the_likeliest_class_is_the_one_that_top_1_counts(logits, order):
 
 def test_of_fewer_than_five_classes_all_are_predicted():
     task = tasks.create("classification", info(("cat", "dog")))
-    predictions = task.predictions(outputs([[0.0, np.log(3.0)]]))
+    predictions = task.decode(outputs([[0.0, np.log(3.0)]]), {})
     assert predictions["classes"].tolist() == [[1, 0]]
     np.testing.assert_allclose(predictions["probabilities"], [[0.75, 0.25]], rtol=1e-6)
-    sums = jax.jit(task.measure)(outputs([[0.0, 1.0]]), {"label": jnp.array([0]), "weight": jnp.ones(1)})
+    sums = sums_of(task)(outputs([[0.0, 1.0]]), {"label": jnp.array([0]), "weight": jnp.ones(1)})
     assert (float(sums["top1"]), float(sums["top5"])) == (0, 1)
 
 

@@ -1,12 +1,12 @@
-"""Figures of steps, and the records made of them."""
+"""StepMetrics of steps, and the records made of them."""
 
 import json
 
 import numpy as np
 import pytest
 
-from convnets.training.figures import Diverged, Figures
 from convnets.training.metrics_log import MetricsLog, best_step, read_records
+from convnets.training.step_metrics import Diverged, StepMetrics
 
 
 def figures_of(objectives, norm=1.0, parameters=1.0):
@@ -22,7 +22,7 @@ def figures_of(objectives, norm=1.0, parameters=1.0):
 
 
 def collector():
-    return Figures(lambda sums: {"top1": float(sums["top1"] / sums["weight"])})
+    return StepMetrics(lambda sums: {"top1": float(sums["top1"] / sums["weight"])})
 
 
 def test_a_record_is_over_all_steps_since_the_last_one():

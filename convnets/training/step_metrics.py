@@ -1,4 +1,4 @@
-"""What the steps report, fetched from the devices late, so that they never wait for it."""
+"""The metrics of training steps, fetched from the devices late, so that they never wait for it."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -20,8 +20,8 @@ class Diverged(ConvnetsError):
     """A loss, its gradient or the parameters are not finite numbers."""
 
 
-class Figures:
-    """Collects the figures of steps, and makes one record of many.
+class StepMetrics:
+    """Collects the metrics of steps, and makes one record of many.
 
     Args:
       summarize: a task's sums to its metrics.
@@ -33,9 +33,9 @@ class Figures:
         self._fetched: list[dict[str, np.ndarray]] = []
         self.last_step = 0
 
-    def add(self, step: int, figures: Any) -> None:
-        """Takes the figures, `[n]` each, of the n steps that began at `step` done ones."""
-        self._on_device.append((step, figures))
+    def add(self, step: int, metrics: Any) -> None:
+        """Takes the metrics, `[n]` each, of the n steps that began at `step` done ones."""
+        self._on_device.append((step, metrics))
 
     def fetch(self, keep: int = 0) -> None:
         """Waits for all calls but the last `keep`.
@@ -44,17 +44,17 @@ class Figures:
           Diverged: the first step whose loss, gradient or new parameters are not finite.
         """
         while len(self._on_device) > keep:
-            step, figures = self._on_device.popleft()
-            figures = jax.device_get(figures)
-            finite = np.all([np.isfinite(figures[name]) for name in FINITE], axis=0)
+            step, metrics = self._on_device.popleft()
+            metrics = jax.device_get(metrics)
+            finite = np.all([np.isfinite(metrics[name]) for name in FINITE], axis=0)
             if not finite.all():
                 bad = int(np.argmin(finite))
-                loss, gradient, parameters = (figures[name][bad] for name in FINITE)
+                loss, gradient, parameters = (metrics[name][bad] for name in FINITE)
                 raise Diverged(
                     f"the loss of step {step + bad + 1} is {loss}, the norm of its gradient {gradient} and that of the "
                     f"parameters after it {parameters}: {ADVICE}"
                 )
-            self._fetched.append(figures)
+            self._fetched.append(metrics)
             self.last_step = step + len(finite)
 
     def record(self) -> dict[str, float] | None:
@@ -62,11 +62,11 @@ class Figures:
         gradient norm, the last learning rate, and `examples`. None if there were no steps."""
         if not self._fetched:
             return None
-        figures = {name: np.concatenate([part[name] for part in self._fetched]) for name in self._fetched[0]}
+        metrics = {name: np.concatenate([part[name] for part in self._fetched]) for name in self._fetched[0]}
         self._fetched = []
-        objective, rate = figures.pop("objective"), figures.pop("learning_rate")
-        norm, _ = figures.pop("gradient_norm"), figures.pop("parameter_norm")
-        sums = {name: np.asarray(np.sum(values, axis=0, dtype=np.float64)) for name, values in figures.items()}
+        objective, rate = metrics.pop("objective"), metrics.pop("learning_rate")
+        norm, _ = metrics.pop("gradient_norm"), metrics.pop("parameter_norm")
+        sums = {name: np.asarray(np.sum(values, axis=0, dtype=np.float64)) for name, values in metrics.items()}
         return self._summarize(sums) | {
             "objective": float(np.mean(objective, dtype=np.float64)),
             "gradient_norm": float(np.mean(norm, dtype=np.float64)),

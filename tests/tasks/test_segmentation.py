@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from asking import loss_of, sums_of
 
 from convnets import tasks
 from convnets.data.label_map import IGNORED
@@ -39,7 +40,7 @@ def cross_entropy(scores, masks):
 def test_the_loss_is_the_weighted_mean_cross_entropy_of_the_labelled_pixels(weights):
     scores, masks, _ = examples()
     task = tasks.create("segmentation", info(), class_weights=weights)
-    found = task.loss((jnp.asarray(scores), {}), {"mask": jnp.asarray(masks)})
+    found = loss_of(task, (jnp.asarray(scores), {}), {"mask": jnp.asarray(masks)})
     share = np.array(weights or (1,) * 4)[np.where(masks == IGNORED, 0, masks)] * (masks != IGNORED)
     total = (share * cross_entropy(scores, masks)).sum((1, 2))
     expected = np.divide(total, share.sum((1, 2)), out=np.zeros(6), where=share.sum((1, 2)) > 0)
@@ -49,7 +50,7 @@ def test_the_loss_is_the_weighted_mean_cross_entropy_of_the_labelled_pixels(weig
 def test_an_example_without_labels_has_no_gradient_and_no_nan():
     scores, masks, _ = examples()
     task = tasks.create("segmentation", info())
-    gradient = jax.grad(lambda s: task.loss((s, {}), {"mask": jnp.asarray(masks)}).sum())(jnp.asarray(scores))
+    gradient = jax.grad(lambda s: loss_of(task, (s, {}), {"mask": jnp.asarray(masks)}).sum())(jnp.asarray(scores))
     assert np.isfinite(gradient).all()
     assert not np.asarray(gradient)[2].any()
     assert not np.asarray(gradient)[masks == IGNORED].any()
@@ -59,8 +60,8 @@ def test_auxiliary_scores_add_their_weighted_loss():
     scores, masks, _ = examples()
     task = tasks.create("segmentation", info(), auxiliary_weight=0.4)
     batch = {"mask": jnp.asarray(masks)}
-    own, other = (task.loss((jnp.asarray(s), {}), batch) for s in (scores, scores[::-1]))
-    both = task.loss((jnp.asarray(scores), {"auxiliary1": jnp.asarray(scores[::-1])}), batch)
+    own, other = (loss_of(task, (jnp.asarray(s), {}), batch) for s in (scores, scores[::-1]))
+    both = loss_of(task, (jnp.asarray(scores), {"auxiliary1": jnp.asarray(scores[::-1])}), batch)
     np.testing.assert_allclose(both, own + 0.4 * other, rtol=1e-5)
 
 
@@ -69,7 +70,7 @@ def test_measures_of_batches_add_up_to_those_of_all_pixels_and_filling_does_not_
     task = tasks.create("segmentation", info())
     batch = {"mask": jnp.asarray(masks), "weight": jnp.asarray(weight)}
     parts = [
-        jax.device_get(task.measure((jnp.asarray(scores[rows]), {}), {name: x[rows] for name, x in batch.items()}))
+        jax.device_get(sums_of(task)((jnp.asarray(scores[rows]), {}), {name: x[rows] for name, x in batch.items()}))
         for rows in (slice(0, 2), slice(2, 6))
     ]
     sums = {name: parts[0][name] + parts[1][name] for name in parts[0]}
@@ -87,7 +88,7 @@ def test_measures_of_batches_add_up_to_those_of_all_pixels_and_filling_does_not_
     assert found["mean_iu"] == pytest.approx(measures(confusion).mean_iu)
     assert found["boundary_mean_iu"] == pytest.approx(measures(around).mean_iu)
     assert set(found) == set(task.metrics)
-    in_training = task.measure((jnp.asarray(scores), {}), batch, train=True)
+    in_training = sums_of(task, train=True)((jnp.asarray(scores), {}), batch)
     assert np.asarray(in_training["confusion"]).tolist() == [confusion.tolist()]
     cheap = task.summarize(jax.device_get(in_training))
     assert cheap == pytest.approx({name: found[name] for name in task.metrics if name != "boundary_mean_iu"})
@@ -110,7 +111,7 @@ def test_predictions_are_the_likeliest_classes_and_what_an_image_shows_is_told_b
     scores = np.full((1, 2, 4, 4), -1.0, np.float32)
     scores[0, :, :, 0] = 0
     scores[0, 0, :3, 2] = 5
-    predictions = {name: np.asarray(x) for name, x in task.predictions((jnp.asarray(scores), {})).items()}
+    predictions = {name: np.asarray(x) for name, x in task.decode((jnp.asarray(scores), {}), {}).items()}
     assert predictions["mask"].tolist() == [[[2, 2, 2, 0], [0, 0, 0, 0]]]
     [record] = task.describe(predictions)
     assert [(part["class"], part["value"], part["share"]) for part in record["classes"]] == [

@@ -1,9 +1,11 @@
-"""Which class and which box count of an example, whatever has become of its boxes."""
+"""Which class and which box count of an example, and the cheapest assignment, against SciPy's."""
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
 
-from convnets.tasks.localization.truth import truth_of
+from convnets.tasks.localization.truth import cheapest, truth_of
 
 NOTHING = (0, 0, 0, 0)
 
@@ -49,3 +51,16 @@ def test_several_objects_keep_their_places_and_count_while_they_are_seen():
     turned = truth.assigned(jnp.array([[2, 0, 1]]))
     assert turned.has_box[0].tolist() == [1, 1, 0] and turned.boxes[0, 0].tolist() == [0.5, 0.5, 1, 1]
     assert turned.others.shape == truth.others.shape
+
+
+@pytest.mark.parametrize("objects", [1, 2, 3, 6])
+def test_the_cheapest_assignment_costs_as_little_as_scipys(objects):
+    costs = np.random.default_rng(objects).normal(0, 5, (20, objects, objects)).astype(np.float32)
+    found = np.asarray(cheapest(jnp.asarray(costs)))
+    for matrix, order in zip(costs, found, strict=True):
+        assert sorted(order) == list(range(objects))
+        assert matrix[np.arange(objects), order].sum() == pytest.approx(matrix[linear_sum_assignment(matrix)].sum())
+
+
+def test_equal_costs_still_give_each_object_to_one_answer():
+    assert np.sort(cheapest(jnp.zeros((3, 4, 4)))).tolist() == [[0, 1, 2, 3]] * 3

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from asking import loss_of, sums_of
 
 from convnets import tasks
 from convnets.data.source import ArraySource, SourceInfo
@@ -61,7 +62,7 @@ def iou(one, other):
 def test_the_loss_is_that_of_the_class_and_the_weighted_squares_of_the_true_class_s_box(boxes_of_class):
     (logits, maps), batch = examples(boxes_of_class=boxes_of_class)
     task = create(regression="agnostic" if boxes_of_class == 1 else "per_class", box_weight=7.0)
-    found = task.loss((logits, maps), batch)
+    found = loss_of(task, (logits, maps), batch)
     for i in range(N):
         label = int(batch["label"][i])
         expected = cross_entropy(logits[i], label)
@@ -75,7 +76,7 @@ def test_the_loss_is_that_of_the_class_and_the_weighted_squares_of_the_true_clas
 def test_only_the_true_class_s_box_learns():
     outputs, batch = examples(boxes_of_class=len(CLASSES))
     task = create(regression="per_class")
-    gradient = jax.grad(lambda boxes: task.loss((outputs[0], {"boxes": boxes}), batch).sum())(outputs[1]["boxes"])
+    gradient = jax.grad(lambda boxes: loss_of(task, (outputs[0], {"boxes": boxes}), batch).sum())(outputs[1]["boxes"])
     moved = np.abs(np.asarray(gradient)).sum(-1)[:, 0] > 0
     expected = np.eye(len(CLASSES), dtype=bool)[np.asarray(batch["label"])]
     expected[3] = False
@@ -86,7 +87,7 @@ def test_measures_of_batches_add_up_to_those_counted_in_numpy():
     (logits, maps), batch = examples(boxes_of_class=len(CLASSES), seed=4)
     task = create(regression="per_class")
     parts = [
-        jax.device_get(jax.jit(task.measure)(*jax.tree.map(lambda x, rows=rows: x[rows], ((logits, maps), batch))))
+        jax.device_get(sums_of(task)(*jax.tree.map(lambda x, rows=rows: x[rows], ((logits, maps), batch))))
         for rows in (slice(0, 5), slice(5, N))
     ]
     found = task.summarize({name: parts[0][name] + parts[1][name] for name in parts[0]})
@@ -122,7 +123,7 @@ def test_measures_of_batches_add_up_to_those_counted_in_numpy():
     assert found["localization_error_top1"] == pytest.approx(top1)
     assert found["localization_error_top5"] == pytest.approx(top5) and top5 < top1
     assert found["pck"] == pytest.approx(np.mean(points)) and 0 < np.mean(points) < 1
-    losses = np.asarray(task.loss((jnp.asarray(logits), maps), batch))[: N - 1]
+    losses = np.asarray(loss_of(task, (jnp.asarray(logits), maps), batch))[: N - 1]
     assert found["loss"] == pytest.approx(losses.mean(), rel=1e-5)
     counts = np.histogram(list(own.values()), bins=100, range=(0, 1))[0]
     assert (parts[0]["iou_counts"] + parts[1]["iou_counts"]).tolist() == counts.tolist()
@@ -140,16 +141,16 @@ def test_a_box_is_found_where_any_of_the_class_is():
         "box_labels": jnp.concatenate([batch["box_labels"]] * 2, axis=1),
     }
     task = create()
-    found = task.summarize(jax.device_get(jax.jit(task.measure)(outputs, batch)))
+    found = task.summarize(jax.device_get(sums_of(task)(outputs, batch)))
     _, alone = examples()
-    single = task.summarize(jax.device_get(jax.jit(task.measure)(outputs, alone)))
+    single = task.summarize(jax.device_get(sums_of(task)(outputs, alone)))
     assert found["mean_iou"] > 0.9 * single["mean_iou"] > 0.3
 
 
 def test_of_several_objects_the_mean_of_each_place_is_told():
     outputs, batch = examples(objects=3)
     task = create(objects=3)
-    found = task.summarize(jax.device_get(jax.jit(task.measure)(outputs, batch)))
+    found = task.summarize(jax.device_get(sums_of(task)(outputs, batch)))
     boxes, true = np.asarray(outputs[1]["boxes"])[:, :, 0].clip(0, 1), np.asarray(batch["boxes"]) / [*SIZE, *SIZE]
     for k in range(3):
         rows = [i for i in range(N - 1) if (i, k) != (3, 0)]
@@ -163,18 +164,18 @@ def test_in_free_order_it_does_not_matter_which_answer_is_whose():
     turned = np.array([2, 0, 1])
     other = logits.reshape(N, 3, -1)[:, turned].reshape(N, -1), {"boxes": maps["boxes"][:, turned]}
     free, fixed = create(objects=3, order="free"), create(objects=3)
-    np.testing.assert_allclose(free.loss(other, batch), free.loss((logits, maps), batch), rtol=1e-5)
-    assert (np.asarray(free.loss(other, batch)) <= np.asarray(fixed.loss((logits, maps), batch)) + 1e-5).all()
-    assert np.asarray(fixed.loss(other, batch)).sum() > 1.5 * np.asarray(free.loss(other, batch)).sum()
-    measure = jax.jit(free.measure)
+    np.testing.assert_allclose(loss_of(free, other, batch), loss_of(free, (logits, maps), batch), rtol=1e-5)
+    assert (np.asarray(loss_of(free, other, batch)) <= np.asarray(loss_of(fixed, (logits, maps), batch)) + 1e-5).all()
+    assert np.asarray(loss_of(fixed, other, batch)).sum() > 1.5 * np.asarray(loss_of(free, other, batch)).sum()
+    measure = sums_of(free)
     one, two = (free.summarize(jax.device_get(measure(each, batch)))["mean_iou"] for each in (other, (logits, maps)))
     assert one == pytest.approx(two)
 
 
 def test_auxiliary_logits_add_their_weighted_cross_entropy():
     (logits, maps), batch = examples()
-    own = create(auxiliary_weight=0.4).loss((logits, maps), batch)
-    both = create(auxiliary_weight=0.4).loss((logits, maps | {"auxiliary1": -logits}), batch)
+    own = loss_of(create(auxiliary_weight=0.4), (logits, maps), batch)
+    both = loss_of(create(auxiliary_weight=0.4), (logits, maps | {"auxiliary1": -logits}), batch)
     expected = [cross_entropy(-np.asarray(logits)[i], int(batch["label"][i])) for i in range(N)]
     np.testing.assert_allclose(both - own, 0.4 * np.array(expected), rtol=1e-4)
 
@@ -182,7 +183,7 @@ def test_auxiliary_logits_add_their_weighted_cross_entropy():
 def test_a_prediction_has_five_guesses_each_with_its_class_s_box():
     outputs, _ = examples(boxes_of_class=len(CLASSES))
     task = create(regression="per_class")
-    predictions = jax.device_get(task.predictions(outputs))
+    predictions = jax.device_get(task.decode(outputs, {}))
     record = task.describe(predictions)[0]["objects"][0]
     order = np.argsort(-np.asarray(outputs[0])[0])[:5]
     guesses = [record, *record["guesses"]]
@@ -200,7 +201,7 @@ def test_pictures_are_drawn_of_the_examples_that_were_kept(tmp_path: Path, order
     arrays = {name: np.asarray(batch[name]) for name in ("label", "boxes", "box_labels")}
     source = ArraySource({"image": images} | arrays, info((2, 2)))
     task = create(objects=2, order=order)
-    kept = jax.device_get(task.predictions(outputs) | jax.jit(task.measure)(outputs, batch))
+    kept = jax.device_get(task.decode(outputs, {}) | sums_of(task)(outputs, batch))
     drawn = task.pictures(kept | {"place": np.arange(N)}, source, tmp_path)
     assert [path.name for _, path in drawn] == ["accuracy_by_iou.png", "localizations.png"]
     assert all(path.stat().st_size > 5000 for _, path in drawn)
