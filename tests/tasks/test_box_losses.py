@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from convnets.tasks.localization.coordinates import decode, encode
-from convnets.tasks.localization.losses import BEND, box_loss
+from convnets.tasks.localization.losses import BEND, box_loss, decode, encode
 
 BOX = np.array([0.1, 0.2, 0.5, 0.6], np.float32)
 COORDINATES = ("corner", "centre_size")

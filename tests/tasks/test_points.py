@@ -16,7 +16,7 @@ sys.path.append(str(Path(__file__).parents[1] / "cli"))
 from launching import launch
 
 EXPERIMENT = f"--config={Path(__file__).with_name('points.py')}"
-TESTED = ("examples", "loss", "average_precision")
+COMPARED = ("examples", "loss", "average_precision")
 
 
 @pytest.fixture(scope="module")
@@ -26,23 +26,23 @@ def workdir(tmp_path_factory):
     return folder
 
 
-def tested(folder: Path) -> dict[str, float]:
-    return {name: read_records(folder / "metrics.jsonl")[-1][name] for name in TESTED}
+def result(folder: Path) -> dict[str, float]:
+    return {name: read_records(folder / "metrics.jsonl")[-1][name] for name in COMPARED}
 
 
 def test_its_metric_is_computed_from_the_records_of_every_example(workdir):
     with np.load(workdir / "predictions_test.npz") as kept:
         scores, labels = kept["scores"].ravel(), kept["point_labels"].ravel()
     better = [np.mean(labels[scores >= score]) for score in scores[labels > 0]]
-    assert tested(workdir)["examples"] == 45 and len(scores) == 45 * 5
-    assert tested(workdir)["average_precision"] == pytest.approx(np.mean(better), abs=1e-6)
+    assert result(workdir)["examples"] == 45 and len(scores) == 45 * 5
+    assert result(workdir)["average_precision"] == pytest.approx(np.mean(better), abs=1e-6)
 
 
 def test_it_resumes_exactly(workdir, tmp_path):
     again = Path(shutil.copytree(workdir, tmp_path / "again"))
     shutil.rmtree(again / "checkpoints" / "12")
     assert main(["", "train", EXPERIMENT, f"--workdir={again}"]) == 0
-    assert tested(again) == tested(workdir)
+    assert result(again) == result(workdir)
     with np.load(workdir / "predictions_test.npz") as one, np.load(again / "predictions_test.npz") as other:
         np.testing.assert_array_equal(one["scores"], other["scores"])
 
@@ -55,7 +55,7 @@ def test_devices_and_processes_change_nothing(workdir, tmp_path, devices, flags)
     """Of 45 examples in batches of 16 the last is padded."""
     status, said = launch(["train", EXPERIMENT, f"--workdir={tmp_path / 'run'}", *flags], devices)
     assert status == 0, said
-    assert tested(tmp_path / "run") == pytest.approx(tested(workdir), rel=1e-3)
+    assert result(tmp_path / "run") == pytest.approx(result(workdir), rel=1e-3)
 
 
 def test_it_predicts_and_reports(workdir, tmp_path, capsys):

@@ -22,8 +22,7 @@ from convnets.evaluation.evaluator import Metrics, Sums, Tables
 from convnets.models.localizer import BOXES, Attach, LocalizationNetwork, head_place
 from convnets.tasks.classification import one_window
 from convnets.tasks.localization import measures
-from convnets.tasks.localization.coordinates import Coordinates, decode, encode
-from convnets.tasks.localization.losses import BoxLoss, box_loss
+from convnets.tasks.localization.losses import BoxLoss, Coordinates, box_loss, decode, encode
 from convnets.tasks.localization.merging import MergeBoxes
 from convnets.tasks.localization.truth import Truth, cheapest, likeliest, of_classes, truth_of
 from convnets.tasks.task import Batch, Outputs, Placement, Predictions, Task, check_weights, tasks
