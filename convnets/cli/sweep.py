@@ -63,11 +63,11 @@ def run(arguments: Arguments) -> int:
         print_table(console, rows, sweep)
     if ended.interrupted:
         name = signal.Signals(ended.interrupted).name
-        console.print(f"stopped by {name}, and saved: the same command again goes on from there", soft_wrap=True)
+        console.print(f"stopped by {name}, and saved: the same command again resumes it", soft_wrap=True)
         return 128 + ended.interrupted
     left = [trial for trial in ended.trials if trial.state in (WAITING, RUNNING)]
     if left:
-        raise InvalidValue(f"{len(left)} trials are left: the same command again goes on with them")
+        raise InvalidValue(f"{len(left)} trials are left: the same command again resumes them")
     for picture in draw(ended.trials, sweep):
         console.print(f"drawn: {picture}", highlight=False, soft_wrap=True)
     best = workdir / "best.json"

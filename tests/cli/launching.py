@@ -44,16 +44,13 @@ def needs_data() -> pytest.MarkDecorator:
     return pytest.mark.skipif(False, reason="")
 
 
-def start(arguments: Sequence[str], devices: int = 1) -> subprocess.Popen[str]:
+def start(arguments: Sequence[str], devices: int = 1, **environment: str) -> subprocess.Popen[str]:
     """Starts `launch.py` in a process of its own, with so many devices."""
-    environment = os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        "PYTHONUNBUFFERED": "1",
-    }
+    devices_flag = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
     return subprocess.Popen(
         [sys.executable, "launch.py", *arguments],
         cwd=ROOT,
-        env=environment,
+        env=os.environ | devices_flag | {"PYTHONUNBUFFERED": "1"} | environment,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

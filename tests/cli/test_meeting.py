@@ -1,20 +1,25 @@
-"""Who joins whom: by the flags, by the cluster, or nobody; and what is refused before anybody waits."""
+"""Who joins whom: by the flags, by the cluster, or nobody; what is refused; and how processes are started and ended."""
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 
 import jax
 import pytest
 from launching import ROOT
 
-from convnets.cli import local_processes, processes
-from convnets.cli.command_line import main
-from convnets.cli.local_processes import shares_of
-from convnets.cli.processes import NOT_GIVEN, Cluster, Meeting, cluster_of, join, meeting_of, own_gpu, together
+from convnets.cli import processes
+from convnets.cli.failure import together
+from convnets.cli.local_processes import LocalProcesses, free_port
+from convnets.cli.processes import NOT_GIVEN, Cluster, Meeting, cluster_of, join, meeting_of, own_gpu
 from convnets.errors import InvalidValue
+from convnets.training import this_machine
+from convnets.training.this_machine import Share
 
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "node[1-2]", "SLURM_PROCID": "1"}
 INDEXED = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "JOB_COMPLETION_INDEX": "0"}
@@ -102,7 +107,7 @@ def test_flags_that_do_not_fit_are_refused(flags, cluster, sentence):
 
 def test_a_coordinator_that_does_not_answer_is_refused_after_the_time_that_is_stated(monkeypatch):
     monkeypatch.setattr(processes, "ANSWERS_WITHIN", 0.5)
-    where = f"127.0.0.1:{local_processes.free_port()}"
+    where = f"127.0.0.1:{free_port()}"
     with pytest.raises(InvalidValue, match=rf"nobody answers at --coordinator={where} \(.*refused\), after 0.5 s"):
         join(Meeting(where, 2, 1), None)
 
@@ -117,7 +122,7 @@ def test_a_port_that_is_taken_is_refused():
 
 
 def test_processes_that_never_all_come_are_given_up_after_the_time_that_is_stated_in_a_sentence():
-    where = f"127.0.0.1:{local_processes.free_port()}"
+    where = f"127.0.0.1:{free_port()}"
     code = (
         "from convnets.cli import processes; processes.ANSWERS_WITHIN = 1; "
         f"processes.join(processes.Meeting({where!r}, 2, 0), None)"
@@ -143,51 +148,6 @@ def test_where_only_jax_knows_of_a_cluster_and_knows_none_a_process_trains_alone
     assert cluster_of({"JAX_PLATFORMS": "cpu"}) is None
 
 
-def test_cores_are_shared_equally_and_fewer_cores_than_processes_are_shared_by_all(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 3, 5, 7, 11})
-    assert [share.cores for share in shares_of(2)] == [[2, 3], [5, 7, 11]]
-    assert [share.cores for share in shares_of(6)] == [()] * 6
-
-
-def test_gpus_are_shared_equally_or_not_at_all(monkeypatch):
-    monkeypatch.setattr(local_processes, "devices_here", lambda: ("gpu", 8))
-    assert [list(share.gpus) for share in shares_of(4)] == [[0, 1], [2, 3], [4, 5], [6, 7]]
-    for count in (3, 16):
-        with pytest.raises(InvalidValue, match=f"is {count}, which can't share 8 GPUs equally: use 1, 2, 4, 8"):
-            shares_of(count)
-    monkeypatch.setattr(local_processes, "devices_here", lambda: ("tpu", 4))
-    with pytest.raises(InvalidValue, match="one process drives all chips of a TPU host"):
-        shares_of(2)
-
-
-@pytest.mark.parametrize(
-    ("flags", "sentence"),
-    [
-        (["--local_processes=0"], "--local_processes is 0, and must lie in [1, 128]"),
-        (["--local_processes=129"], "--local_processes is 129, and must lie in [1, 128]"),
-        (["--local_processes=2", "--coordinator=a:1"], "--local_processes starts all processes itself: leave out"),
-        (["--local_processes=2", "--num_processes=2"], "--local_processes starts all processes itself: leave out"),
-        (["--local_processes=2", "--config.network.name=lenet6"], "unknown architecture 'lenet6'"),
-        (["--num_processes=2", "--process_id=0"], "--coordinator is missing"),
-    ],
-)
-def test_nothing_is_started_or_written_for_flags_that_do_not_fit(capsys, tmp_path, flags, sentence):
-    workdir = tmp_path / "run"
-    experiment = "--config=experiments/lenet_fashion_mnist.py"
-    assert main(["launch.py", "train", experiment, f"--workdir={workdir}", *flags]) == 1
-    said = capsys.readouterr().err
-    assert sentence in said
-    assert said.count("\n") == 1
-    assert not workdir.exists()
-
-
-def test_local_processes_within_a_job_of_several_tasks_are_refused(capsys, tmp_path, monkeypatch):
-    for name, value in (SLURM | {"SLURM_STEP_NUM_TASKS": "4"}).items():
-        monkeypatch.setenv(name, value)
-    assert main(["launch.py", "train", "--config=x", f"--workdir={tmp_path}", "--local_processes=2"]) == 1
-    assert "Slurm has started 4: leave it out to join those" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -195,7 +155,7 @@ def test_local_processes_within_a_job_of_several_tasks_are_refused(capsys, tmp_p
             jax.errors.JaxRuntimeError(
                 "INTERNAL: NCCL operation ncclCommInitRank failed: no space in /dev/shm\nat 0x7f"
             ),
-            "has lost another process of this run, .* goes on from it .INTERNAL: NCCL .* no space in /dev/shm.$",
+            "has lost another process of this run, .* resumes from it .INTERNAL: NCCL .* no space in /dev/shm.$",
         ),
         (InvalidValue("there is no folder /data/heartbeats"), "^error: there is no folder /data/heartbeats$"),
     ],
@@ -210,3 +170,69 @@ def test_the_words_of_an_error_are_said_whatever_it_is_taken_for(capsys, monkeyp
     captured = capsys.readouterr().err
     assert re.search(said, captured.strip())
     assert captured.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--local_processes=0"], "--local_processes is 0, and must lie in [1, 128]"),
+        (["--local_processes=129"], "--local_processes is 129, and must lie in [1, 128]"),
+        (["--local_processes=2", "--coordinator=a:1"], "--local_processes starts all processes itself: leave out"),
+        (["--local_processes=2", "--num_processes=2"], "--local_processes starts all processes itself: leave out"),
+        (["--local_processes=2", "--config.network.name=lenet6"], "unknown architecture 'lenet6'"),
+        (["--num_processes=2", "--process_id=0"], "--coordinator is missing"),
+    ],
+)
+def test_nothing_is_started_or_written_for_flags_that_do_not_fit(refused, tmp_path, flags, sentence):
+    experiment = f"--config={ROOT / 'experiments/lenet_fashion_mnist.py'}"
+    assert sentence in refused("train", experiment, f"--workdir={tmp_path / 'run'}", *flags)
+    assert not (tmp_path / "run").exists()
+
+
+def test_local_processes_within_a_job_of_several_tasks_are_refused(refused, tmp_path, monkeypatch):
+    for name, value in (SLURM | {"SLURM_STEP_NUM_TASKS": "4"}).items():
+        monkeypatch.setenv(name, value)
+    said = refused("train", "--config=x", f"--workdir={tmp_path}", "--local_processes=2")
+    assert "Slurm has started 4: leave it out to join those" in said
+
+
+@pytest.fixture
+def launched(monkeypatch, tmp_path):
+    """The exit status of two processes of a program, whose `number` is theirs, after so many Ctrl-C."""
+
+    def run(program: str, interrupts: int) -> int:
+        head = "import os, signal, sys, time\nnumber = int(sys.argv[-1].partition('=')[2])"
+        tail = "open(f'ready{number}', 'w').close()\ntime.sleep(60)"
+        monkeypatch.setattr(this_machine, "PROGRAM", (sys.executable, "-c", f"{head}\n{program}\n{tail}"))
+        monkeypatch.chdir(tmp_path)
+        processes = LocalProcesses([], [Share(), Share()])
+        if interrupts:
+            threading.Thread(target=interrupt, args=(interrupts,), daemon=True).start()
+        return processes.run()
+
+    def interrupt(times: int) -> None:
+        while len(list(tmp_path.glob("ready*"))) < 2:
+            time.sleep(0.02)
+        for _ in range(times):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.3)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("program", "interrupts", "status"),
+    [
+        ("sys.exit(0)", 0, 0),
+        # The one that failed first, and not the one that only lost it.
+        ("sys.exit(1 if number else 3)", 0, 3),
+        ("os.kill(os.getpid(), 9) if number else None", 0, 128 + 9),
+        ("signal.signal(signal.SIGINT, signal.SIG_DFL)", 1, 128 + signal.SIGINT),
+        ("signal.signal(signal.SIGINT, signal.SIG_IGN)", 2, 128 + signal.SIGKILL),
+    ],
+)
+def test_one_that_fails_or_a_signal_ends_all_and_the_exit_status_says_which(
+    launched, monkeypatch, program, interrupts, status
+):
+    monkeypatch.setattr("convnets.cli.local_processes.GRACE", 0.2)
+    assert launched(program, interrupts) == status
