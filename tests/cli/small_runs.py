@@ -61,3 +61,11 @@ def stripes(split: str, *, data_dir: str = "", padding: int = 2) -> ArraySource:
     images = np.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     info = SourceInfo("stripes", CLASSES, images.shape[1:], {"train": 200, "test": 200}, padding=padding)
     return ArraySource({"image": images, "label": labels}, info)
+
+
+TWO_STEPS = (
+    "--config.train.duration=2 steps",
+    "--config.evaluation.every=2 steps",
+    "--config.schedule.warmup=0 steps",
+)
+"""For runs of which nothing but that they train is asked."""
