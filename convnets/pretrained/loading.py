@@ -1,5 +1,6 @@
 """A network with its weights, in one call."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -8,10 +9,12 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
 from convnets import models
+from convnets.data.image_files import read_image
 from convnets.data.normalization import Normalization
 from convnets.errors import InvalidValue
 from convnets.pretrained.conversion import convert, recognised
@@ -57,6 +60,20 @@ class Pretrained:
                 "normalization=Normalization(mean, std)"
             )
         return _probabilities(self.network, self.normalization, self.variables, images)
+
+    def top(self, file: str | os.PathLike[str], k: int = 5) -> list[tuple[str, float]]:
+        """The `k` most probable classes of an image file, each with its probability; numbers where no names are known.
+
+        The centre of the picture is brought to the network's size.
+
+        Raises:
+          UnreadableImage: a file that can't be decoded.
+          InvalidValue: as `predict`.
+        """
+        side, channels = int(self.network.image_size), _channels(flat(self.variables))
+        probabilities = np.asarray(self.predict(read_image(file, (side, side, channels))[None]))[0]
+        best = np.argsort(-probabilities, kind="stable")[:k]
+        return [(self.classes[i] if self.classes else str(i), float(probabilities[i])) for i in best]
 
 
 def load_pretrained(
