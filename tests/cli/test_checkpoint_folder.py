@@ -2,32 +2,22 @@
 
 import shutil
 
-import pytest
-from launching import EXPERIMENT, ROOT, evaluations, losses, needs_data
+from launching import evaluations, losses
+from small_runs import CLASSIFICATION
 
 from convnets.cli.command_line import main
 
 TINY = (
-    EXPERIMENT,
-    "--config.train.batch_size=64",
+    *CLASSIFICATION,
     "--config.train.duration=4 steps",
-    "--config.validation.examples=59000",
-    "--config.evaluation.batch_size=2000",
     "--config.evaluation.every=2 steps",
-    "--config.schedule.warmup=0 steps",
     "--config.log.every=1 steps",
 )
 
 
-@pytest.fixture(autouse=True)
-def at_the_root(monkeypatch):
-    monkeypatch.chdir(ROOT)
-
-
-@needs_data()
 def test_a_run_whose_workdir_is_lost_goes_on_from_the_copy_and_another_run_is_refused(capsys, tmp_path):
     elsewhere = tmp_path / "elsewhere"
-    command = ["launch.py", "train", *TINY, f"--config.checkpoint.folder={elsewhere}"]
+    command = ["", "train", *TINY, f"--config.checkpoint.folder={elsewhere}"]
     assert main([*command, f"--workdir={tmp_path / 'run'}"]) == 0
     assert sorted(path.name for path in elsewhere.iterdir()) == ["2", "4", "config.json", "metrics.jsonl"]
     # With the test, which comes after the last checkpoint.
