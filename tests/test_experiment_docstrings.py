@@ -4,12 +4,12 @@ import re
 import shlex
 
 import pytest
-from convnets.training.evaluation import views_of_run
 from experiments_folder import FILES, ROOT, module_of, words_of
 
 from convnets.cli.experiments import OVERRIDABLE, load_experiment, override
 from convnets.cli.summarize import named_network
 from convnets.data.source import SourceInfo
+from convnets.evaluation.inference import check_views
 from convnets.training.setup import build_model
 
 ON_PICTURES = [file for file in FILES if not any(word in file for word in ("fashion", "segmentation", "localization"))]
@@ -66,7 +66,7 @@ def test_a_command_that_evaluates_changes_the_evaluation_alone_and_has_several_v
         config = override(load_experiment(file), overrides(words))
         served, trained = (config.data.evaluation_size,) * 2, (config.data.size,) * 2
         info = SourceInfo("noise", ("a", "b"), (*served, 3), {}, training_shape=(*trained, 3))
-        assert len(views_of_run(config, build_model(config, info))) > 1
+        assert len(check_views(build_model(config, info), config.evaluation)) > 1
 
 
 @pytest.mark.parametrize("file", ON_PICTURES)

@@ -87,7 +87,7 @@ COMMANDS = {
         ),
     ),
     "statistics": Command(
-        "mean, deviation and principal components of the training pixels",
+        "mean, std and principal components of the training pixels",
         "--config=experiments/lenet_fashion_mnist.py",
         (CONFIG, DATA_DIR, JSON),
     ),

@@ -46,7 +46,7 @@ def run(arguments: Arguments) -> int:
     for name, part in zip(arguments.rest, parts, strict=True):
         if not np.array_equal(part["index"], parts[0]["index"]):
             raise InvalidValue(f"{name} was evaluated on other examples than {arguments.rest[0]}")
-    figures = [metrics_of(member, part["scores"], part["label"]) for member, part in zip(members, parts, strict=True)]
+    measured = [metrics_of(member, part["scores"], part["label"]) for member, part in zip(members, parts, strict=True)]
     scores = mean([part["scores"] for part in parts], first.config.evaluation.average)
     together = metrics_of(first, scores, parts[0]["label"])
     result = {
@@ -55,7 +55,7 @@ def run(arguments: Arguments) -> int:
         "examples": len(parts[0]["label"]),
         "members": [
             {"run": name, "checkpoint": member.step, **metrics}
-            for name, member, metrics in zip(arguments.rest, members, figures, strict=True)
+            for name, member, metrics in zip(arguments.rest, members, measured, strict=True)
         ],
         "ensemble": together | errors_of(together),
     }
@@ -66,7 +66,7 @@ def run(arguments: Arguments) -> int:
         return 0
     more = {
         f"top-1 error of {name}, step {member.step}": f"{1 - metrics['top1']:.2%}"
-        for name, member, metrics in zip(arguments.rest, members, figures, strict=True)
+        for name, member, metrics in zip(arguments.rest, members, measured, strict=True)
     }
     title = f"{first.split}, ensemble of {len(members)}, {first.in_words()}"
     print_result(console, together, len(parts[0]["label"]), title, more)

@@ -56,7 +56,7 @@ def run(arguments: Arguments) -> int:
     elif arguments["checkpoint"]:
         raise InvalidValue("--checkpoint is of a run's own network: leave --config out, or set initialize.checkpoint")
     else:
-        probed = begun(override(load_experiment(arguments["config"]), with_data_dir(arguments)), console)
+        probed = initial(override(load_experiment(arguments["config"]), with_data_dir(arguments)), console)
     with Screen(console) as screen:
         devices = Devices(probed.config.train.wrapper)
         cache = FeatureCache(workdir.folder)
@@ -84,7 +84,7 @@ def trained(config: ConfigDict, workdir: Workdir, checkpoint: str) -> Probed:
     return Probed(config, found.model, splits, found.variables, found.origin)
 
 
-def begun(config: ConfigDict, console: Console | None) -> Probed:
+def initial(config: ConfigDict, console: Console | None) -> Probed:
     """The network that a run of this config would begin with.
 
     Raises:

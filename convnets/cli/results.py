@@ -20,8 +20,8 @@ from convnets.training.workdir import Workdir
 def result_of(evaluation: Evaluation, split: str, step: int) -> dict[str, Any]:
     """What is kept of an evaluation, ready for JSON; with `tables`, where the task has some."""
     tables = evaluation.tables
-    figures = evaluation.metrics | errors_of(evaluation.metrics)
-    result = {"split": split, "checkpoint": step, **figures, "examples": evaluation.examples}
+    metrics = evaluation.metrics | errors_of(evaluation.metrics)
+    result = {"split": split, "checkpoint": step, **metrics, "examples": evaluation.examples}
     return result | ({"tables": tables} if tables else {})
 
 

@@ -143,7 +143,7 @@ def train(config: ConfigDict, workdir: Workdir) -> int:
         if initialization is not None:
             show_initialization(initialization, workdir, console)
     # What the first one brought and wrote is there for the others.
-    multihost_utils.sync_global_devices("the beginning of the run")
+    multihost_utils.sync_global_devices("start of the run")
     outcome = Loop(config, model, plan, splits, devices, workdir, console, initialization, mirror).run()
     if outcome.interrupted is not None:
         name = signal.Signals(outcome.interrupted).name

@@ -13,7 +13,7 @@ from rich.table import Table
 from convnets.cli.advice import Advice, Way, advise
 from convnets.cli.command_line import Arguments, program
 from convnets.cli.experiments import load_experiment, override, refuse_rest, with_data_dir
-from convnets.cli.probe import Probed, begun, keep, table_of
+from convnets.cli.probe import Probed, initial, keep, table_of
 from convnets.cli.train import train
 from convnets.cli.transfer_duration import decide_duration, kept_duration
 from convnets.errors import InvalidValue
@@ -48,7 +48,7 @@ def run(arguments: Arguments) -> int:
     check_transfer(config, budget)
     began = time.monotonic()
     workdir.refuse_file()
-    probed = begun(config, console)
+    probed = initial(config, console)
     if probed.model.task.primary != METRIC:
         raise InvalidValue(f"transfer compares ways by {METRIC}, and the task {config.task.name!r} is not chosen by it")
     devices = Devices(config.train.wrapper)

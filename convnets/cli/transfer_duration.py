@@ -73,8 +73,8 @@ def _seconds_a_step(probed: Probed, devices: Devices, workdir: Workdir) -> float
     config, model, source = probed.config, probed.model, probed.splits.train
     plan = make_plan(config, model, len(source))
     with Screen(None) as screen:
-        chain = transforms_of(config, source, workdir.statistics_file, screen)
-    step = mapped_train_step(config, model, plan, devices, chain)
+        transforms = transforms_of(config, source, workdir.statistics_file, screen)
+    step = mapped_train_step(config, model, plan, devices, transforms)
     state = devices.replicate(initial_state(config, model, plan))
     began = time.monotonic()
     batch = TrainingBatches(source, batch_size=config.train.batch_size, seed=config.seed, steps=1)[0]
@@ -83,7 +83,7 @@ def _seconds_a_step(probed: Probed, devices: Devices, workdir: Workdir) -> float
     times = []
     for _ in range(TIMED_STEPS + 1):
         began = time.monotonic()
-        state, figures = step(state, batches)
-        jax.block_until_ready(figures)
+        state, metrics = step(state, batches)
+        jax.block_until_ready(metrics)
         times.append(time.monotonic() - began)
     return max(float(np.median(times[1:])), reading / max(config.loader.threads, config.loader.workers))
