@@ -15,8 +15,7 @@ from convnets.cli.export_onnx import check_installed, onnx
 from convnets.cli.runtime import prepare
 from convnets.errors import InvalidValue, nearest
 from convnets.files import write_atomically
-from convnets.training.checkpoints import restore_variables
-from convnets.training.setup import build_model
+from convnets.training.run import load_run
 from convnets.training.workdir import Workdir
 
 
@@ -47,7 +46,7 @@ def run(arguments: Arguments) -> int:
     refuse_rest(arguments)
     workdir = Workdir(arguments.required("workdir"))
     if arguments.overrides:
-        raise InvalidValue("launch.py export takes no --config fields: the run's own are used")
+        raise InvalidValue("export takes no --config fields: the run's own are used")
     out, form = _out(arguments["out"]), _format(arguments["out"], arguments["format"])
     description = out.with_name(f"{out.name}.json")
     for path in [out] if form.holds_about else [out, description]:
@@ -56,10 +55,8 @@ def run(arguments: Arguments) -> int:
     form.check()
     config = override(workdir.config(), [])
     prepare(config)
-    model = build_model(config, workdir.info())
-    which = arguments["checkpoint"] or config.evaluation.checkpoint
-    step, variables = restore_variables(workdir, config, model, which)
-    trained = Trained(config, model, variables, step)
+    found = load_run(workdir, arguments["checkpoint"], config)
+    trained = Trained(config, found.model, found.variables, found.step)
 
     exported = form.export(trained)
     try:
@@ -70,9 +67,9 @@ def run(arguments: Arguments) -> int:
         raise InvalidValue(f"--out is {str(out)!r}, which can't be written: {error.strerror}") from None
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(
-        f"{out}: {trained.architecture} at step {step:,}, {exported.inside}, {short_bytes(out.stat().st_size)}"
+        f"{out}: {trained.architecture} at step {trained.step:,}, {exported.inside}, {short_bytes(out.stat().st_size)}"
     )
-    mean, std = model.normalize
+    mean, std = trained.model.normalize
     console.print(f"trained on images normalized by the mean {mean} and the std {std} (white is 1)")
     return 0
 

@@ -19,9 +19,9 @@ from convnets.plots.filters import plot_filters
 from convnets.plots.html_report import Table, write_report
 from convnets.plots.learning_curves import plot_learning_curves
 from convnets.tasks.model import Model
-from convnets.training.checkpoints import restore_variables
 from convnets.training.metrics_log import Record, read_records
-from convnets.training.setup import build_model, load_splits
+from convnets.training.run import load_run
+from convnets.training.setup import load_splits
 from convnets.training.workdir import Workdir
 
 
@@ -30,9 +30,8 @@ def run(arguments: Arguments) -> int:
     workdir = Workdir(arguments.required("workdir"))
     config = config_of_run(workdir, arguments)
     prepare(config)
-    model = build_model(config, workdir.info())
-    step, variables = restore_variables(workdir, config, model, config.evaluation.checkpoint)
-    build_report(workdir, config, model, Console(), step, variables)
+    found = load_run(workdir, config=config)
+    build_report(workdir, config, found.model, Console(), found.step, found.variables)
     return 0
 
 
