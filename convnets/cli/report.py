@@ -67,7 +67,7 @@ def build_report(
         except DataNotFound as error:
             notes.append(f"The pictures of the test split are missing: {error}.")
     environment = json.loads(workdir.environment_file.read_text())
-    layers = summarize(model.network, model.image_shape)
+    layers = summarize(model.of_images, model.image_shape)
     write_report(
         workdir.report_file,
         title=f"{config.network.name} on {model.info.name}",
@@ -88,7 +88,7 @@ def build_report(
 
 def first_kernel(model: Model, params: dict[str, object]) -> tuple[str, np.ndarray]:
     """The name and the kernel `[h, w, C, features]` of the first layer that an image meets."""
-    for row in summarize(model.network, model.image_shape):
+    for row in summarize(model.of_images, model.image_shape):
         owner: object = params
         for part in row.path.split("/"):
             owner = owner.get(part, {}) if isinstance(owner, dict) else {}

@@ -48,11 +48,30 @@ class Model:
         """The shapes and types of the network's variables; nothing is computed."""
         return initial_shapes(self.task, self.network, self.image_shape)
 
+    @property
+    def of_images(self) -> Any:
+        """The network with `init` and `apply` of images alone, as summaries trace it."""
+        return self.network if type(self.task).forward is Task.forward else _OfImages(self.task, self.network)
+
     def forward(self, variables: Any, batch: Mapping[str, Any]) -> Outputs:
         """The network's outputs, in evaluation, for a batch whose images are in [0, 1]."""
         fed = dict(batch) | {"image": zeros_beyond(self.normalize(batch["image"]), batch.get("extent"))}
         outputs, _ = self.task.forward(self.network, variables, fed, train=False)
         return outputs
+
+
+@dataclass(frozen=True)
+class _OfImages:
+    """A network that is fed with more than images, as the task feeds it where there is nothing else."""
+
+    task: Task
+    network: nn.Module
+
+    def init(self, rngs: Mapping[str, Array], images: Array, train: bool = False) -> Any:
+        return self.task.init(self.network, rngs["params"], images.shape[1:])
+
+    def apply(self, variables: Any, images: Array, train: bool = False) -> Any:
+        return self.task.forward(self.network, variables, {"image": images}, train=train)[0]
 
 
 def unit_range(batch: Batch) -> dict[str, Array]:
