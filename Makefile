@@ -14,7 +14,8 @@ train: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(RUN) -m convnets.data.fetch_fashion_mnist
-	$(RUN) -m pytest -n auto --maxprocesses=2 --dist=worksteal
+	$(RUN) -m pytest -n auto --maxprocesses=2 --dist=worksteal -m "not devices8"
+	CONVNETS_TEST_DEVICES=8 $(RUN) -m pytest -m devices8
 
 sanitize: $(VENV)/.installed-dev
 	$(RUN) tests/kernels/sanitize.py

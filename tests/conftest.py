@@ -1,24 +1,28 @@
-"""Eight devices made of the host's cores for every test, and one cache of compiled programs for all of them."""
+"""Two devices made of the host's cores for every test, and compiled programs that are kept between runs."""
 
-import atexit
+import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+DEVICES = int(os.environ.get("CONVNETS_TEST_DEVICES", "2"))
+"""Set to 8 for the tests that are marked `devices8`."""
+
 # Before jax is imported; the processes that tests start inherit it.
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={DEVICES}"
 # Fewer threads than twice the devices can starve their rendezvous.
 os.environ["NPROC"] = "16"
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    cache = tempfile.mkdtemp(prefix="convnets-tests-")
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
+    # Programs are compiled for this processor.
+    processor = Path("/proc/cpuinfo")
+    lines = processor.read_text().splitlines() if processor.exists() else []
+    features = sorted({line for line in lines if line.startswith(("model name", "flags"))})
+    name = hashlib.sha256("".join(features).encode()).hexdigest()[:16]
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).parents[1] / ".pytest_cache" / "programs" / name)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
-    atexit.register(shutil.rmtree, cache, ignore_errors=True)
 
 MAPS, MOST_MAPS = Path("/proc/self/maps"), 30_000
 MEMORY, MOST_MEMORY = Path("/proc/self/statm"), 3 * 2**30
@@ -49,3 +53,10 @@ def _maps() -> int:
 
 def _memory() -> int:
     return int(MEMORY.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if MEMORY.exists() else 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips what needs eight devices where there are fewer."""
+    for item in items:
+        if item.get_closest_marker("devices8") and DEVICES < 8:
+            item.add_marker(pytest.mark.skip(reason="needs CONVNETS_TEST_DEVICES=8"))

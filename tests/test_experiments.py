@@ -70,7 +70,7 @@ def test_it_resolves_and_fits_its_data(experiment):
     assert all(0 <= rate <= plan.learning_rate * 1.0001 for rate in rates) and max(rates) > 0
     assert held_out > 0 or (plan.plateau is None and config.evaluation.checkpoint == "last")
     assert len(check_views(model, config.evaluation)) > 0
-    check_batch_size(config, Devices("pmap", jax.devices()[: math.gcd(8, config.train.batch_size)]))
+    check_batch_size(config, Devices("pmap", jax.devices()[: math.gcd(2, config.train.batch_size)]))
     dry_run(config, model, splits.train, plan)
 
 

@@ -11,22 +11,23 @@ from convnets.layers import implementation
 from convnets.parallel import AXIS, REPLICATED, Devices, sum_over_devices
 from convnets.training.setup import check_batch_size
 
-STEPS = 50
+STEPS = 20
 FLIP = (("flip", {}), ("pad_and_crop", {"padding": 2}))
 
 
 @pytest.fixture(scope="module")
 def one_device() -> dict[str, np.ndarray]:
-    """The loss curve of 50 steps of LeNet-5 with batch norm and augmentation on one device."""
+    """The loss curve of 20 steps of LeNet-5 with batch norm and augmentation on one device."""
     return run_steps(config_of({"augmentation": FLIP}, network="lenet5_bn"), STEPS, jax.devices()[:1])
 
 
+@pytest.mark.devices8
 @pytest.mark.parametrize("wrapper", ["pmap", "shard_map"])
 def test_eight_devices_give_the_loss_curve_of_one(one_device, wrapper):
     config = config_of({"augmentation": FLIP, "train.wrapper": wrapper}, network="lenet5_bn")
     state, figures = run_steps(config, STEPS, jax.devices())
     expected_state, expected = one_device
-    assert expected["objective"][-1] < 0.5 * expected["objective"][0]
+    assert expected["objective"][-1] < 0.8 * expected["objective"][0]
     np.testing.assert_allclose(figures["objective"], expected["objective"], rtol=2e-4)
     assert largest_difference(state.params, expected_state.params) < 2e-3
     assert largest_difference(state.batch_stats, expected_state.batch_stats) < 2e-3
@@ -40,16 +41,16 @@ def test_one_device_under_shard_map_gives_the_same_as_under_pmap(one_device):
 
 def test_examples_are_mixed_with_the_same_partners_on_any_number_of_devices():
     config = config_of({"augmentation": (("affine", {}), ("mixup", {"alpha": 1.0}), ("cutmix", {}))})
-    one, eight = (run_steps(config, 5, jax.devices()[:count])[1]["objective"] for count in (1, 8))
-    np.testing.assert_allclose(eight, one, rtol=1e-5)
+    one, two = (run_steps(config, 5, jax.devices()[:count])[1]["objective"] for count in (1, 2))
+    np.testing.assert_allclose(two, one, rtol=1e-5)
 
 
-def test_the_state_is_one_logical_copy_on_all_devices(one_device):
-    one, eight = (run_steps(config_of(), 1, jax.devices()[:count])[0] for count in (1, 8))
-    shapes = [jax.tree.map(np.shape, state) for state in (one, eight)]
+def test_the_state_is_one_logical_copy_on_all_devices():
+    shapes = [jax.tree.map(np.shape, run_steps(config_of(), 1, jax.devices()[:count])[0]) for count in (1, 2)]
     assert shapes[0] == shapes[1]
 
 
+@pytest.mark.devices8
 def test_unsynchronized_batch_norm_differs_but_its_statistics_are_those_of_the_whole_batch():
     fields = {"batch_norm.scope": "device", "batch_norm.momentum": 0.0, "optimizer.learning_rate": 1e-9}
     apart, _ = run_steps(config_of(fields, network="lenet5_bn"), 1, jax.devices())
@@ -60,6 +61,7 @@ def test_unsynchronized_batch_norm_differs_but_its_statistics_are_those_of_the_w
     assert largest_difference(apart.batch_stats["norm3"], whole.batch_stats["norm3"]) > 1e-3
 
 
+@pytest.mark.devices8
 def test_synchronized_batch_norm_is_the_default_and_reaches_every_layer():
     whole, _ = run_steps(config_of(network="lenet5_bn"), 1, jax.devices()[:1])
     split, _ = run_steps(config_of(network="lenet5_bn"), 1, jax.devices())
@@ -95,10 +97,10 @@ def test_accumulation_moves_the_running_statistics_once_for_each_part():
 
 
 def test_a_batch_that_the_devices_do_not_divide_is_refused_with_the_nearest_that_they_do():
-    devices = Devices()
-    with pytest.raises(InvalidValue, match=r"train.batch_size is 100.*8 devices.*use 96 or 112"):
-        check_batch_size(config_of({"train.batch_size": 100, "train.gradient_accumulation": 2}), devices)
-    check_batch_size(config_of({"train.batch_size": 96, "train.gradient_accumulation": 2}), devices)
+    devices = Devices(devices=jax.devices()[:1])
+    with pytest.raises(InvalidValue, match=r"train.batch_size is 100.* devices.*use 96 or 112"):
+        check_batch_size(config_of({"train.batch_size": 100, "train.gradient_accumulation": 16}), devices)
+    check_batch_size(config_of({"train.batch_size": 96, "train.gradient_accumulation": 16}), devices)
 
 
 @pytest.mark.parametrize("wrapper", ["pmap", "shard_map"])
