@@ -125,19 +125,6 @@ def test_all_forms_are_scipys(options):
     np.testing.assert_allclose(y, expected + bias, rtol=1e-5, atol=5e-5)
 
 
-@pytest.mark.parametrize("options", GRID, ids=named)
-def test_it_is_pytorchs(options):
-    torch = pytest.importorskip("torch", reason="PyTorch is the independent source here")
-    x, kernel = arrays(options["size"])
-    numbers = {name: number for name, number in options.items() if name != "size"}
-    theirs = torch.nn.ConvTranspose2d(3, 2, options["size"], **numbers).double()
-    theirs.weight.data = torch.tensor(kernel).permute(3, 2, 0, 1).double()
-    expected = theirs(torch.tensor(x).permute(0, 3, 1, 2).double()).detach().permute(0, 2, 3, 1)
-    bias = theirs.bias.detach().numpy().astype(np.float32)
-    y = layer(options).apply({"params": {"kernel": kernel, "bias": bias}}, x)
-    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=5e-5)
-
-
 @pytest.mark.parametrize(("size", "stride", "padding"), [(3, 1, 1), (4, 2, 1), (3, 2, 0)])
 def test_it_is_the_gradient_of_a_convolution_and_its_gradient_is_that_convolution(size, stride, padding):
     x, kernel = arrays(size, channels=5)

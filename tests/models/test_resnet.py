@@ -1,15 +1,11 @@
 """Residual networks against tables 1 and 6 of the paper, and its three shortcuts against NumPy."""
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
-from counting import abstract, images, outputs, random_variables, run_once
+from counting import abstract, outputs
 
 from convnets import models
 from convnets.analysis.summary import summarize
-from convnets.layers import BatchNorm, ConvolutionNormReLU
-from convnets.models.resnet import Block, ResNet
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 """Table 1."""
@@ -126,70 +122,3 @@ def test_a_batch_norm_follows_every_convolution_and_there_is_no_dropout_and_no_b
         paths = jax.tree_util.tree_leaves_with_path(abstract(network)["params"])
         assert not [path for path, _ in paths if path[-2].key == "convolution" and path[-1].key == "bias"]
         assert "dropout" not in models.architectures.options(name)
-
-
-def block(shortcut, *, stride=2, features=8, zero_init=False):
-    return Block(features, stride, False, "", shortcut, zero_init, BatchNorm, jnp.float32)
-
-
-def residual(variables, x, stride):
-    """F(x) of the same parameters: the block's two units by themselves, the second without a ReLU to hide the sign."""
-    units = {
-        "conv1": ConvolutionNormReLU(8, 3, stride, 1, norm=BatchNorm),
-        "conv2": ConvolutionNormReLU(8, 3, 1, 1, norm=BatchNorm, relu=False),
-    }
-    for name, unit in units.items():
-        x = unit.apply({collection: of_block[name] for collection, of_block in variables.items()}, x, False)
-    return np.asarray(x)
-
-
-class Named:
-    """Lets the helpers of whole networks draw the variables of a block."""
-
-    def __init__(self, module, x):
-        self.init = lambda key, _: module.init(key, x, False)
-        self.image_size = x.shape[1]
-
-    def __hash__(self):
-        return id(self)
-
-
-def test_shortcut_a_takes_every_other_pixel_and_adds_zeros_for_new_filters():
-    x = images(2, 6, channels=5)
-    module = block("A")
-    variables = random_variables(Named(module, x))
-    shortcut = np.concatenate([x[:, ::2, ::2], np.zeros((2, 3, 3, 3))], axis=-1)
-    expected = np.maximum(residual(variables, x, 2) + shortcut, 0)
-    np.testing.assert_allclose(module.apply(variables, x, False), expected, atol=1e-5)
-
-
-def test_shortcut_b_projects_every_other_pixel():
-    x = images(2, 6, channels=5)
-    module = block("B")
-    variables = random_variables(Named(module, x))
-    projection, statistics = variables["params"]["projection"], variables["batch_stats"]["projection"]["norm"]
-    shortcut = x[:, ::2, ::2] @ projection["convolution"]["kernel"][0, 0]
-    shortcut = (shortcut - statistics["mean"]) / np.sqrt(statistics["variance"] + 1e-5)
-    shortcut = shortcut * projection["norm"]["scale"] + projection["norm"]["bias"]
-    expected = np.maximum(residual(variables, x, 2) + shortcut, 0)
-    np.testing.assert_allclose(module.apply(variables, x, False), expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("shortcut", ["A", "B"])
-def test_where_nothing_changes_the_shortcut_is_the_identity(shortcut):
-    x = images(2, 6, channels=8)
-    module = block(shortcut, stride=1)
-    variables = random_variables(Named(module, x))
-    assert "projection" not in variables["params"]
-    expected = np.maximum(residual(variables, x, 1) + x, 0)
-    np.testing.assert_allclose(module.apply(variables, x, False), expected, atol=1e-5)
-
-
-@pytest.mark.parametrize(("bottleneck", "last"), [(False, "conv2"), (True, "conv3")])
-def test_zero_init_begins_every_block_as_its_shortcut(bottleneck, last):
-    options = {"filters": 4, "bottleneck": bottleneck, "zero_init": True, "stem": "small"}
-    params = run_once(ResNet(10, 8, (2, 1), **options).init, jax.random.key(0), images(1, 8))["params"]
-    assert sum("block" in name for name in params) == 3
-    for name, parts in params.items():
-        for unit, layers in parts.items() if "block" in name else ():
-            np.testing.assert_array_equal(layers["norm"]["scale"], 0 if unit == last else 1)

@@ -1,4 +1,4 @@
-"""Compiled local response norms and their gradients against NumPy in float64."""
+"""Local response norms and their gradients, compiled and by JAX, against NumPy in float64."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from float64 import UNIT, numbers
 
-from convnets.layers import implementation
+from convnets.layers import LocalResponseNorm, implementation
 from convnets.layers.local_response_norm import local_response_norm
 
 pytestmark = pytest.mark.usefixtures("onednn")
@@ -25,13 +25,14 @@ def by_definition(x: Any, size: int, bias: float, alpha: float, beta: float) -> 
     return sums, x * sums**-beta
 
 
+@pytest.mark.parametrize("choice", ["onednn", "plain"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("options", [PAPER, STRONG], ids=["the paper's", "strong"])
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 3, 5, 2), (2, 4, 3, 17), (3, 19, 23, 96), (7, 33)])
-def test_values_and_gradients_are_those_of_float64(shape, options, dtype):
+def test_values_and_gradients_are_those_of_float64(shape, options, dtype, choice):
     random = np.random.default_rng(0)
     x, dy = ((scale * random.normal(size=shape)).astype(jnp.dtype(dtype)) for scale in (30, 1))
-    with implementation.use("onednn"):
+    with implementation.use(choice):
         y, back = jax.vjp(jax.jit(lambda x: local_response_norm(x, **options)), x)
         dx = back(dy)[0]
     assert y.dtype == dx.dtype == dtype
@@ -71,3 +72,9 @@ def test_second_derivatives_are_those_of_jaxs_own_operations():
         with implementation.use(choice):
             results.append(jax.jit(jax.grad(bent))(x))
     np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-5)
+
+
+def test_by_default_the_layer_is_the_papers():
+    x = np.random.default_rng(0).normal(0, 30, (2, 3, 4, 9)).astype(np.float32)
+    right = by_definition(x.astype(np.float64), **PAPER)[1]
+    np.testing.assert_allclose(LocalResponseNorm().apply({}, x), right, rtol=1e-5)
