@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from convnets import kernels
 from convnets.layers import implementation
 from convnets.layers.convolution import convolution
-from convnets.layers.transposed_convolution import transposed_convolution
+from convnets.layers.transposed_convolution import COARSE, transposed_convolution
 
 pytestmark = pytest.mark.usefixtures("onednn")
 
@@ -326,8 +326,8 @@ def test_a_transposed_convolution_is_the_linear_transpose_in_float64(shape, kern
         dy = random.normal(size=shape).astype(np.float32).astype(jnp.dtype(dtype))
         to_x, to_kernel = back(dy)
     assert y.shape == shape and y.dtype == to_x.dtype == to_kernel.dtype == dtype
-    if choice == "xla" and dtype == "bfloat16":
-        return  # XLA sums bfloat16 maps in its own way.
+    if dtype == "bfloat16" and (choice == "xla" or min(window.strides) >= COARSE):
+        return  # XLA sums bfloat16 maps in its own way, and phases are rounded before they are added.
     x, kernel, dy = map(numbers, (x, kernel, dy))
     for name, array, by_definition, first, second, last in (
         ("y", y, exact.convolution_input_gradient, x, kernel, (window, shape)),
