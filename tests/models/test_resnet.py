@@ -1,11 +1,15 @@
 """Residual networks against tables 1 and 6 of the paper, and its three shortcuts against NumPy."""
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
-from counting import abstract, outputs
+from counting import abstract, images, outputs, run_once
 
 from convnets import models
 from convnets.analysis.summary import summarize
+from convnets.layers import BatchNorm
+from convnets.models.resnet import Block
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 """Table 1."""
@@ -122,3 +126,19 @@ def test_a_batch_norm_follows_every_convolution_and_there_is_no_dropout_and_no_b
         paths = jax.tree_util.tree_leaves_with_path(abstract(network)["params"])
         assert not [path for path, _ in paths if path[-2].key == "convolution" and path[-1].key == "bias"]
         assert "dropout" not in models.architectures.options(name)
+
+
+@pytest.mark.parametrize(("shortcut", "stride", "channels"), [("A", 2, 5), ("B", 2, 5), ("A", 1, 8), ("B", 1, 8)])
+def test_a_shortcut_is_the_identity_zeros_for_new_filters_or_a_projection(shortcut, stride, channels):
+    x = images(2, 6, channels=channels)
+    block = Block(8, stride, False, "", shortcut, zero_init=True, norm=BatchNorm, dtype=jnp.float32)
+    variables = run_once(lambda: block.init(jax.random.key(0), x, False))
+    expected = np.zeros((2, 6 // stride, 6 // stride, 8))
+    if "projection" in variables["params"]:
+        kernel = np.asarray(variables["params"]["projection"]["convolution"]["kernel"])[0, 0]
+        expected += x[:, ::stride, ::stride] @ kernel / np.sqrt(1 + 1e-5)
+    else:
+        expected[..., :channels] = x[:, ::stride, ::stride]
+    assert ("projection" in variables["params"]) == (shortcut == "B" and stride == 2)
+    # The last scale is zero, so that F(x) is.
+    np.testing.assert_allclose(block.apply(variables, x, False), np.maximum(expected, 0), atol=1e-5)
