@@ -44,7 +44,7 @@ def experiment(folder: Path, sweep: str, *, steps: int = 40, evaluate: int = 20,
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     """Waits for it, while the process runs."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not condition():
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline

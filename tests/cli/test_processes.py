@@ -23,7 +23,7 @@ def launched(folder: Path, word: str, *more: str, **environment: str):
     return start(arguments, HAPPENED=str(folder / "happened"), **environment)
 
 
-def ended(*processes, within=120):
+def ended(*processes, within=300):
     """Their exit statuses, and what they printed, without Gloo's own line."""
     outputs = [process.communicate(timeout=within)[0] for process in processes]
     lines = ([line for line in said.splitlines(keepends=True) if "[Gloo]" not in line] for said in outputs)
@@ -84,13 +84,13 @@ def test_a_signal_to_one_process_saves_on_all_at_once_and_another_number_of_proc
 
 def test_processes_whose_starter_is_killed_end_too(tmp_path):
     process = launched(tmp_path, "nothing", "--local_processes=2", "--config.train.duration=100000 steps")
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not losses(tmp_path / "run"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.kill()
     # The pipe is at its end when nobody is left who could write into it.
-    process.communicate(timeout=10)
+    process.communicate(timeout=30)
 
 
 @pytest.mark.parametrize("word", ["kill", "kill_alone"])

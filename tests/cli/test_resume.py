@@ -104,7 +104,7 @@ def test_a_kill_during_a_save_leaves_the_checkpoint_before_and_the_rest_is_bitwi
 
     # As many devices as this process has, for the same roundings.
     with start([*TRAIN, f"--workdir={workdir}"], devices=jax.device_count()) as process:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not saving():
             assert process.poll() is None, "the run ended before it could be stopped"
             assert time.monotonic() < deadline

@@ -109,7 +109,7 @@ def test_a_sweep_that_is_killed_resumes_in_the_same_workdirs_and_is_stopped_by_a
     with start(arguments) as process:
         until(lambda: "resuming at step" in (trial / "output.log").read_text(), process)
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=300)
     assert process.returncode == 128 + signal.SIGINT, said
     assert "stopped by SIGINT, and saved: the same command again resumes it" in said
     log = (trial / "output.log").read_text()

@@ -102,7 +102,7 @@ def test_the_trial_of_a_lost_node_goes_on_from_its_checkpoint_and_one_that_fails
     with start([*line, f"--address={two_nodes.address}"]) as process:
         until(lambda: any(last_checkpoint(t) >= 60 and two_nodes.trains_on_the_other(t) for t in trials[:2]), process)
         two_nodes.lose_the_other()
-        said, _ = process.communicate(timeout=300)
+        said, _ = process.communicate(timeout=600)
     assert process.returncode == 0, said
 
     # Killed where it was, and not asked to save.
@@ -140,7 +140,7 @@ def test_a_stopped_sweep_has_saved_and_the_same_command_goes_on(tmp_path):
     with start(line) as process:
         until(lambda: last_checkpoint(trial) >= 20, process)
         process.send_signal(signal.SIGTERM)
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=300)
     assert process.returncode == 128 + signal.SIGTERM, said
     assert "stopped by SIGTERM, and saved: the same command again resumes it" in said
     stopped_at = int((trial / "output.log").read_text().split("stopped by SIGTERM at step ")[1].split()[0])
