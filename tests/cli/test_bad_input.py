@@ -50,7 +50,7 @@ def contents(folder: Path) -> dict[str, bytes]:
         ("--config.optimizer.learning_rate=fast", "takes a value of type float, such as 0.05, and was given 'fast'"),
         ("--config.train.batch_size=12.5", "--config.train.batch_size takes a value of type int"),
         ("--config.optimizer.nesterov=perhaps", "--config.optimizer.nesterov takes a value of type bool"),
-        ("--config.train.batch_size=100", "train.batch_size is 100, which 8 devices"),
+        ("--config.train.batch_size=101", "train.batch_size is 101, which"),
         ("--config.train.batch_size=0", "train.batch_size is 0, and must be positive"),
         ("--config.train.duration=ten epochs", "'ten epochs' is not a duration"),
         ("--config.train.duration=10 minutes", "'10 minutes' is not a duration"),
