@@ -1,5 +1,6 @@
 """Experiment files, and the command line's overrides of their fields."""
 
+import functools
 import importlib.util
 import inspect
 import re
@@ -75,6 +76,15 @@ def _file_and_words(path: str) -> tuple[Path, list[str]]:
 
 
 def _module_of(file: Path) -> ModuleType:
+    """The file as a module, executed once: it may register tasks, networks and data sets of its own."""
+    try:
+        return _module_written_at(file.resolve(), file.stat().st_mtime_ns)
+    except OSError as error:
+        raise InvalidValue(f"the experiment {str(file)!r} can't be read: {error.strerror}") from None
+
+
+@functools.cache
+def _module_written_at(file: Path, written: int) -> ModuleType:
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
         raise InvalidValue(f"the experiment {str(file)!r} is not a Python file")
