@@ -42,32 +42,18 @@ class Lost(Exception):
 
 
 class TrainingProcess(Protocol):
-    """What a worker asks of the process of a trial, here or on another machine."""
+    """What a worker asks of the process of a trial, here or on another machine: see `TrialProcess`."""
 
     @property
-    def steps(self) -> int:
-        """Of the whole training, which the run says when it begins; 0 before."""
-
-    def wait(self, seconds: float | None = None) -> int | None:
-        """The exit status once the process has ended, negative for the number of a signal; None after the time.
-
-        Raises:
-          InvalidValue, StillTrains: of a process elsewhere, what `TrialProcess` raises at once.
-          Lost: it is gone with its node.
-        """
-
-    def new_evaluations(self) -> list[Record]:
-        """The evaluations of the validation split since last asked, in order, of the run's earlier parts too."""
-
-    def stop(self) -> None:
-        """Asks the run to save and to end (SIGTERM). It may take a step, or a compilation."""
-
-    def error(self) -> str:
-        """What was wrong, once it has ended: the sentence that the run refused with, or the last line it printed."""
+    def steps(self) -> int: ...
+    def wait(self, seconds: float | None = None) -> int | None: ...
+    def new_evaluations(self) -> list[Record]: ...
+    def stop(self) -> None: ...
+    def error(self) -> str: ...
 
 
 class TrialProcess:
-    """A `TrainingProcess` on this machine. Starts at once; the same workdir again resumes. It ends with this process.
+    """The process of a trial on this machine. Starts at once; in the same workdir it resumes. It ends with this one.
 
     No two processes train in one workdir: one whose worker was killed may still be at it, and is first asked to save
     and to end. Where checkpoints are copied elsewhere, each trial has a folder of its name there.
@@ -122,7 +108,7 @@ class TrialProcess:
             )
 
     def new_evaluations(self) -> list[Record]:
-        """As `TrainingProcess`."""
+        """The evaluations of the validation split since last asked, in order, of the run's earlier parts too."""
         path = self.folder / "metrics.jsonl"
         state = path.stat() if path.exists() else None
         changed = state and (state.st_mtime_ns, state.st_size)
@@ -145,25 +131,25 @@ class TrialProcess:
 
     @property
     def steps(self) -> int:
-        """As `TrainingProcess`."""
+        """Of the whole training, which the run says when it begins; 0 before."""
         try:
             return int(json.loads((self.folder / "environment.json").read_text())["derived"]["steps"])
         except FileNotFoundError:
             return 0
 
     def stop(self) -> None:
-        """As `TrainingProcess`."""
+        """Asks the run to save and to end (SIGTERM). It may take a step, or a compilation."""
         self._process.send_signal(signal.SIGTERM)
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """As `TrainingProcess`."""
+        """The exit status once the process has ended, negative for the number of a signal; None after the time."""
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
 
     def error(self) -> str:
-        """As `TrainingProcess`."""
+        """What was wrong, once it has ended: the sentence that the run refused with, or the last line it printed."""
         with (self.folder / OUTPUT_FILE).open("rb") as output:
             output.seek(self._output_from)
             lines = [line.strip() for line in output.read().decode(errors="replace").splitlines() if line.strip()]

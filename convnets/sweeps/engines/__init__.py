@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Protocol
 
 from convnets.errors import InvalidValue, nearest
-from convnets.sweeps.sweep import Sweep
 from convnets.sweeps.trials import Trial
 
 
@@ -40,13 +40,6 @@ class Ended:
     interrupted: int = 0
 
 
-class Engine(Protocol):
-    """A module of an engine."""
-
-    def run(self, sweep: Sweep, screen: Screen) -> Ended:
-        """Runs the trials that are not done yet."""
-
-
 @dataclass(frozen=True)
 class Entry:
     """Where an engine is, the packages that it needs besides the project's own, and the command that installs them."""
@@ -63,8 +56,8 @@ ENGINES = {
 }
 
 
-def engine(name: str) -> Engine:
-    """An engine by its name.
+def engine(name: str) -> ModuleType:
+    """The module of an engine, by its name.
 
     Raises:
       InvalidValue: an unknown one, or one whose packages are not installed.
@@ -76,9 +69,8 @@ def engine(name: str) -> Engine:
     if missing:
         raise InvalidValue(f"the engine {name!r} needs {' and '.join(missing)}: {entry.install}")
     try:
-        found: Engine = import_module(entry.module)
+        return import_module(entry.module)
     except ImportError as error:
         # A package may be there without what its extras name, as by `pip install ray`.
         words = str(error).strip().splitlines()[0]
         raise InvalidValue(f"the engine {name!r} needs more than is installed ({words}): {entry.install}") from None
-    return found

@@ -72,7 +72,7 @@ def run(sweep: Sweep, screen: Screen) -> Ended:
 
 @dataclass(frozen=True)
 class Look:
-    """How a trial's process stands: what `TrainingProcess` answers."""
+    """How a trial's process stands: what `TrialProcess` answers."""
 
     status: int | None
     evaluations: Sequence[Record]
@@ -110,7 +110,7 @@ class Trainer:
 
 
 class RemoteProcess:
-    """A `TrainingProcess` of an actor.
+    """The process of a trial that an actor has. Asked as a `TrialProcess`; `wait` also raises what that does at once.
 
     A process that a signal ended has lost its machine or its memory, unless it was asked to stop: it counts as lost.
 
@@ -130,11 +130,11 @@ class RemoteProcess:
 
     @property
     def steps(self) -> int:
-        """As `TrainingProcess`."""
+        """As `TrialProcess`."""
         return self._look.steps if self._look else 0
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """As `TrainingProcess`; before there is a node for it, it waits too."""
+        """As `TrialProcess`; before there is a node for it, it waits too."""
         while self._status is None:
             if not ray.wait([self._answer], timeout=seconds)[0]:
                 break
@@ -176,14 +176,14 @@ class RemoteProcess:
         ray.kill(self._actor)
 
     def new_evaluations(self) -> list[Record]:
-        """As `TrainingProcess`."""
+        """As `TrialProcess`."""
         if self._look is None:
             return []
         evaluations, self._look = self._look.evaluations, replace(self._look, evaluations=())
         return list(evaluations)
 
     def stop(self) -> None:
-        """As `TrainingProcess`; a trial that waits for a node ends at once."""
+        """As `TrialProcess`; a trial that waits for a node ends at once."""
         self._stopping = True
         with suppress(RayError):
             if self._begun:
@@ -192,5 +192,5 @@ class RemoteProcess:
                 ray.kill(self._actor)
 
     def error(self) -> str:
-        """As `TrainingProcess`."""
+        """As `TrialProcess`."""
         return self._look.error if self._look else ""
