@@ -34,7 +34,8 @@ def compose(chain: Sequence[Transform]) -> Callable[[Array, Example], Example]:
     Raises:
       InvalidValue: something else than pairs, an unknown augmentation, or an option that it does not have.
     """
-    functions = [_function(transform) for transform in chain]
+    _check_pairs(chain)
+    functions = [_function(name, dict(options)) for name, options in chain]
 
     def augment(keys: Array, batch: Example) -> Example:
         for position, function in enumerate(functions):
@@ -44,67 +45,53 @@ def compose(chain: Sequence[Transform]) -> Callable[[Array, Example], Example]:
     return augment
 
 
-def check_pair(transform: Any) -> None:
-    """Refuses what is not a name and options.
-
-    Raises:
-      InvalidValue: something else.
-    """
-    pair = isinstance(transform, tuple | list) and len(transform) == 2
-    if not (pair and isinstance(transform[0], str) and isinstance(transform[1], Mapping)):
-        raise InvalidValue(f"an augmentation is a pair such as ('flip', {{}}), and {transform!r} is not")
-
-
 def needs_components(chain: Sequence[Transform]) -> bool:
     """Whether a transform needs the principal components of the data, as its options name none."""
     return any(name == OF_THE_DATA and "components" not in options for name, options in chain)
 
 
 def with_components(chain: Sequence[Transform], components: tuple[tuple[float, ...], ...]) -> tuple[Transform, ...]:
-    """The chain with the components where they are needed.
-
-    Raises:
-      InvalidValue: something else than pairs.
-    """
-    for transform in chain:
-        check_pair(transform)
+    """The chain with the components where they are needed; refuses what is no chain as `compose` does."""
+    _check_pairs(chain)
     return tuple(
         (name, {"components": components} | dict(options) if name == OF_THE_DATA else options)
         for name, options in chain
     )
 
 
-def _function(transform: Any) -> Callable[[Array, Example], Example]:
+def _check_pairs(chain: Sequence[Any]) -> None:
+    for transform in chain:
+        match transform:
+            case [str(), Mapping()]:
+                pass
+            case _:
+                raise InvalidValue(f"an augmentation is a pair such as ('flip', {{}}), and {transform!r} is not")
+
+
+def _function(name: str, options: dict[str, Any]) -> Callable[[Array, Example], Example]:
     """The transform with its options, of keys `[N]` and a batch."""
-    check_pair(transform)
-    name, options = transform[0], dict(transform[1])
     probability = 1.0
     if PROBABILITY not in transforms.options(name):
         probability = options.pop(PROBABILITY, 1.0)
         check_strength(f"the probability of {name!r}", probability, 1)
     transforms.check_options(name, options)
-    function = transforms[name]
-    if name in MIXTURES:
-        return _mixed(function, options)
 
     def change(key: Array, example: Example) -> Example:
-        return function(key, example, **options)
+        return transforms[name](key, example, **options)
 
     def perhaps(key: Array, example: Example) -> Example:
         toss = jax.random.bernoulli(jax.random.fold_in(key, TOSS), probability)
         return jax.tree.map(lambda new, old: jnp.where(toss, new, old), change(key, example), example)
 
-    return jax.vmap(change if probability == 1 else perhaps)
-
-
-def _mixed(function: Callable[..., Example], options: Mapping[str, Any]) -> Callable[[Array, Example], Example]:
     def mix(keys: Array, batch: Example) -> Example:
         count = len(batch["image"])
         neighbour = jnp.minimum(jnp.arange(count) ^ 1, count - 1)
         partners = jax.tree.map(lambda leaf: leaf[neighbour], batch)
-        return jax.vmap(lambda key, example: function(key, example, **options))(keys, batch | {"partner": partners})
+        return jax.vmap(change)(keys, batch | {"partner": partners})
 
-    return mix
+    if name in MIXTURES:
+        return mix
+    return jax.vmap(change if probability == 1 else perhaps)
 
 
 def example_keys(seed: int, epochs: Array, indices: Array) -> Array:
@@ -116,10 +103,6 @@ def example_keys(seed: int, epochs: Array, indices: Array) -> Array:
       epochs: int32 `[N]`.
       indices: int32 `[N]`.
     """
-
-    def key(epoch: Array, index: Array) -> Array:
-        return jax.random.fold_in(jax.random.fold_in(stream, epoch), index)
-
     stream = jax.random.fold_in(jax.random.key(seed), STREAM)
-
-    return jax.vmap(key)(epochs, indices)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(stream, epochs)
+    return jax.vmap(jax.random.fold_in)(keys, indices)

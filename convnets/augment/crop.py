@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from convnets.augment.boxes import clipped
-from convnets.augment.transforms import Example, check_strength, transforms
+from convnets.augment.transforms import Example, changed, check_strength, transforms
 from convnets.data.label_map import IGNORED
 from convnets.errors import InvalidValue
 
@@ -18,14 +18,15 @@ def crop_at(example: Example, top: Array, left: Array, height: int, width: int) 
     `image [H, W, C]` and `mask [H, W]` are cut; `boxes [K, 4]` are moved and clipped to the part, and a box of which
     nothing is left becomes (0, 0, 0, 0).
     """
-    channels = example["image"].shape[-1]
-    part = example | {"image": lax.dynamic_slice(example["image"], (top, left, 0), (height, width, channels))}
-    if "mask" in example:
-        part["mask"] = lax.dynamic_slice(example["mask"], (top, left), (height, width))
-    if "boxes" in example:
-        moved = example["boxes"] - jnp.stack([top, left, top, left])
-        part["boxes"] = clipped(moved.astype(example["boxes"].dtype), height, width)
-    return part
+
+    def cut(array: Array) -> Array:
+        rest = array.shape[2:]
+        return lax.dynamic_slice(array, (top, left, *(0 for _ in rest)), (height, width, *rest))
+
+    def moved(boxes: Array) -> Array:
+        return clipped((boxes - jnp.stack([top, left, top, left])).astype(boxes.dtype), height, width)
+
+    return changed(example, image=cut, mask=cut, boxes=moved)
 
 
 def check_size(size: int | Sequence[int]) -> tuple[int, int]:
@@ -78,12 +79,13 @@ def pad_and_crop(key: Array, example: Example, *, padding: int = 4) -> Example:
     if padding < 0:
         raise InvalidValue(f"the padding before a crop must not be negative, and is {padding}")
     height, width, _ = example["image"].shape
-    both = (padding, padding)
-    padded = example | {"image": jnp.pad(example["image"], (both, both, (0, 0)))}
-    if "mask" in example:
-        padded["mask"] = jnp.pad(example["mask"], (both, both), constant_values=IGNORED)
-    if "boxes" in example:
-        padded["boxes"] = example["boxes"] + padding
+    around = ((padding, padding), (padding, padding))
+    padded = changed(
+        example,
+        image=lambda image: jnp.pad(image, (*around, (0, 0))),
+        mask=lambda mask: jnp.pad(mask, around, constant_values=IGNORED),
+        boxes=lambda boxes: boxes + padding,
+    )
     top, left = jax.random.randint(key, (2,), 0, 2 * padding + 1)
     return crop_at(padded, top, left, height, width)
 
@@ -94,13 +96,15 @@ def mirror(example: Example) -> Example:
     An empty box stays (0, 0, 0, 0).
     """
     height, width, _ = example["image"].shape
-    mirrored = example | {"image": example["image"][:, ::-1]}
-    if "mask" in example:
-        mirrored["mask"] = example["mask"][:, ::-1]
-    if "boxes" in example:
-        y0, x0, y1, x1 = jnp.moveaxis(example["boxes"], -1, 0)
-        mirrored["boxes"] = clipped(jnp.stack([y0, width - x1, y1, width - x0], axis=-1), height, width)
-    return mirrored
+
+    def mirrored(array: Array) -> Array:
+        return array[:, ::-1]
+
+    def moved(boxes: Array) -> Array:
+        y0, x0, y1, x1 = jnp.moveaxis(boxes, -1, 0)
+        return clipped(jnp.stack([y0, width - x1, y1, width - x0], axis=-1), height, width)
+
+    return changed(example, image=mirrored, mask=mirrored, boxes=moved)
 
 
 @transforms.register

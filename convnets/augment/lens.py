@@ -64,7 +64,7 @@ def distort(example: Example, coefficients: tuple[ArrayLike, ArrayLike], *, bord
     """The example seen through a lens: `image [H, W, C]` in [0, 1], and `mask` and `boxes` if it has them.
 
     Args:
-      coefficients: (k1, k2), scalars that may be traced, with 3 |k1| + 5 |k2| < 1 (`check_coefficients`).
+      coefficients: (k1, k2), scalars that may be traced, with 3 |k1| + 5 |k2| < 1.
 
     Raises:
       InvalidValue: an unknown border, or an image of integers.
@@ -72,21 +72,6 @@ def distort(example: Example, coefficients: tuple[ArrayLike, ArrayLike], *, bord
     height, width, _ = example["image"].shape
     lens = Lens(*coefficients, height, width)
     return warp(example, lens.undistorted, lens.distorted, border=border)
-
-
-def check_coefficients(k1: float, k2: float) -> None:
-    """Refuses strengths at which the picture could fold over itself: radii must grow up to r = 1.
-
-    Raises:
-      InvalidValue: a negative strength, or 3 k1 + 5 k2 of 1 or more.
-    """
-    check_strength("the distortion k1 of a lens", k1)
-    check_strength("the distortion k2 of a lens", k2)
-    if 3 * k1 + 5 * k2 >= 1:
-        raise InvalidValue(
-            f"the distortion of a lens needs 3 k1 + 5 k2 below 1, else the picture folds over itself, "
-            f"and was given k1 = {k1:g} and k2 = {k2:g}"
-        )
 
 
 @transforms.register
@@ -101,9 +86,16 @@ def lens_distortion(
       border: what lies around the picture: "zero" (ignored in masks), "edge" or "reflect".
 
     Raises:
-      InvalidValue: strengths that `check_coefficients` refuses, or an unknown border.
+      InvalidValue: a negative strength, 3 k1 + 5 k2 of 1 or more, where radii would not grow up to r = 1 and the
+        picture could fold over itself, or an unknown border.
     """
-    check_coefficients(k1, k2)
+    for name, strength in (("k1", k1), ("k2", k2)):
+        check_strength(f"the distortion {name} of a lens", strength)
+    if 3 * k1 + 5 * k2 >= 1:
+        raise InvalidValue(
+            f"the distortion of a lens needs 3 k1 + 5 k2 below 1, else the picture folds over itself, "
+            f"and was given k1 = {k1:g} and k2 = {k2:g}"
+        )
     check_choice("the border of a warp", border, Border)
     limits = jnp.array([k1, k2])
     drawn = jax.random.uniform(key, (2,), minval=-limits, maxval=limits)

@@ -13,7 +13,15 @@ from jax.typing import ArrayLike
 
 from convnets.augment.boxes import clipped
 from convnets.augment.crop import check_size
-from convnets.augment.transforms import Example, between, check_interval, log_between, transforms
+from convnets.augment.transforms import (
+    Example,
+    between,
+    changed,
+    check_floating,
+    check_interval,
+    log_between,
+    transforms,
+)
 from convnets.errors import InvalidValue
 
 ATTEMPTS = 10
@@ -42,37 +50,37 @@ def resized_crop(
     Raises:
       InvalidValue: an image of integers, or a result without pixels.
     """
-    image = jnp.asarray(example["image"])
-    if not jnp.issubdtype(image.dtype, jnp.floating):
-        raise InvalidValue(f"resizing takes images of floats in [0, 1], and was given {image.dtype}: divide by 255")
+    check_floating("resizing", example["image"])
     if min(size) < 1:
         raise InvalidValue(f"an image is resized to at least 1 x 1 pixels, and not to {size[0]} x {size[1]}")
     corner = jnp.stack([jnp.asarray(top, jnp.float32), jnp.asarray(left, jnp.float32)])
     scale = jnp.array(size, jnp.float32) / jnp.stack([jnp.asarray(height), jnp.asarray(width)])
-    resized = jax.image.scale_and_translate(
-        image.astype(jnp.promote_types(image.dtype, jnp.float32)),
-        (*size, image.shape[-1]),
-        (0, 1),
-        scale,
-        -corner * scale,
-        method="linear",
-        antialias=True,
-    )
-    part = example | {"image": jnp.clip(resized, 0, 1).astype(image.dtype)}
-    if "mask" in example:
-        mask = jnp.asarray(example["mask"])
+
+    def resized(image: Array) -> Array:
+        whole = jax.image.scale_and_translate(
+            image.astype(jnp.promote_types(image.dtype, jnp.float32)),
+            (*size, image.shape[-1]),
+            (0, 1),
+            scale,
+            -corner * scale,
+            method="linear",
+            antialias=True,
+        )
+        return jnp.clip(whole, 0, 1).astype(image.dtype)
+
+    def nearest(mask: Array) -> Array:
         row, column = (
             jnp.floor(corner[axis] + (jnp.arange(size[axis]) + 0.5) / scale[axis])
             .astype(jnp.int32)
             .clip(0, mask.shape[axis] - 1)
             for axis in (0, 1)
         )
-        part["mask"] = mask[row[:, None], column[None, :]]
-    if "boxes" in example:
-        boxes = jnp.asarray(example["boxes"])
-        moved = (boxes - jnp.tile(corner, 2)) * jnp.tile(scale, 2)
-        part["boxes"] = clipped(moved.astype(boxes.dtype), *size)
-    return part
+        return mask[row[:, None], column[None, :]]
+
+    def moved(boxes: Array) -> Array:
+        return clipped(((boxes - jnp.tile(corner, 2)) * jnp.tile(scale, 2)).astype(boxes.dtype), *size)
+
+    return changed(example, image=resized, mask=nearest, boxes=moved)
 
 
 @transforms.register

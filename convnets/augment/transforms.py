@@ -1,9 +1,13 @@
-"""The table of transforms, and what they share: checks of their options, and draws from an interval."""
+"""The table of transforms, and what they share: draws from an interval, and checks of their options.
+
+A check raises `InvalidValue`, in whose sentence the option is named by `what`.
+"""
 
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
+import jax.numpy as jnp
 from jax import Array
 
 from convnets.errors import InvalidValue
@@ -16,6 +20,13 @@ transforms: Registry[Callable[..., Example]] = Registry("augmentation")
 
 An example has `image [H, W, C]`, float in [0, 1]; `mask [H, W]` and `boxes [K, 4]`, where it has them, go along.
 """
+
+
+def changed(example: Example, **changes: Callable[[Array], Array]) -> Example:
+    """The example with those of its fields that are named here replaced by a function of them."""
+    return example | {
+        field: change(jnp.asarray(example[field])) for field, change in changes.items() if field in example
+    }
 
 
 def between(share: Array, interval: Sequence[float]) -> Array:
@@ -31,11 +42,7 @@ def log_between(share: Array, interval: Sequence[float]) -> Array:
 
 
 def check_interval(what: str, interval: Sequence[float], least: float | None = None, most: float = math.inf) -> None:
-    """Refuses anything but a pair `low <= high` of finite numbers within [least, most]; without `least`, above 0.
-
-    Raises:
-      InvalidValue: such an interval; `what` names it in the sentence.
-    """
+    """Refuses anything but a pair `low <= high` of finite numbers within [least, most]; without `least`, above 0."""
     pair = tuple(interval) if isinstance(interval, list | tuple) else ()
     finite = len(pair) == 2 and all(isinstance(end, int | float) and math.isfinite(end) for end in pair)
     if finite and pair[0] <= pair[1] <= most and (pair[0] > 0 if least is None else pair[0] >= least):
@@ -46,11 +53,7 @@ def check_interval(what: str, interval: Sequence[float], least: float | None = N
 
 
 def check_strength(what: str, strength: float, limit: float = math.inf, *, limit_itself: bool = True) -> None:
-    """Refuses anything but a finite number of [0, limit], or of [0, limit) where the limit itself is too much.
-
-    Raises:
-      InvalidValue: such a strength; `what` names it in the sentence.
-    """
+    """Refuses anything but a finite number of [0, limit], or of [0, limit) where the limit itself is too much."""
     # True is a number to Python, and a mistake here.
     number = isinstance(strength, int | float) and not isinstance(strength, bool) and math.isfinite(strength)
     if not (number and 0 <= strength <= limit and (limit_itself or strength < limit)):
@@ -60,12 +63,14 @@ def check_strength(what: str, strength: float, limit: float = math.inf, *, limit
         raise InvalidValue(f"{what} must {allowed}, and is {strength!r}")
 
 
-def check_choice(what: str, given: Any, choices: Any) -> None:
-    """Refuses what is not one of the values of the type `Literal[...]`.
+def check_floating(what: str, image: Any) -> None:
+    """Refuses an image of integers."""
+    if not jnp.issubdtype(image.dtype, jnp.floating):
+        raise InvalidValue(f"{what} takes images of floats in [0, 1], and was given {image.dtype}: divide by 255")
 
-    Raises:
-      InvalidValue: such a value; `what` names it in the sentence.
-    """
+
+def check_choice(what: str, given: Any, choices: Any) -> None:
+    """Refuses what is not one of the values of the type `Literal[...]`."""
     if given not in get_args(choices):
         allowed = " or ".join(repr(one) for one in get_args(choices))
         raise InvalidValue(f"{what} is {allowed}, and was given {given!r}")

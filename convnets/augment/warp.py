@@ -13,9 +13,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from convnets.augment.boxes import corners, is_empty, outlines, surrounding
-from convnets.augment.transforms import Example, check_choice
+from convnets.augment.transforms import Example, changed, check_choice, check_floating
 from convnets.data.label_map import IGNORED
-from convnets.errors import InvalidValue
 
 Border = Literal["zero", "edge", "reflect"]
 """What lies around the picture: black that is ignored in masks, its outermost pixels, or its mirror images."""
@@ -43,24 +42,24 @@ def warp(
       InvalidValue: an unknown border, or an image of integers.
     """
     check_choice("the border of a warp", border, Border)
-    image = jnp.asarray(example["image"])
-    if not jnp.issubdtype(image.dtype, jnp.floating):
-        raise InvalidValue(f"a warp takes images of floats in [0, 1], and was given {image.dtype}: divide by 255")
-    height, width, _ = image.shape
+    check_floating("a warp", example["image"])
+    height, width, _ = example["image"].shape
     y, x = source_of(jnp.arange(height)[:, None] + 0.5, jnp.arange(width)[None, :] + 0.5)
     y, x = (jnp.clip(jnp.broadcast_to(place, (height, width)), -FAR, FAR) for place in (y, x))
 
-    warped = example | {"image": _interpolated(image, y, x, border)}
-    if "mask" in example:
-        warped["mask"] = _nearest(jnp.asarray(example["mask"]), y, x, border)
-    if "boxes" in example:
-        boxes = jnp.asarray(example["boxes"])
+    def moved(boxes: Array) -> Array:
         y0, x0, y1, x1 = jnp.moveaxis(boxes[:, None], -1, 0)
         corner_y, corner_x = source_of(*corners(height, width))
         holds_corner = (y0 <= corner_y) & (corner_y <= y1) & (x0 <= corner_x) & (corner_x <= x1)
         around = surrounding(*target_of(*outlines(boxes, points)), holds_corner, height, width)
-        warped["boxes"] = jnp.where(is_empty(boxes)[:, None], 0, around).astype(boxes.dtype)
-    return warped
+        return jnp.where(is_empty(boxes)[:, None], 0, around).astype(boxes.dtype)
+
+    return changed(
+        example,
+        image=lambda image: _interpolated(image, y, x, border),
+        mask=lambda mask: _nearest(mask, y, x, border),
+        boxes=moved,
+    )
 
 
 def _interpolated(image: Array, y: Array, x: Array, border: Border) -> Array:

@@ -10,8 +10,8 @@ from rich.console import Console
 from convnets.analysis.human_units import short_bytes
 from convnets.cli.command_line import Arguments
 from convnets.cli.experiments import override, refuse_rest
-from convnets.cli.export_formats import Exported, Trained, npz, safetensors, stablehlo
-from convnets.cli.export_onnx import check_installed, onnx
+from convnets.cli.export_formats import Exported, Trained, as_npz, as_safetensors, as_stablehlo
+from convnets.cli.export_onnx import as_onnx, check_installed
 from convnets.cli.runtime import prepare
 from convnets.errors import InvalidValue, nearest
 from convnets.files import write_atomically
@@ -34,10 +34,10 @@ class Format:
 
 
 FORMATS = {
-    "safetensors": Format(safetensors, holds_about=True),
-    "npz": Format(npz, holds_about=False),
-    "stablehlo": Format(stablehlo, holds_about=False),
-    "onnx": Format(onnx, holds_about=True, check=check_installed),
+    "safetensors": Format(as_safetensors, holds_about=True),
+    "npz": Format(as_npz, holds_about=False),
+    "stablehlo": Format(as_stablehlo, holds_about=False),
+    "onnx": Format(as_onnx, holds_about=True, check=check_installed),
 }
 
 

@@ -1,5 +1,6 @@
 """What a run's network is exported as: weights by name, or its prediction as a StableHLO program."""
 
+import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,14 +9,18 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import safetensors.numpy
 from ml_collections import ConfigDict
 
+from convnets import models
 from convnets.evaluation.inference import predict
 from convnets.layers import implementation
 from convnets.pretrained.conversion import to_own_names
-from convnets.pretrained.writing import as_npz, as_safetensors, difference_from_torchvision, torchvision_state
+from convnets.pretrained.writing import difference_from_torchvision, torchvision_state
 from convnets.tasks.model import Model
 from convnets.training.config import options_of
+from convnets.training.setup import batch_norm_options
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 """That a StableHLO program is for."""
@@ -48,11 +53,15 @@ class Trained:
         brings pictures to, a frame of `padding` zeros around them included.
         """
         info, normalize = self.model.info, self.model.normalize
+        norms = "norm" in models.architectures.options(self.architecture)
+        given = batch_norm_options(self.config) if norms else {}
+        batch_norm = {name: given[name] for name in ("epsilon", "per") if name in given}
         return {
             "architecture": self.architecture,
             "options": options_of(self.config, "network"),
             "classes": list(info.classes),
-            "normalization": {"mean": list(normalize.mean), "deviation": list(normalize.std)},
+            "batch_norm": batch_norm,
+            "normalization": {"mean": list(normalize.mean), "std": list(normalize.std)},
             "image_size": list(self.model.image_shape[:2]),
             "image_shape": list(info.image_shape),
             "padding": info.padding,
@@ -72,7 +81,7 @@ class Exported:
     inside: str
 
 
-def safetensors(trained: Trained) -> Exported:
+def as_safetensors(trained: Trained) -> Exported:
     """torchvision's names and layouts where it has the network, so that it loads it strictly; else our own."""
     different = difference_from_torchvision(trained.architecture, trained.model.network, trained.variables)
     if different:
@@ -80,16 +89,18 @@ def safetensors(trained: Trained) -> Exported:
     else:
         arrays, names, layout = torchvision_state(trained.architecture, trained.variables), "torchvision's names", "pt"
     about = {name: said if isinstance(said, str) else json.dumps(said) for name, said in trained.about().items()}
-    return Exported(as_safetensors(arrays, {"format": layout} | about), f"{len(arrays)} arrays in {names}")
+    content = safetensors.numpy.save(arrays, metadata={"format": layout} | about)
+    return Exported(content, f"{len(arrays)} arrays in {names}")
 
 
-def npz(trained: Trained) -> Exported:
+def as_npz(trained: Trained) -> Exported:
     """Our own names, such as `params/conv1/convolution/kernel`."""
-    arrays = to_own_names(trained.variables)
-    return Exported(as_npz(arrays), f"{len(arrays)} arrays in our own names")
+    arrays, content = to_own_names(trained.variables), io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]
+    return Exported(content.getvalue(), f"{len(arrays)} arrays in our own names")
 
 
-def stablehlo(trained: Trained) -> Exported:
+def as_stablehlo(trained: Trained) -> Exported:
     """What `jax.export` serializes, for `jax.export.deserialize`; it runs wherever JAX does, without this project."""
     images, predict = images_of(trained), jax.jit(prediction(trained))
     # Kernels that are compiled for this machine are not to be had elsewhere.

@@ -44,7 +44,7 @@ def check_installed() -> None:
         )
 
 
-def onnx(trained: Trained) -> Exported:
+def as_onnx(trained: Trained) -> Exported:
     """An ONNX model that computes in float32, whatever the run did: ONNX Runtime has little else for a CPU."""
     network = trained.model.network.clone(dtype=jnp.float32)
     trained = dataclasses.replace(trained, model=dataclasses.replace(trained.model, network=network))

@@ -1,7 +1,7 @@
 """Parameters made to fit another network: filters for other images, and new residual blocks that are the identity."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -38,20 +38,24 @@ def adapt_stem(kernel: np.ndarray, size: int, channels: int) -> tuple[np.ndarray
     return shared.astype(np.float32), ", ".join(done)
 
 
-def identity_blocks(variables: Mapping[Path, Any], source: Mapping[Path, Any]) -> dict[Path, np.ndarray]:
-    """The arrays, by their paths in `variables`, that make an identity of each block that `source` does not have.
+def new_blocks(variables: Mapping[Path, Any], source: Mapping[Path, Any]) -> set[str]:
+    """The names of the residual blocks in `variables` that `source` does not have."""
+    names, there = ({path[1] for path in arrays} for arrays in (variables, source))
+    return {name for name in names - there if BLOCK.fullmatch(name)}
+
+
+def identity_blocks(variables: Mapping[Path, Any], blocks: Collection[str]) -> dict[Path, np.ndarray]:
+    """The arrays, by their paths in `variables`, that make an identity of each of these residual blocks.
 
     So a deeper network starts as a shallower one (the lecture's "solution by construction"). With a scale and a bias of
     zero in its last norm a block is `relu(0 + x)`, which is x, since x comes from a ReLU. That holds for shortcuts
     without a projection, and not for plain networks, which have none.
     """
-    there = {path[1] for path in source}
-    new = {path[1] for path in variables if BLOCK.fullmatch(path[1])} - there
-    last = {block: max(path[2] for path in variables if path[1] == block and "conv" in path[2]) for block in new}
+    last = {block: max(path[2] for path in variables if path[1] == block and "conv" in path[2]) for block in blocks}
     return {
         path: np.zeros(array.shape, array.dtype)
         for path, array in variables.items()
-        if path[1] in new and path[2:] in {(last[path[1]], "norm", "scale"), (last[path[1]], "norm", "bias")}
+        if path[1] in last and path[2:] in {(last[path[1]], "norm", "scale"), (last[path[1]], "norm", "bias")}
     }
 
 

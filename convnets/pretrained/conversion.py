@@ -65,10 +65,10 @@ def convert(weights: Weights, architecture: str) -> Imported:
     naming = _naming(weights, architecture)
     arrays = {naming.renamed(name): array for name, array in weights.arrays.items()}
     found: dict[Path, Any] = {}
-    for path, leaf in _arrays(naming).items():
+    for path, leaf in _shapes(naming.architecture).items():
         if (name := naming.there(path[1:])) in arrays:
             found[path] = _as_ours(arrays.pop(name), path, leaf.shape, naming)
-    for here, there in naming.biases:
+    for here, there in naming.biases.items():
         path = ("batch_stats", *here.split("/"))
         if there in arrays and path in found:
             found[path] = found[path] - arrays.pop(there)
@@ -131,8 +131,7 @@ def _naming(weights: Weights, architecture: str) -> Naming:
     Raises:
       InvalidValue: none fits; a network that they fit is suggested.
     """
-    own = namings_of(architecture)
-    best = max(own, key=lambda naming: _fit(weights, naming), default=None)
+    best = max(namings_of(architecture), key=lambda naming: _fit(weights, naming), default=None)
     fit = _fit(weights, best) if best else 0.0
     if best and fit == 1:
         return best
@@ -143,14 +142,13 @@ def _naming(weights: Weights, architecture: str) -> Naming:
             f"{weights.origin} does not hold weights of {architecture}: they are most like {closest}, so name the "
             f"network {closest.architecture!r}{needs}, or begin with some of its layers (architecture, layers)"
         )
-    if best is None or fit < ENOUGH:
-        known = sorted({naming.architecture for naming in NAMINGS})
-        names = ", ".join(sorted(weights.arrays)[:3])
-        raise InvalidValue(
-            f"{weights.origin} holds arrays such as {names}, which are no names known of {architecture}: names are "
-            f"known of {', '.join(known)}, and of all networks those that `launch.py export --format=npz` writes"
-        )
-    return best
+    if best and fit >= ENOUGH:
+        return best
+    known = ", ".join(sorted({naming.architecture for naming in NAMINGS}))
+    raise InvalidValue(
+        f"{weights.origin} holds arrays such as {', '.join(sorted(weights.arrays)[:3])}, which are no names known of "
+        f"{architecture}: names are known of {known}, and of all networks those that `launch.py export` writes"
+    )
 
 
 def _fit(weights: Weights, naming: Naming) -> float:
@@ -158,14 +156,14 @@ def _fit(weights: Weights, naming: Naming) -> float:
     sizes = {naming.renamed(name): array.size for name, array in weights.arrays.items()}
     wanted: dict[str, int] = {}
     heads: set[str] = set()
-    for path, leaf in _arrays(naming).items():
+    for path, leaf in _shapes(naming.architecture).items():
         name = str(naming.there(path[1:]))
-        if is_head(path) or any(matches(path[1:], pattern) for pattern in naming.optional):
+        if is_head(path) or matches(path[1:], *naming.optional):
             heads.add(name)
         else:
             wanted[name] = math.prod(leaf.shape)
     there = {name for name in sizes if name not in heads and not naming.passes_over(name)}
-    there -= {rule.there for rule in naming.biases}
+    there -= set(naming.biases.values())
     agreeing = sum(sizes.get(name) == size for name, size in wanted.items())
     return agreeing / len(there | wanted.keys())
 
@@ -176,10 +174,6 @@ def _shapes(architecture: str) -> dict[Path, Any]:
     network = models.create(architecture, 1000)
     images = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
     return flat(jax.eval_shape(network.init, jax.random.key(0), images))
-
-
-def _arrays(naming: Naming) -> dict[Path, Any]:
-    return _shapes(naming.architecture)
 
 
 def _as_ours(array: np.ndarray, path: Path, shape: tuple[int, ...], naming: Naming) -> np.ndarray:
@@ -206,7 +200,7 @@ def _as_theirs(array: np.ndarray, path: Path, naming: Naming) -> np.ndarray:
         return array
     if naming.bgr and is_stem_kernel(path[1:]):
         array = array[:, :, ::-1]
-    matrix = any(matches(path[1:], pattern) for pattern in naming.matrices)
+    matrix = matches(path[1:], *naming.matrices)
     if matrix and naming.neurons_last:
         return np.ascontiguousarray(array.reshape(-1, array.shape[-1]))
     array = array.transpose(3, 2, 0, 1)

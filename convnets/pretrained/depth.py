@@ -60,24 +60,28 @@ def below(network: nn.Module, image_shape: tuple[int, int, int], name: str) -> s
       InvalidValue: no such map, or one that no layers lie below.
     """
     maps = needs(network, image_shape)
-    if name not in (*maps, LOGITS):
-        raise InvalidValue(f"the network has no feature map {name!r}: {nearest(name, (*maps, LOGITS))}")
-    order = list(maps)
-    before = order[: order.index(name)] if name in maps else order
-    found = set[Path]().union(*(maps[each] for each in before))
+    order = [*maps, LOGITS]
+    if name not in order:
+        raise InvalidValue(f"the network has no feature map {name!r}: {nearest(name, order)}")
+    found = set[Path]().union(*(maps[each] for each in order[: order.index(name)]))
     if not found:
         raise InvalidValue(f"no layers lie below the feature map {name!r}: name a later one, or none by ''")
     return found
 
 
+def groups(network: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, frozenset[Path]]:
+    """The parameters that each feature map is the first to need; maps that need no further ones are not in it."""
+    known = set[Path]()
+    found = {}
+    for name, needed in needs(network, image_shape).items():
+        if needed - known:
+            found[name] = needed - known
+            known |= needed
+    return found
+
+
 def height(network: nn.Module, image_shape: tuple[int, int, int]) -> dict[Path, int]:
-    """How many groups of layers, the logits' among them, lie above each parameter.
-
-    A group is the layers that a feature map is the first to need; maps that need no further layers, as those of pools,
-    make none.
-
-    Args:
-      image_shape: (H, W, C) of an image.
+    """How many of `groups`, that of the logits among them, lie above each parameter.
 
     Returns:
       1 for the layers right below the logits, and so on down; the logits and auxiliary classifiers, which no map needs,
@@ -85,14 +89,3 @@ def height(network: nn.Module, image_shape: tuple[int, int, int]) -> dict[Path, 
     """
     layers = groups(network, image_shape).values()
     return {path: number for number, group in enumerate(reversed(layers), 1) for path in group}
-
-
-def groups(network: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, frozenset[Path]]:
-    """The parameters that each feature map is the first to need; maps that need no further ones are not in it."""
-    found: dict[str, frozenset[Path]] = {}
-    known = frozenset[Path]()
-    for name, needed in needs(network, image_shape).items():
-        if needed - known:
-            found[name] = needed - known
-            known |= needed
-    return found

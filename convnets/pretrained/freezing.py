@@ -1,4 +1,4 @@
-"""Parameters that training leaves alone: kept apart from the others, and the batch norms that own them held still."""
+"""Parameters that training leaves alone: kept apart from the others, and the batch norms that own them frozen."""
 
 import contextlib
 import inspect
@@ -22,13 +22,11 @@ def divided(params: Mapping[str, Any], frozen: Collection[Path]) -> tuple[Tree, 
 
 def joined(one: Tree, other: Tree) -> Tree:
     """The tree that `divided` divided, from its two parts in any order."""
-    if not (one and other):
-        return one or other
-    return one | other | {name: joined(one[name], other[name]) for name in one.keys() & other.keys()}
+    return nested(flat(one) | flat(other))
 
 
 @contextlib.contextmanager
-def still_norms(frozen: Collection[Path]) -> Iterator[None]:
+def frozen_batch_norm(frozen: Collection[Path]) -> Iterator[None]:
     """Within it, batch norms whose scale and bias are frozen work as in evaluation, whatever they are told.
 
     They normalize by their running statistics, which stay as they are: a frozen layer responds to an image in training
@@ -54,7 +52,7 @@ def _norm_of(context: nn.module.InterceptorContext) -> Path | None:
         return None
     if isinstance(module, BatchNorm):
         return module.path
-    # It asks for the mode before its norm is called, because a convolution takes a still norm along.
+    # It asks for the mode before its norm is called, because a convolution takes a frozen norm along.
     if isinstance(module, ConvolutionNormReLU) and module.norm is not None:
         return (*module.path, "norm")
     return None

@@ -19,7 +19,7 @@ from convnets.data.normalization import Normalization
 from convnets.errors import InvalidValue
 from convnets.pretrained.conversion import convert, recognised
 from convnets.pretrained.files import read_weights
-from convnets.pretrained.patterns import Path, flat, is_stem_kernel, matches, nested
+from convnets.pretrained.patterns import flat, is_stem_kernel, matches, nested
 from convnets.pretrained.surgery import Report, Surgery, operate
 
 
@@ -104,14 +104,19 @@ def load_pretrained(
     name = architecture or weights.architecture or recognised(weights)
     imported = convert(weights, name)
     arrays = flat(imported.variables)
-    heads = {array.shape[-1] for path, array in arrays.items() if path[-3:] == ("params", "logits", "kernel")}
-    if num_classes is None and not heads:
+    own = next((x.shape[-1] for path, x in arrays.items() if path[-3:] == ("params", "logits", "kernel")), 0)
+    if num_classes is None and not own:
         raise InvalidValue(f"{weights.origin} holds no classifier: say num_classes for a new one")
-    own = heads.pop() if heads else 0
-    said = weights.options if name == weights.architecture else {}
-    network = models.create(name, num_classes or own, **{**imported.options, **said, **options})
+    said: dict[str, Any] = dict(weights.options) if name == weights.architecture else {}
+    if weights.batch_norm and (norm := models.architectures.options(name).get("norm")):
+        said["norm"] = partial(norm, **weights.batch_norm)
+    network: Any = models.create(name, num_classes or own, **{**imported.options, **said, **options})
+    channels = next((array.shape[2] for path, array in arrays.items() if is_stem_kernel(path[1:])), 3)
 
-    initialize = partial(_initialize, network, _channels(arrays))
+    def initialize() -> dict[str, Any]:
+        images = jnp.zeros((1, network.image_size, network.image_size, channels))
+        return {"batch_stats": {}} | dict(network.init(jax.random.key(0), images, train=False))
+
     shapes = jax.eval_shape(initialize)
     paths = [path[1:] for path in (*flat(shapes), *arrays)]
     optional = tuple(pattern for pattern in imported.optional if any(matches(path, pattern) for path in paths))
@@ -135,13 +140,3 @@ def load_pretrained(
 def _probabilities(network: nn.Module, normalization: Normalization, variables: Any, images: Array) -> Array:
     outputs: Any = network.apply(variables, normalization(images.astype(jnp.float32) / 255), train=False)
     return jax.nn.softmax(outputs[0].astype(jnp.float32), axis=-1)
-
-
-def _initialize(network: Any, channels: int) -> dict[str, Any]:
-    images = jnp.zeros((1, network.image_size, network.image_size, channels))
-    return {"batch_stats": {}} | dict(network.init(jax.random.key(0), images, train=False))
-
-
-def _channels(arrays: Mapping[Path, Any]) -> int:
-    """Of the images that the filters see."""
-    return next((array.shape[2] for path, array in arrays.items() if is_stem_kernel(path[1:])), 3)

@@ -28,12 +28,13 @@ def nested(arrays: Mapping[Path, Any]) -> dict[str, Any]:
     return dict(unflatten_dict(dict(arrays)))
 
 
-def matches(path: Path, pattern: str) -> bool:
-    """Whether a path, or that of something it lies below, is such as the pattern says.
+def matches(path: Path, *patterns: str) -> bool:
+    """Whether a path, or that of something it lies below, is such as one of the patterns says.
 
     In a pattern `*` stands for any text and `?` for any letter; the parts of a path are joined by `/`.
     """
-    return any(fnmatchcase("/".join(path[:length]), pattern) for length in range(1, len(path) + 1))
+    names = ["/".join(path[:length]) for length in range(1, len(path) + 1)]
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 
 def matching(paths: Iterable[Path], patterns: Sequence[str], what: str) -> set[Path]:

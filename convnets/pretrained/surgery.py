@@ -1,12 +1,12 @@
 """Parameters of one network put into another: strictly, and with a report."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from convnets.errors import InvalidValue, nearest
-from convnets.pretrained.adapting import BLOCK, adapt_stem, identity_blocks
+from convnets.pretrained.adapting import adapt_stem, identity_blocks, new_blocks
 from convnets.pretrained.patterns import Path, flat, is_head, is_stem, is_stem_kernel, matches, nested
 
 Variables = Mapping[str, Any]
@@ -57,7 +57,7 @@ class Entry:
 class Report:
     """What became of every array, by the names of the layers."""
 
-    entries: tuple[Entry, ...] = field(default_factory=tuple)
+    entries: tuple[Entry, ...]
 
     def count(self, *what: What) -> int:
         """Arrays of which that became."""
@@ -86,36 +86,38 @@ def operate(
       InvalidValue: a pattern without a layer, another number of classes, and all that is missing, misshapen or left
         over and not allowed.
     """
-    wanted, given = flat(variables), flat(source)
-    _refuse_patterns(surgery, wanted, given, left_over or {})
+    wanted, given, left_over = flat(variables), flat(source), left_over or {}
+    _refuse_patterns(surgery, wanted, given, left_over)
     taken: dict[Path, Any] = {}
     entries: dict[Path, Entry] = {}
     complaints: dict[Path, str] = {}
-    identity = identity_blocks(wanted, given) if surgery.deepen else {}
+    blocks = new_blocks(wanted, given) if surgery.deepen else set()
+    identity = identity_blocks(wanted, blocks)
     for path, array in wanted.items():
-        if path in identity and not _stays_new(path, surgery):
-            taken[path] = identity[path]
-            entries[path] = _entry(path, array, "identity")
-        elif _stays_new(path, surgery) or (surgery.deepen and _is_new_block(path, given)):
-            entries[path] = _entry(path, array, "new")
+        what: What = "new"
+        detail = ""
+        if _stays_new(path, surgery):
+            pass
+        elif path[1] in blocks:
+            if path in identity:
+                taken[path], what = identity[path], "identity"
         elif path in given and (adapted := _adapted(path, given[path], array, surgery)) is not None:
             taken[path], detail = adapted
-            entries[path] = _entry(path, array, "adapted" if detail else "taken", detail)
-        else:
-            entries[path] = _entry(path, array, "new")
-            if not _allowed(path, surgery):
-                complaints[path] = f"{_name(path)} is {_in_words(given.get(path))} there and {_in_words(array)} here"
+            what = "adapted" if detail else "taken"
+        elif not matches(path[1:], *surgery.allow):
+            complaints[path] = f"{_name(path)} is {_in_words(given.get(path))} there and {_in_words(array)} here"
+        entries[path] = Entry(_name(path), tuple(array.shape), what, detail)
     for path, array in given.items():
         if path not in wanted:
-            entries[path] = _entry(path, array, "left over")
-            if not (_allowed(path, surgery) or _stays_new(path, surgery)):
+            entries[path] = Entry(_name(path), tuple(array.shape), "left over")
+            if not (matches(path[1:], *surgery.allow) or _stays_new(path, surgery)):
                 complaints[path] = f"{_name(path)} is {_in_words(array)} there and absent here"
-    for name, shape in (left_over or {}).items():
-        entries[("", name)] = Entry(name, tuple(shape), "left over")
-        if not (surgery.layers or any(matches((name,), pattern) for pattern in surgery.allow)):
-            complaints[("", name)] = f"{name} {list(shape)} is left over"
-    _refuse(complaints, wanted, given)
-
+    for name, shape in left_over.items():
+        entries["", name] = Entry(name, tuple(shape), "left over")
+        if not (surgery.layers or matches((name,), *surgery.allow)):
+            complaints["", name] = f"{name} {list(shape)} is left over"
+    if complaints:
+        raise _refusal(complaints, wanted, given)
     report = Report(tuple(entries[path] for path in sorted(entries, key=_by_layer)))
     return {name: {} for name in variables} | nested(wanted | taken), report
 
@@ -134,64 +136,43 @@ def _adapted(path: Path, there: Any, here: Any, surgery: Surgery) -> tuple[Any, 
 
 def _stays_new(path: Path, surgery: Surgery) -> bool:
     """Whether that array is not to be taken."""
-    if surgery.layers and not any(matches(path[1:], pattern) for pattern in surgery.layers):
+    if surgery.layers and not matches(path[1:], *surgery.layers):
         return True
     return (surgery.head == "new" and is_head(path)) or (surgery.stem == "new" and is_stem(path[1:]))
-
-
-def _is_new_block(path: Path, given: Mapping[Path, Any]) -> bool:
-    return bool(BLOCK.fullmatch(path[1])) and not any(other[1] == path[1] for other in given)
-
-
-def _allowed(path: Path, surgery: Surgery) -> bool:
-    return any(matches(path[1:], pattern) for pattern in surgery.allow)
 
 
 def _refuse_patterns(
     surgery: Surgery, wanted: Mapping[Path, Any], given: Mapping[Path, Any], left_over: Mapping[str, Any]
 ) -> None:
     """Refuses patterns of `layers` that one of the two networks lacks, and of `allow` that neither has."""
-    for pattern in surgery.layers:
-        for arrays, which in ((given, "which is taken from"), (wanted, "which begins")):
-            if not any(matches(path[1:], pattern) for path in arrays):
-                raise InvalidValue(f"the network {which} has no layer {pattern!r}: {nearest(pattern, _layers(arrays))}")
-    for pattern in surgery.allow:
-        paths: Sequence[Path] = [*(path[1:] for path in (*wanted, *given)), *((name,) for name in left_over)]
+    here, there = ([path[1:] for path in arrays] for arrays in (wanted, given))
+    either: list[Path] = [*here, *there, *((name,) for name in left_over)]
+    checks = [(pattern, there, "the network which is taken from has no layer", there) for pattern in surgery.layers]
+    checks += [(pattern, here, "the network which begins has no layer", here) for pattern in surgery.layers]
+    checks += [(pattern, either, "allow: neither network has a layer", here) for pattern in surgery.allow]
+    for pattern, paths, said, known in checks:
         if not any(matches(path, pattern) for path in paths):
-            raise InvalidValue(
-                f"allow has {pattern!r}, which is no layer of either: {nearest(pattern, _layers(wanted))}"
-            )
+            raise InvalidValue(f"{said} {pattern!r}: {nearest(pattern, {path[0] for path in known})}")
 
 
-def _refuse(complaints: Mapping[Path, str], wanted: Mapping[Path, Any], given: Mapping[Path, Any]) -> None:
-    if not complaints:
-        return
-    here, there = _classes(wanted), _classes(given)
+def _refusal(complaints: Mapping[Path, str], wanted: Mapping[Path, Any], given: Mapping[Path, Any]) -> InvalidValue:
+    """The error about all that does not fit."""
+    here, there = (
+        next((array.shape[-1] for path, array in arrays.items() if "logits" in path), 0) for arrays in (wanted, given)
+    )
     if here != there and all(is_head(path) for path in complaints):
         found = f"tell {there:,} classes apart and this network {here:,}" if there else "have no classifier"
-        raise InvalidValue(f"the weights {found}: begin with a new head (head='new')")
+        return InvalidValue(f"the weights {found}: begin with a new head (head='new')")
     shown = list(complaints.values())[:SHOWN]
     if len(complaints) > SHOWN:
         shown.append(f"and {len(complaints) - SHOWN} more")
     counted = "1 array does" if len(complaints) == 1 else f"{len(complaints)} arrays do"
-    filters = ", adapt the filters that see the images (stem='adapt')" if any(map(_is_stem, complaints)) else ""
-    raise InvalidValue(
+    stem = any(path[0] and is_stem_kernel(path[1:]) for path in complaints)
+    filters = ", adapt the filters that see the images (stem='adapt')" if stem else ""
+    return InvalidValue(
         f"{counted} not fit: {'; '.join(shown)}: take some layers only (layers){filters}, or name those that may be "
         "new or left over (allow)"
     )
-
-
-def _is_stem(path: Path) -> bool:
-    return bool(path[0]) and is_stem_kernel(path[1:])
-
-
-def _classes(arrays: Mapping[Path, Any]) -> int:
-    """How many are told apart; 0 without a classifier."""
-    return next((array.shape[-1] for path, array in arrays.items() if "logits" in path), 0)
-
-
-def _entry(path: Path, array: Any, what: What, detail: str = "") -> Entry:
-    return Entry(_name(path), tuple(array.shape), what, detail)
 
 
 def _by_layer(path: Path) -> tuple[bool, list[tuple[str, int]]]:
@@ -202,11 +183,6 @@ def _by_layer(path: Path) -> tuple[bool, list[tuple[str, int]]]:
 
 def _name(path: Path) -> str:
     return "/".join(path[1:])
-
-
-def _layers(arrays: Mapping[Path, Any]) -> list[str]:
-    """Names at the top."""
-    return sorted({path[1] for path in arrays})
 
 
 def _in_words(array: Any) -> str:

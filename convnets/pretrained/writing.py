@@ -1,6 +1,5 @@
-"""A network as a weight file: in its own names, or as the state of torchvision's network where that is the same."""
+"""A network as the state of torchvision's network of that name, where that is the same."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -9,7 +8,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import safetensors.numpy
 
 from convnets import models
 from convnets.layers import BatchNorm
@@ -57,24 +55,12 @@ def torchvision_state(architecture: str, variables: Mapping[str, Any]) -> dict[s
     return arrays | {norm + COUNTER: np.zeros((), np.int64) for norm in norms}
 
 
-def as_safetensors(arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> bytes:
-    """A safetensors file, with what is said about the arrays in its header."""
-    return safetensors.numpy.save(dict(arrays), metadata=dict(about))
-
-
-def as_npz(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """An archive of `numpy.savez`."""
-    content = io.BytesIO()
-    np.savez(content, **arrays)  # type: ignore[arg-type]
-    return content.getvalue()
-
-
 def _difference_of_arrays(naming: Naming, published: nn.Module, variables: Mapping[str, Any]) -> str:
     size = published.image_size
     expected = flat(jax.eval_shape(published.init, jax.random.key(0), jnp.zeros((1, size, size, 3))))
     given = flat(variables)
     for path in sorted(expected.keys() | given.keys()):
-        if any(matches(path[1:], pattern) for pattern in naming.optional) and path not in given:
+        if matches(path[1:], *naming.optional) and path not in given:
             continue
         theirs, here = (list(arrays[path].shape) if path in arrays else "no such array" for arrays in (expected, given))
         if theirs != here:

@@ -10,7 +10,7 @@ from jax import Array, lax
 
 from convnets.augment import example_keys
 from convnets.parallel import AXIS, sum_over_devices
-from convnets.pretrained.freezing import divided, joined, still_norms
+from convnets.pretrained.freezing import divided, frozen_batch_norm, joined
 from convnets.pretrained.patterns import Path, flat, nested
 from convnets.tasks.model import Model, made_for, unit_range
 from convnets.tasks.task import Batch, loss_and_sums
@@ -70,7 +70,7 @@ def make_train_step(
         example["image"] = model.normalize(example["image"])
         network = made_for(model.network, example["image"].shape) if images_grow else model.network
         variables = {"params": joined(trained, held), "batch_stats": batch_stats}
-        with still_norms(frozen):
+        with frozen_batch_norm(frozen):
             outputs, updates = task.forward(network, variables, example, train=True, rngs={"dropout": key})
         losses, sums = loss_and_sums(task, outputs, example, train=True)
         # A share of the mean over all examples, so that parts and devices count by what they hold.

@@ -12,7 +12,7 @@ from convnets import models
 from convnets.errors import InvalidValue
 from convnets.layers import implementation
 from convnets.models.resnet import ResNet
-from convnets.pretrained.freezing import divided, joined, still_norms
+from convnets.pretrained.freezing import divided, joined, frozen_batch_norm
 from convnets.pretrained.patterns import flat, matching
 
 SIDE = 16
@@ -60,7 +60,7 @@ def test_a_frozen_stage_responds_in_training_as_in_evaluation_and_its_statistics
     frozen = matching(flat(variables["params"]), ("conv1", "stage1*"), "")
 
     def train(variables: Any) -> Any:
-        with still_norms(frozen):
+        with frozen_batch_norm(frozen):
             return network.apply(variables, images, train=True, mutable=["batch_stats"])
 
     with using(choice):
@@ -79,7 +79,7 @@ def test_a_norm_of_which_only_the_scale_is_frozen_goes_by_the_mini_batch():
 
     def train(frozen: Any) -> Any:
         def logits(variables: Any) -> Any:
-            with still_norms(frozen):
+            with frozen_batch_norm(frozen):
                 return network.apply(variables, images, train=True, mutable=["batch_stats"])[0][0]
 
         return jax.jit(logits)(variables)
@@ -97,7 +97,7 @@ def test_a_norm_outside_of_a_convolution_is_held_still_too():
     @jax.jit
     def train_and_evaluate(key: Any) -> Any:
         variables = network.init(key, images)
-        with still_norms({("norm1", "scale"), ("norm1", "bias")}):
+        with frozen_batch_norm({("norm1", "scale"), ("norm1", "bias")}):
             (_, maps), updates = network.apply(variables, images, train=True, mutable=["batch_stats"])
         return maps["stage1"], network.apply(variables, images, train=False)[1]["stage1"], updates["batch_stats"]
 
@@ -115,7 +115,7 @@ def test_gradients_pass_through_frozen_layers_alike_with_all_kernels(choice, pat
 
     def gradient(choice: str) -> Any:
         def loss(trained: Any, held: Any, images: Any) -> Any:
-            with still_norms(frozen):
+            with frozen_batch_norm(frozen):
                 own = variables | {"params": joined(trained, held)}
                 (logits, _), _ = network.apply(own, images, train=True, mutable=["batch_stats"])
             return jnp.mean(jax.nn.logsumexp(logits, axis=-1) - logits[:, 0])
@@ -138,7 +138,7 @@ def test_the_compiled_program_has_no_kernel_gradient_of_what_is_frozen():
 
     def kernel_gradients(frozen: Any) -> int:
         def loss(trained: Any, held: Any) -> Any:
-            with still_norms(frozen):
+            with frozen_batch_norm(frozen):
                 own = variables | {"params": joined(trained, held)}
                 (logits, _), _ = network.apply(own, images, train=True, mutable=["batch_stats"])
             return jnp.mean(logits[:, 0])

@@ -8,13 +8,13 @@ import numpy as np
 from safetensors import safe_open
 
 from convnets.errors import InvalidValue
-from convnets.pretrained.files.weights import Contents, Description, UnreadableFile, described
+from convnets.pretrained.files.weights import Contents, UnreadableFile, described
 
 TYPES = {"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"}
 
 
 def read_safetensors(path: Path) -> Contents:
-    """The arrays of the file, each copied out of it once.
+    """The arrays of the file, each copied out of it once, and what its header says.
 
     Raises:
       UnreadableFile: arrays of numbers that NumPy doesn't have.
@@ -26,21 +26,16 @@ def read_safetensors(path: Path) -> Contents:
             if kind not in TYPES:
                 raise UnreadableFile(f"holds {name!r} of {kind}, and what can be read is {', '.join(sorted(TYPES))}")
             arrays[name] = file.get_tensor(name)
-    return arrays, ()
-
-
-def safetensors_description(path: Path) -> Description:
-    """What the header says, each thing in JSON or, an architecture, as it is."""
-    with safe_open(path, framework="np") as file:
         header = file.metadata() or {}
-    return described({name: _from_json(text) for name, text in header.items()})
+    # Each thing is in JSON; an architecture may stand as it is.
+    return arrays, described({name: _from_json(text) for name, text in header.items()})
 
 
 def read_npz(path: Path) -> Contents:
-    """The arrays of a file of `numpy.savez` or `numpy.savez_compressed`; pickled objects in it are refused.
+    """The arrays of a file of `numpy.savez` or `numpy.savez_compressed`, and what `network.npz.json` beside it says.
 
     Raises:
-      UnreadableFile: it holds something else than arrays.
+      UnreadableFile: it holds something else than arrays; pickled objects are refused.
     """
     arrays = {}
     # A file that is no archive would be left open by `np.load`.
@@ -50,15 +45,10 @@ def read_npz(path: Path) -> Contents:
             if not isinstance(array, np.ndarray):
                 raise UnreadableFile(f"holds {name!r}, which is no array: give a file of numpy.savez")
             arrays[name] = array
-    return arrays, ()
-
-
-def npz_description(path: Path) -> Description:
-    """What stands beside the file, as in `network.npz.json` beside `network.npz`."""
     try:
-        return described(json.loads(path.with_name(f"{path.name}.json").read_bytes()))
+        return arrays, described(json.loads(path.with_name(f"{path.name}.json").read_bytes()))
     except (OSError, ValueError):
-        return Description()
+        return arrays, {}
 
 
 def read_onnx(path: Path) -> Contents:
@@ -83,7 +73,7 @@ def read_onnx(path: Path) -> Contents:
         arrays[tensor.name] = numpy_helper.to_array(tensor, base_dir=str(path.parent))
     if not arrays:
         raise UnreadableFile("holds no initializers: export the model with its weights as initializers")
-    return arrays, ()
+    return arrays, {}
 
 
 def _from_json(text: str) -> Any:

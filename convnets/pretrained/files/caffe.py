@@ -4,7 +4,6 @@ The numbers of the messages' fields are those of `src/caffe/proto/caffe.proto` i
 """
 
 import math
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -71,43 +70,39 @@ def read_caffe(path: Path) -> Contents:
     Raises:
       UnreadableFile: it holds no blobs, or some whose size is not their shape's; it is of the format before 2014.
     """
+    net = _net_parameter().FromString(path.read_bytes())
+    if any(layer.HasField("layer") for layer in net.layers):
+        raise UnreadableFile("is in Caffe's format of 2013: convert it with Caffe's upgrade_net_proto_binary")
+    layers = [(layer.name, OLD_TYPES.get(layer.type, ""), layer.blobs) for layer in net.layers]
+    layers += [(layer.name, layer.type, layer.blobs) for layer in net.layer]
     arrays: dict[str, np.ndarray] = {}
-    for name, kind, blobs in _layers(_net_parameter().FromString(path.read_bytes())):
-        parts = {
-            part: _array(blob, f"{name}/{part}") for part, blob in zip(_parts(kind, len(blobs)), blobs, strict=True)
-        }
+    for name, kind, blobs in layers:
+        known = PARTS.get(kind, ())[: len(blobs)]
+        known += tuple(f"blob{index}" for index in range(len(known), len(blobs)))
+        parts = {part: _array(blob, f"{name}/{part}") for part, blob in zip(known, blobs, strict=True)}
         if kind == "BatchNorm" and parts:
-            parts = _divided(name, parts)
-        if kind == "InnerProduct" and parts:
-            parts["weight"] = _matrix(parts["weight"])
+            if tuple(parts) != PARTS[kind] or parts["factor"].size != 1:
+                raise UnreadableFile(
+                    f"has a batch norm {name!r} with other blobs than a mean, a variance and one factor"
+                )
+            # Before the first step all three are 0.
+            factor = parts.pop("factor").item() or 1
+            parts = {part: array / factor for part, array in parts.items()}
+        if kind == "InnerProduct" and parts and parts["weight"].shape[:-2] == (1, 1):
+            # As Caffe had it at first.
+            parts["weight"] = parts["weight"][0, 0]
         for part, array in parts.items():
             if f"{name}/{part}" in arrays:
                 raise UnreadableFile(f"has two layers {name!r} with weights: give each a name of its own")
             arrays[f"{name}/{part}"] = array
     if not arrays:
         raise UnreadableFile("holds no layers with weights: give the .caffemodel, not the .prototxt or a .solverstate")
-    return arrays, ()
-
-
-def _layers(net: Any) -> Iterator[tuple[str, str, Any]]:
-    for layer in net.layers:
-        if layer.HasField("layer"):
-            raise UnreadableFile("is in Caffe's format of 2013: convert it with Caffe's upgrade_net_proto_binary")
-        yield layer.name, OLD_TYPES.get(layer.type, ""), layer.blobs
-    for layer in net.layer:
-        yield layer.name, layer.type, layer.blobs
-
-
-def _parts(kind: str, number: int) -> list[str]:
-    known = PARTS.get(kind, ())
-    return [known[index] if index < len(known) else f"blob{index}" for index in range(number)]
+    return arrays, {}
 
 
 def _array(blob: Any, name: str) -> np.ndarray:
-    if blob.HasField("double_data"):
-        numbers = np.frombuffer(blob.double_data, "<f8")
-    else:
-        numbers = np.frombuffer(blob.data, "<f4")
+    double = blob.HasField("double_data")
+    numbers = np.frombuffer(blob.double_data if double else blob.data, "<f8" if double else "<f4")
     if blob.HasField("shape"):
         shape = tuple(blob.shape.dim)
     else:
@@ -118,20 +113,6 @@ def _array(blob: Any, name: str) -> np.ndarray:
     if math.prod(shape) != numbers.size or min(shape, default=0) < 0:
         raise UnreadableFile(f"is damaged: {name!r} has {numbers.size} numbers for the shape {list(shape)}")
     return numbers.reshape(shape)
-
-
-def _matrix(weight: np.ndarray) -> np.ndarray:
-    """[1, 1, out, in], as Caffe had it at first, as [out, in]."""
-    return weight.reshape(weight.shape[2:]) if weight.ndim == 4 and weight.shape[:2] == (1, 1) else weight
-
-
-def _divided(name: str, parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The mean and the variance of sums, of which there are as many as the factor says."""
-    if tuple(parts) != PARTS["BatchNorm"] or parts["factor"].size != 1:
-        raise UnreadableFile(f"has a batch norm {name!r} with other blobs than a mean, a variance and one factor")
-    # Before the first step all three are 0.
-    factor = parts.pop("factor").item() or 1
-    return {part: array / factor for part, array in parts.items()}
 
 
 @cache

@@ -1,11 +1,10 @@
 """Files of the Hugging Face hub, by `huggingface_hub` and its cache: `hf://owner/name[@revision][/file]`."""
 
+import contextlib
 import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +26,16 @@ WHITE = 255
 LOGGERS = ("huggingface_hub", "httpx", "httpx2")
 
 
-@dataclass(frozen=True)
-class Fetched:
-    """A file of the hub.
-
-    Attributes:
-      path: its copy in the cache.
-      origin: `hf://owner/name@revision/file`.
-      normalization: mean and deviation of the channels on the scale where white is 1, if the repository says them.
-    """
-
-    path: Path
-    origin: str
-    normalization: Normalization | None
-
-
-def fetch(place: str) -> Fetched:
+def fetch(place: str) -> tuple[Path, str, Normalization | None]:
     """The file from the hub or, where that can't be reached, from the cache; `HF_HUB_OFFLINE=1` asks the cache alone.
+
+    Returns:
+      The path of its copy in the cache; `hf://owner/name@revision/file`; what the repository says of the normalization.
 
     Raises:
       InvalidValue: the place is not written as above; the repository, the revision or the file doesn't exist, or isn't
-        for this user; neither the hub can be reached nor is a copy in the cache; the download broke off.
+        for this user; neither the hub can be reached nor is a copy in the cache; the download broke off; the package
+        `huggingface_hub` is not installed.
     """
     if not (given := PLACE.fullmatch(place)) or ".." in place.split("/"):
         raise InvalidValue(
@@ -56,20 +44,15 @@ def fetch(place: str) -> Fetched:
         )
     names = (given["file"],) if given["file"] else USUAL_FILES
     with _quiet():
-        repository = Repository(given["name"], given["revision"])
+        repository = _Repository(given["name"], given["revision"])
         for name in names:
             if path := repository.file(name):
-                normalization = normalization_of(lambda beside: repository.file(beside, visible=False))
-                return Fetched(path, f"{repository}/{name}", normalization)
+                return path, f"{repository}/{name}", normalization_of(repository.file)
     raise repository.without(" or ".join(names))
 
 
-class Repository:
-    """What a repository has, and the cache of it.
-
-    Raises:
-      InvalidValue: the package `huggingface_hub` is not installed.
-    """
+class _Repository:
+    """What a repository has, and the cache of it."""
 
     def __init__(self, name: str, revision: str | None):
         try:
@@ -88,15 +71,8 @@ class Repository:
     def __str__(self) -> str:
         return f"{BEGINS}{self._name}" + (f"@{self._revision}" if self._revision else "")
 
-    def file(self, name: str, visible: bool = True) -> Path | None:
-        """The path of a file's copy; None if there is no such file, or no copy where the hub can't be asked.
-
-        Args:
-          visible: a progress bar is shown.
-
-        Raises:
-          InvalidValue: the download broke off.
-        """
+    def file(self, name: str) -> Path | None:
+        """The path of a file's copy; None if there is no such file, or no copy where the hub can't be asked."""
         library, here = self._library, {"repo_id": self._name, "filename": name, "revision": self._revision}
         if self._problem is None:
             try:
@@ -106,14 +82,11 @@ class Repository:
                 return None
             except Exception as error:
                 self._problem = error
-        if self._problem is not None:
-            try:
-                return Path(library.hf_hub_download(**here, local_files_only=True))
-            except Exception:
-                return None
         try:
-            return Path(library.hf_hub_download(**here, tqdm_class=None if visible else _no_bar()))
+            return Path(library.hf_hub_download(**here, local_files_only=self._problem is not None))
         except Exception as error:
+            if self._problem is not None:
+                return None
             raise InvalidValue(
                 f"{self}/{name} could not be fetched ({reason_of(error)}): try again, or give the path of a file"
             ) from error
@@ -127,10 +100,8 @@ class Repository:
             case errors.OfflineModeIsEnabled():
                 what, advice = "may not be asked, as HF_HUB_OFFLINE is set", "unset it"
             case errors.GatedRepoError():
-                what, advice = (
-                    "is open only to whom its owners let in",
-                    "ask for it on its page and log in with `hf auth login`",
-                )
+                what = "is open only to whom its owners let in"
+                advice = "ask for it on its page and log in with `hf auth login`"
             case errors.RepositoryNotFoundError():
                 what = "is no repository that the hub shows you"
                 advice = "check the name, or log in with `hf auth login` if it is private"
@@ -166,32 +137,20 @@ def normalization_of(file: Callable[[str], Path | None]) -> Normalization | None
 
 def _json(path: Path | None) -> Mapping[str, Any]:
     """The object of a JSON file; an empty one if there is none."""
-    try:
-        found = json.loads(path.read_bytes()) if path else {}
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    with contextlib.suppress(ValueError):
+        if path and isinstance(found := json.loads(path.read_bytes()), dict):
+            return found
+    return {}
 
 
-def _no_bar() -> type:
-    from huggingface_hub.utils import tqdm
-
-    class NoBar(tqdm):
-        def __init__(self, *arguments: Any, **options: Any):
-            super().__init__(*arguments, **(options | {"disable": True}))
-
-    return NoBar
-
-
-@contextmanager
+@contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keeps the libraries from logging their requests, retries and advice: what matters comes as an error."""
-    loggers = [logging.getLogger(name) for name in LOGGERS]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
+    levels = {name: logging.getLogger(name).level for name in LOGGERS}
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

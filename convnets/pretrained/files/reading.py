@@ -1,5 +1,6 @@
 """The one door to weight files, of whatever format and wherever they are."""
 
+import contextlib
 import dataclasses
 import os
 import zipfile
@@ -7,25 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from convnets.errors import InvalidValue
-from convnets.pretrained.files import arrays as plain
 from convnets.pretrained.files import hub
+from convnets.pretrained.files.arrays import read_npz, read_onnx, read_safetensors
 from convnets.pretrained.files.caffe import read_caffe
 from convnets.pretrained.files.torch_file import MAGIC_NUMBER, ZIP, read_torch
-from convnets.pretrained.files.weights import Contents, Description, UnreadableFile, Weights, refusing, uniform
+from convnets.pretrained.files.weights import Contents, UnreadableFile, Weights, refusing, uniform
 
 READERS: dict[str, tuple[str, Callable[[Path], Contents]]] = {
-    "safetensors": ("a safetensors file", plain.read_safetensors),
+    "safetensors": ("a safetensors file", read_safetensors),
     "pytorch": ("a PyTorch file", read_torch),
-    "npz": ("an npz file", plain.read_npz),
-    "onnx": ("an ONNX file", plain.read_onnx),
+    "npz": ("an npz file", read_npz),
+    "onnx": ("an ONNX file", read_onnx),
     "caffe": ("a Caffe model", read_caffe),
 }
-
-DESCRIPTIONS: dict[str, Callable[[Path], Description]] = {
-    "safetensors": plain.safetensors_description,
-    "npz": plain.npz_description,
-}
-"""Of the formats that weights are exported in from here."""
 
 ENDINGS = {
     ".safetensors": "safetensors",
@@ -55,9 +50,9 @@ def read_weights(place: str) -> Weights:
         or numbers that are not finite; the hub can't be reached or has no such file.
     """
     if place.startswith(hub.BEGINS):
-        found = hub.fetch(place)
-        weights = _read(found.path, found.origin, f"{found.origin} (kept as {found.path})")
-        return dataclasses.replace(weights, normalization=found.normalization or weights.normalization)
+        path, origin, normalization = hub.fetch(place)
+        weights = _read(path, origin, f"{origin} (kept as {path})")
+        return dataclasses.replace(weights, normalization=normalization or weights.normalization)
     path = Path(os.path.expanduser(place))
     if path.is_dir():
         raise InvalidValue(f"{place} is a folder, and a folder is no weight file: name a file in it")
@@ -71,10 +66,9 @@ def _read(path: Path, origin: str, named: str) -> Weights:
         kind = format_of(path)
     in_words, read = READERS[kind]
     with refusing(named, in_words):
-        arrays, notes = read(path)
-        arrays, more = uniform(arrays)
-        said = DESCRIPTIONS[kind](path) if kind in DESCRIPTIONS else Description()
-    return Weights(arrays, origin, kind, notes=notes + more, **vars(said))
+        arrays, said = read(path)
+        arrays, notes = uniform(arrays)
+    return Weights(arrays, origin, kind, **said | {"notes": (*said.get("notes", ()), *notes)})
 
 
 def format_of(path: Path) -> str:
@@ -90,8 +84,14 @@ def format_of(path: Path) -> str:
         raise UnreadableFile(
             "is the pointer that Git LFS keeps in place of the file: fetch the file with `git lfs pull`"
         )
-    if beginning.startswith(ZIP) and (found := _in_zip(path)):
-        return found
+    if beginning.startswith(ZIP):
+        # Whatever ails the directory, the reader that the file's name asks for will say so.
+        with contextlib.suppress(Exception), zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if any(name.endswith("/data.pkl") for name in names):
+                return "pytorch"
+            if any(name.endswith(".npy") for name in names):
+                return "npz"
     if MAGIC_NUMBER in beginning:
         return "pytorch"
     length_of_header = int.from_bytes(beginning[:8], "little")
@@ -103,15 +103,3 @@ def format_of(path: Path) -> str:
         "is in no known format of weights by its content or its name: known are safetensors (.safetensors), PyTorch "
         "(.pth, .pt, .bin), NumPy (.npz), ONNX (.onnx) and Caffe (.caffemodel)"
     )
-
-
-def _in_zip(path: Path) -> str | None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    # Whatever ails the directory, the reader that the file's name asks for will say so.
-    except Exception:
-        return None
-    if any(name.endswith("/data.pkl") for name in names):
-        return "pytorch"
-    return "npz" if any(name.endswith(".npy") for name in names) else None

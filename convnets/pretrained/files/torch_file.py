@@ -4,13 +4,13 @@ import io
 import mmap
 import sys
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from convnets.pretrained.files.restricted_pickle import load
-from convnets.pretrained.files.torch_tensors import NAMES, Storage, Tensor, storage
+from convnets.pretrained.files.torch_pickle import Storage, Tensor, load, storage
 from convnets.pretrained.files.weights import Contents, UnreadableFile
 
 MAGIC_NUMBER = bytes.fromhex("8a0a6cfc9c46f9206aa85019")
@@ -22,7 +22,6 @@ ZIP = b"PK\x03\x04"
 PROTOCOL = 1001
 LENGTH = 8
 """Bytes of the number of elements that goes before each storage of an older file."""
-
 
 NESTED = ("state_dict", "model", "model_state_dict", "state_dict_ema")
 """Under which of these names, in this order, training scripts keep the weights beside other things."""
@@ -39,25 +38,29 @@ def read_torch(path: Path) -> Contents:
         ends early.
     """
     with open(path, "rb") as file:
-        is_zip = file.read(len(ZIP)) == ZIP
-    return _read_zip(path) if is_zip else _read_pickles(path)
+        read = _read_zip if file.read(len(ZIP)) == ZIP else _read_pickles
+        tensors, notes, raw = read(file, path.stat().st_size)
+    return {name: tensor.array(raw[tensor.storage]) for name, tensor in tensors.items()}, {"notes": notes}
 
 
-def _read_zip(path: Path) -> Contents:
-    size = path.stat().st_size
-    with zipfile.ZipFile(path) as archive:
+Found = tuple[dict[str, Tensor], tuple[str, ...], dict[Storage, np.ndarray]]
+"""Tensors, notes, and the bytes of the storages, uint8."""
+
+
+def _read_zip(file: IO[bytes], size: int) -> Found:
+    with zipfile.ZipFile(file) as archive:
         folders = [name.removesuffix("data.pkl") for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(folders) != 1:
             raise UnreadableFile("is a zip file, but none of torch.save: it has no data.pkl in its one folder")
         (folder,) = folders
         pickle = _entry(archive, f"{folder}data.pkl", size)
-        tensors, notes = _state_dict(load(io.BytesIO(pickle), NAMES, storage))
+        tensors, notes = _state_dict(load(io.BytesIO(pickle), storage))
         order: str = sys.byteorder
         if f"{folder}byteorder" in archive.namelist():
             order = _entry(archive, f"{folder}byteorder", size).decode()
         if order not in ("little", "big"):
             raise UnreadableFile(f"is damaged: it says that its order of bytes is {order!r}")
-        needed = _storages(tensors)
+        needed = {tensor.storage for tensor in tensors.values()}
         if sum(each.nbytes for each in needed) > size:
             raise UnreadableFile("is damaged: its tensors take more bytes than the file has")
         raw = {}
@@ -68,7 +71,7 @@ def _read_zip(path: Path) -> Contents:
             raw[each] = np.frombuffer(entry, np.uint8)
             if order != sys.byteorder:
                 raw[each] = raw[each].view(f"u{each.dtype.itemsize}").byteswap()
-    return {name: tensor.array(raw[tensor.storage]) for name, tensor in tensors.items()}, notes
+    return tensors, notes, raw
 
 
 def _entry(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
@@ -82,34 +85,26 @@ def _entry(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     return archive.read(entry)
 
 
-def _read_pickles(path: Path) -> Contents:
-    with open(path, "rb") as file:
-        # A pickle says how long its strings are; reading from a map never takes more than there is.
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            stream: IO[bytes] = mapped  # type: ignore[assignment]
-            if MAGIC_NUMBER not in mapped[:64]:
-                raise UnreadableFile("is no file of torch.save: it does not begin as those do")
-            known: dict[str, Storage] = {}
-            _, protocol, _, found, keys = (load(stream, NAMES, lambda given: _noted(given, known)) for _ in range(5))
-            start = mapped.tell()
-        if protocol != PROTOCOL:
-            raise UnreadableFile(
-                f"is of the protocol {protocol!r} of torch.save, and known is {PROTOCOL}: save it again"
-            )
-        tensors, notes = _state_dict(found)
-        raw = _raw(file, start, [known[key] for key in keys], _storages(tensors))
-    return {name: tensor.array(raw[tensor.storage]) for name, tensor in tensors.items()}, notes
+def _read_pickles(file: IO[bytes], size: int) -> Found:
+    known: dict[str, Storage] = {}
 
+    def noted(identity: Any) -> Storage:
+        given = storage(identity)
+        return known.setdefault(given.key, given)
 
-def _noted(identity: object, known: dict[str, Storage]) -> Storage:
-    given = storage(identity)
-    return known.setdefault(given.key, given)
-
-
-def _raw(file: IO[bytes], start: int, present: list[Storage], needed: set[Storage]) -> dict[Storage, np.ndarray]:
-    """The bytes of the needed storages among those that lie one behind the other from `start` on."""
-    size, raw = file.seek(0, io.SEEK_END), {}
-    for each in present:
+    # A pickle says how long its strings are; reading from a map never takes more than there is.
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        if MAGIC_NUMBER not in mapped[:64]:
+            raise UnreadableFile("is no file of torch.save: it does not begin as those do")
+        stream: IO[bytes] = mapped  # type: ignore[assignment]
+        _, protocol, _, found, keys = (load(stream, noted) for _ in range(5))
+        start = mapped.tell()
+    if protocol != PROTOCOL:
+        raise UnreadableFile(f"is of the protocol {protocol!r} of torch.save, and known is {PROTOCOL}: save it again")
+    tensors, notes = _state_dict(found)
+    # The storages lie one behind the other, each behind the number of its elements.
+    needed, raw = {tensor.storage for tensor in tensors.values()}, {}
+    for each in (known[key] for key in keys):
         file.seek(start)
         count = int.from_bytes(file.read(LENGTH), "little")
         start += LENGTH + each.nbytes
@@ -121,11 +116,7 @@ def _raw(file: IO[bytes], start: int, present: list[Storage], needed: set[Storag
             raw[each] = np.fromfile(file, np.uint8, each.nbytes)
     if missing := needed - raw.keys():
         raise UnreadableFile(f"lacks the storage {min(each.key for each in missing)!r}: fetch it again")
-    return raw
-
-
-def _storages(tensors: dict[str, Tensor]) -> set[Storage]:
-    return {tensor.storage for tensor in tensors.values()}
+    return tensors, notes, raw
 
 
 def _state_dict(found: Any) -> tuple[dict[str, Tensor], tuple[str, ...]]:
@@ -140,14 +131,13 @@ def _state_dict(found: Any) -> tuple[dict[str, Tensor], tuple[str, ...]]:
             "torch.save(model.state_dict(), path) does"
         )
     notes = []
-    within = next((name for name in NESTED if _tensors(found.get(name))), None)
-    if within is not None:
+    if within := next((name for name in NESTED if _tensors(found.get(name))), None):
         found = found[within]
         notes.append(f"under {within!r}")
     tensors = _tensors(found)
     if not tensors:
         raise UnreadableFile(
-            f"holds no tensors at its top or under {', '.join(NESTED)}, only {_in_words(list(found)) or 'nothing'}: "
+            f"holds no tensors at its top or under {', '.join(NESTED)}, only {_in_words(found) or 'nothing'}: "
             "save one state_dict by itself"
         )
     if others := [key for key in found if key not in tensors]:
@@ -159,10 +149,9 @@ def _state_dict(found: Any) -> tuple[dict[str, Tensor], tuple[str, ...]]:
 
 
 def _tensors(found: Any) -> dict[str, Tensor]:
-    if not isinstance(found, dict):
-        return {}
-    return {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    items = found.items() if isinstance(found, dict) else ()
+    return {name: value for name, value in items if isinstance(name, str) and isinstance(value, Tensor)}
 
 
-def _in_words(keys: list[Any]) -> str:
-    return ", ".join(repr(key)[:40] for key in keys[:3]) + (", ..." if len(keys) > 3 else "")
+def _in_words(keys: Collection[Any]) -> str:
+    return ", ".join(repr(key)[:40] for key in list(keys)[:3]) + (", ..." if len(keys) > 3 else "")

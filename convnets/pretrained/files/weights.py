@@ -1,5 +1,6 @@
 """What a weight file holds: named arrays, all finite and the floating ones float32, and what is said of them."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,28 +13,27 @@ import numpy as np
 from convnets.data.normalization import Normalization
 from convnets.errors import ConvnetsError, InvalidValue
 
-Contents = tuple[dict[str, np.ndarray], tuple[str, ...]]
-"""What a file of one format holds, in the file's own types, and notes on it."""
+Contents = tuple[dict[str, np.ndarray], dict[str, Any]]
+"""The arrays of a file of one format, in the file's own types, and what it says: other fields of `Weights`."""
 
 LONGEST_REASON = 200
-
 ROUNDED = (np.dtype(np.float64), np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Named arrays as a file holds them.
+    """Named arrays as a file holds them, and what the file says of them if it was exported from here.
 
     Attributes:
       arrays: in the file's own names and layouts, read-only; floating ones are float32, whole numbers and truth values
         as in the file.
       origin: what was read, as errors and reports name it: the path, or `hf://owner/name/file`.
       format: "safetensors", "pytorch", "npz", "onnx" or "caffe".
-      normalization: of the images that the weights expect, if it is known with the file: a repository of the hub says
-        it, and a file that was exported from here.
+      normalization: of the images that the weights expect; a repository of the hub may say it too.
       notes: what was done or passed over on the way, a phrase each: "161 arrays of float16, as float32".
-      classes: names of the classes in the order of their labels, if the file was exported from here; else empty.
-      architecture, options: what `create` is to be called with, if the file was exported from here; else empty.
+      classes: names of the classes in the order of their labels.
+      architecture, options: what `create` is to be called with.
+      batch_norm: options of the network's batch norms: "epsilon", where it is not the architecture's own, and "per".
     """
 
     arrays: dict[str, np.ndarray]
@@ -44,9 +44,10 @@ class Weights:
     classes: tuple[str, ...] = ()
     architecture: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    batch_norm: Mapping[str, Any] = field(default_factory=dict)
 
 
-def uniform(arrays: Mapping[str, np.ndarray]) -> Contents:
+def uniform(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """The arrays with float16, bfloat16 and float64 as float32, read-only, and notes on how many those were.
 
     Raises:
@@ -66,7 +67,8 @@ def uniform(arrays: Mapping[str, np.ndarray]) -> Contents:
                 f"holds {name!r} of {array.dtype.name}, and what can be read is float64, float32, float16, bfloat16, "
                 "whole numbers and truth values: save it in one of these"
             )
-        if array.dtype.kind == "f" and not _finite(array):
+        # NaN comes through both, and nothing of the array's size is needed, as `isfinite(array).all()` would.
+        if array.dtype.kind == "f" and array.size and not (np.isfinite(array.min()) and np.isfinite(array.max())):
             raise UnreadableFile(
                 f"holds {name!r} with NaN or infinite numbers, which no trained network has: give the weights of "
                 "another step or file"
@@ -78,35 +80,26 @@ def uniform(arrays: Mapping[str, np.ndarray]) -> Contents:
     )
 
 
-@dataclass(frozen=True)
-class Description:
-    """What is known of the network that weights are of; nothing, if they were not exported from here.
-
-    Attributes:
-      normalization: of the images that it was trained with.
-      classes: names of the classes that it tells apart, in the order of their labels.
-      architecture, options: what `create` is to be called with.
-    """
-
-    normalization: Normalization | None = None
-    classes: tuple[str, ...] = ()
-    architecture: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-def described(said: Any) -> Description:
-    """What a JSON object says; nonsense in it counts as nothing, as files of others may have the same words."""
+def described(said: Any) -> dict[str, Any]:
+    """The fields of `Weights` in a JSON object; nonsense in it counts as nothing, as others may have the same words."""
     facts = said if isinstance(said, Mapping) else {}
-    pair, names = facts.get("normalization"), facts.get("classes")
-    architecture, options = facts.get("architecture"), facts.get("options")
-    if not (isinstance(architecture, str) and isinstance(options, Mapping)):
-        architecture, options = "", {}
-    return Description(
-        Normalization.parse(pair.get("mean"), pair.get("deviation")) if isinstance(pair, Mapping) else None,
-        tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else (),
-        architecture,
-        {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()},
-    )
+    found: dict[str, Any] = {}
+    match facts.get("normalization"):
+        case {"mean": mean, "std": std} | {"mean": mean, "deviation": std}:
+            found["normalization"] = Normalization.parse(mean, std)
+    match facts.get("classes"):
+        case [*names] if all(isinstance(name, str) for name in names):
+            found["classes"] = tuple(names)
+    match facts.get("architecture"), facts.get("options"):
+        case str(name), {**options}:
+            values = {option: tuple(value) if isinstance(value, list) else value for option, value in options.items()}
+            found |= {"architecture": name, "options": values}
+    match facts.get("batch_norm"):
+        case {"per": "filter" | "location" as per, **rest}:
+            epsilon = rest.get("epsilon")
+            known = isinstance(epsilon, float) and 0 < epsilon < math.inf
+            found["batch_norm"] = {"per": per} | ({"epsilon": epsilon} if known else {})
+    return found
 
 
 class UnreadableFile(Exception):
@@ -142,8 +135,3 @@ def reason_of(error: Exception) -> str:
     if not said or isinstance(error, LookupError):
         said = f"{type(error).__name__} {said}".rstrip()
     return said[:LONGEST_REASON].rstrip(".")
-
-
-def _finite(array: np.ndarray) -> bool:
-    # NaN comes through both, and nothing of the array's size is needed, as `isfinite(array).all()` would.
-    return array.size == 0 or bool(np.isfinite(array.min()) and np.isfinite(array.max()))

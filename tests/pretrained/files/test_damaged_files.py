@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from good_files import GOOD, STATE
+from good_files import GOOD, STATE, good
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +21,7 @@ CHECKED = ("pytorch", "npz", "npz compressed")
 
 @pytest.mark.parametrize("name", GOOD)
 def test_a_file_that_is_damaged_is_read_or_refused_in_a_sentence(tmp_path, name):
-    path = GOOD[name](tmp_path)
+    path = good(name, tmp_path)
     content = path.read_bytes()
     places = st.integers(0, len(content) - 1)
     # Half of the changes go to the beginning and the end, where the formats say what they have.

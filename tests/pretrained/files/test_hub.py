@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from good_files import STATE, pytorch, safetensors
+from good_files import STATE, assert_same, good
 from hub_of_files import Hub
 
 from convnets.errors import InvalidValue
 from convnets.pretrained.files import read_weights
+from convnets.pretrained.files.hub import normalization_of
 
 REASON = "the hub takes a package: pip install huggingface_hub"
 constants = pytest.importorskip("huggingface_hub.constants", reason=REASON)
@@ -28,17 +28,17 @@ TIMM = json.dumps({"architecture": "resnet50", "pretrained_cfg": {"mean": MEAN, 
 @pytest.fixture
 def hub(tmp_path, monkeypatch) -> Iterator[Hub]:
     (tmp_path / "made").mkdir()
-    good, old = (write(tmp_path / "made").read_bytes() for write in (safetensors, pytorch))
+    new, old = (good(kind, tmp_path / "made").read_bytes() for kind in ("safetensors", "pytorch"))
     server = Hub(
         {
             "timm/resnet": b"",
-            "timm/resnet/model.safetensors": good,
+            "timm/resnet/model.safetensors": new,
             "timm/resnet/pytorch_model.bin": b"not to be read",
             "timm/resnet/config.json": TIMM,
             "some/old/pytorch_model.bin": old,
             "some/old/below/weights.pth": old,
             "some/empty/README.md": b"",
-            "some/damaged/model.safetensors": good[:-1],
+            "some/damaged/model.safetensors": new[:-1],
         }
     )
     connect(monkeypatch, server.endpoint, tmp_path / "cache")
@@ -60,9 +60,7 @@ def test_a_repository_of_timm_gives_its_weights_and_their_normalization(hub, tmp
     weights = read_weights("hf://timm/resnet")
     assert (weights.origin, weights.format) == ("hf://timm/resnet/model.safetensors", "safetensors")
     assert weights.normalization == (MEAN, DEVIATION)
-    assert weights.arrays.keys() == STATE.keys()
-    for name, array in STATE.items():
-        np.testing.assert_array_equal(weights.arrays[name], array, strict=True)
+    assert_same(weights, STATE)
     assert list((tmp_path / "cache/models--timm--resnet").glob("snapshots/*/model.safetensors"))
     assert not any("pytorch_model" in asked for asked in hub.asked)
     assert capfd.readouterr() == ("", "") and not caplog.records
@@ -76,8 +74,7 @@ def test_without_safetensors_the_file_of_pytorch_is_taken(hub):
 
 @pytest.mark.parametrize("place", ["hf://some/old/below/weights.pth", "hf://some/old@v1/below/weights.pth"])
 def test_a_file_and_a_revision_can_be_named(hub, place):
-    weights = read_weights(place)
-    assert (weights.origin, weights.format) == (place, "pytorch")
+    assert read_weights(place).origin == place
 
 
 def test_what_is_in_the_cache_is_not_fetched_again_and_serves_where_the_hub_is_away(hub, monkeypatch):
@@ -178,3 +175,41 @@ def test_the_library_is_not_imported_before_it_is_needed():
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
     sentence = "hf://timm/resnet takes a package to fetch: pip install huggingface_hub, or give the path of a file"
     assert said == ["set()", sentence]
+
+
+HALF = ((0.5,) * 3, (0.5,) * 3)
+TRANSFORMERS = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "do_normalize": True}
+# The pixels to 255, less the means; and pixels scaled to [0, 2].
+UNSCALED = {"do_rescale": False, "image_mean": [255 * m for m in MEAN], "image_std": [255 * d for d in DEVIATION]}
+TWICE = {"rescale_factor": 2 / 255, "image_mean": [1] * 3, "image_std": [1] * 3}
+
+
+@pytest.mark.parametrize(
+    ("config", "preprocessor", "expected"),
+    [
+        (TIMM.decode(), None, (MEAN, DEVIATION)),
+        (TIMM.decode(), TRANSFORMERS, (MEAN, DEVIATION)),
+        (None, TRANSFORMERS, HALF),
+        ({"architectures": ["ResNet"]}, TRANSFORMERS, HALF),
+        (None, TRANSFORMERS | {"rescale_factor": 1 / 255}, HALF),
+        (None, TRANSFORMERS | UNSCALED, (MEAN, DEVIATION)),
+        (None, TRANSFORMERS | TWICE, HALF),
+        (None, TRANSFORMERS | {"do_normalize": False}, None),
+        ({"pretrained_cfg": {"mean": [0.5], "std": [0.25]}}, None, ((0.5,), (0.25,))),
+        (None, None, None),
+        ("{", None, None),
+        ("[]", "\xff", None),
+        ({"pretrained_cfg": 3}, {}, None),
+        ({"pretrained_cfg": {"mean": MEAN, "std": [1, 1]}}, None, None),
+        ({"pretrained_cfg": {"mean": MEAN, "std": [1, 1, 0]}}, None, None),
+        ({"pretrained_cfg": {"mean": [], "std": []}}, None, None),
+        ({"pretrained_cfg": {"mean": ["a"], "std": [1]}}, None, None),
+        ('{"pretrained_cfg": {"mean": [NaN], "std": [1]}}', None, None),
+    ],
+)
+def test_the_normalization_is_that_of_timm_or_else_of_transformers_or_none(tmp_path, config, preprocessor, expected):
+    for name, content in (("config.json", config), ("preprocessor_config.json", preprocessor)):
+        if content is not None:
+            (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content))
+    found = normalization_of(lambda name: tmp_path / name if (tmp_path / name).exists() else None)
+    assert (found and [pytest.approx(each) for each in found]) == (expected and list(expected))
