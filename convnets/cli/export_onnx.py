@@ -7,9 +7,7 @@ windows, and concatenation with zeros, give the same numbers.
 
 import dataclasses
 import json
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -22,6 +20,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var
 from convnets.cli.export_formats import Exported, Trained, images_of, in_words, prediction
 from convnets.errors import InvalidValue
 from convnets.layers import implementation
+from convnets.pretrained.files.hub import quiet
 
 NEEDED = ("onnx", "onnx_ir", "jax2onnx")
 VERSION = ">=0.17,<0.18"
@@ -51,7 +50,8 @@ def as_onnx(trained: Trained) -> Exported:
     images = images_of(trained)
     with implementation.use("plain"):
         traced, outputs = jax.make_jaxpr(prediction(trained), return_shape=True)(images)
-    with _quiet("jax2onnx", "onnx_ir"):
+    # Otherwise it is said which libraries jax2onnx could convert if they were installed.
+    with quiet("jax2onnx", "onnx_ir"):
         from onnx.helper import set_model_props
 
         to_onnx = import_module("jax2onnx").to_onnx
@@ -129,16 +129,3 @@ REPLACEMENTS: dict[str, Callable[..., Array]] = {
     "pad": _pad,
 }
 """By the names of JAX's operations, with their parameters."""
-
-
-@contextmanager
-def _quiet(*loggers: str) -> Iterator[None]:
-    """Without what is said of the libraries that jax2onnx could convert if they were installed."""
-    levels = {name: logging.getLogger(name).level for name in loggers}
-    for name in loggers:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawn_examples import under_keys
 
 from convnets import augment
 from convnets.augment import (
@@ -212,7 +213,20 @@ def test_it_is_a_function_of_the_key_alone_under_jit_and_vmap_too(name):
 
 
 @every_augmentation
-def test_images_of_a_batch_do_not_share_one_toss(name):
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_images_of_a_batch_do_not_share_one_toss_and_keep_their_type_and_range(name, dtype):
     """The same example under 32 keys does not come out the same 32 times."""
-    images = jax.jit(jax.vmap(lambda seed: transforms[name](jax.random.key(seed), example())["image"]))
-    assert len({image.tobytes() for image in np.asarray(images(np.arange(32)))}) > 1
+    images = under_keys(transforms[name], {"image": jnp.asarray(example()["image"], dtype)}, 32)["image"]
+    assert len({image.tobytes() for image in images}) > 1
+    assert images.dtype == dtype and images.min() >= 0 and images.max() <= 1
+
+
+@pytest.mark.parametrize("name", ["colour_jitter", "pca_colour", "random_erasing", *MIXTURES])
+def test_one_key_gives_one_result_to_the_bit_alone_and_in_a_batch(name):
+    given = {"image": example()["image"], "label": np.int32(3)}
+    if name in MIXTURES:
+        given["partner"] = {"image": example(1)["image"], "label": np.int32(4)}
+    together, one = under_keys(transforms[name], given, 100), jax.jit(transforms[name])
+    for seed in (0, 5):
+        for field, value in one(jax.random.key(seed), given).items():
+            np.testing.assert_array_equal(value, together[field][seed])

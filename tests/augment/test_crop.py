@@ -1,19 +1,16 @@
 """Crops and mirror images, with their masks and boxes, against slices in NumPy."""
 
-import functools
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawn_examples import is_share, under_keys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from convnets.augment.crop import crop_at, flip, mirror, pad_and_crop, random_crop
 from convnets.data.label_map import IGNORED
-from convnets.errors import InvalidValue
 
 HEIGHT, WIDTH = 6, 8
 
@@ -54,12 +51,6 @@ def test_boxes_may_lie_between_pixels():
     np.testing.assert_array_equal(part["boxes"], [[0, 0.25, 4, 5]])
 
 
-def crops(padding: int, count: int) -> dict[str, Any]:
-    """The scene under `count` keys."""
-    crop = jax.jit(jax.vmap(lambda seed: pad_and_crop(jax.random.key(seed), scene(), padding=padding)))
-    return jax.tree.map(np.asarray, crop(np.arange(count)))
-
-
 def test_a_crop_is_a_window_of_the_image_among_zeros_its_mask_ignored_there_and_its_boxes_moved():
     whole, padding = scene(), 3
     image = np.pad(whole["image"], ((padding, padding), (padding, padding), (0, 0)))
@@ -71,7 +62,7 @@ def test_a_crop_is_a_window_of_the_image_among_zeros_its_mask_ignored_there_and_
         for left in range(2 * padding + 1)
     }
     assert len(windows) == 49
-    results = crops(padding, 200)
+    results = under_keys(pad_and_crop, whole, 200, padding=padding)
     for number in range(200):
         top, left = windows[results["image"][number].tobytes()]
         np.testing.assert_array_equal(results["mask"][number], mask[top : top + HEIGHT, left : left + WIDTH])
@@ -84,7 +75,7 @@ def test_a_crop_is_a_window_of_the_image_among_zeros_its_mask_ignored_there_and_
 
 def test_every_place_is_equally_likely():
     """With 1 pixel of padding there are 9 places; the first pixel of the image or a zero tells which."""
-    images = crops(1, 3600)["image"]
+    images = under_keys(pad_and_crop, scene(), 3600, padding=1)["image"]
     _, times = np.unique(images.reshape(3600, -1), axis=0, return_counts=True)
     assert len(times) == 9
     assert chisquare(times).pvalue > 1e-3
@@ -96,19 +87,8 @@ def test_without_padding_nothing_is_cropped():
         np.testing.assert_array_equal(cropped[field], value)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_the_type_of_the_image_stays(dtype):
-    assert pad_and_crop(jax.random.key(0), {"image": jnp.ones((4, 4, 3), dtype)}, padding=1)["image"].dtype == dtype
-
-
-def random_crops(count: int, **options: Any) -> dict[str, Any]:
-    """Of the scene, under `count` keys."""
-    crop = jax.jit(jax.vmap(lambda seed: random_crop(jax.random.key(seed), scene(), **options)))
-    return jax.tree.map(np.asarray, crop(np.arange(count)))
-
-
 def test_a_random_crop_is_one_of_the_windows_each_as_likely():
-    results = random_crops(3000, size=(4, 6))
+    results = under_keys(random_crop, scene(), 3000, size=(4, 6))
     firsts, times = np.unique(results["image"][:, 0, 0, 0], return_counts=True)
     assert len(firsts) == 3 * 3
     assert chisquare(times).pvalue > 1e-3
@@ -143,23 +123,6 @@ def test_a_crop_of_all_is_all():
         np.testing.assert_array_equal(value, whole[field])
 
 
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ({"size": (7, 8)}, "a crop of 7 x 8 pixels does not fit into an image of 6 x 8"),
-        ({"size": 7}, "a crop of 7 x 7 pixels does not fit"),
-        ({"size": -1}, "the size of a crop is .* and is -1"),
-        ({"size": "8"}, "the size of a crop is"),
-        ({"size": True}, "the size of a crop is"),
-        ({"share": 0.0}, r"the share of a crop must lie in \(0, 1\], and is 0.0"),
-        ({"share": 1.5}, "the share of a crop must lie in"),
-    ],
-)
-def test_a_crop_that_is_none_is_refused(options, sentence):
-    with pytest.raises(InvalidValue, match=sentence):
-        random_crop(jax.random.key(0), scene(), **options)
-
-
 def painted(boxes: list[tuple[int, int, int, int]], height: int = 9, width: int = 14) -> dict[str, np.ndarray]:
     """Box k is drawn as a rectangle of k + 1 into image and mask; boxes do not overlap."""
     mask = np.zeros((height, width), np.int32)
@@ -184,27 +147,13 @@ def test_image_mask_and_boxes_are_mirrored_together():
     np.testing.assert_array_equal(mirrored["boxes"], [[1, 9, 4, 12], [5, 0, 9, 7]])
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def flips(probability: float) -> dict[str, jax.Array]:
-    """4,000 copies of one example, each with a key of its own."""
-    given = painted([(1, 2, 4, 5)])
-    return jax.vmap(lambda seed: flip(jax.random.key(seed), given, probability=probability))(jnp.arange(4000))
-
-
 @pytest.mark.parametrize("probability", [0.0, 0.25, 0.5, 1.0])
 def test_so_many_are_mirrored_and_never_in_part(probability):
     given = painted([(1, 2, 4, 5)])
-    results = jax.tree.map(np.asarray, flips(probability))
+    results = under_keys(flip, given, 4000, probability=probability)
     flipped = (results["image"] == np.flip(given["image"], 1)).all((1, 2, 3))
     kept = (results["image"] == given["image"]).all((1, 2, 3))
     assert np.all(flipped ^ kept)
     np.testing.assert_array_equal((results["mask"] == np.fliplr(given["mask"])).all((1, 2)), flipped)
     np.testing.assert_array_equal((results["boxes"] == [[1, 9, 4, 12]]).all((1, 2)), flipped)
-    # Four deviations of the binomial distribution.
-    assert abs(flipped.mean() - probability) <= 4 * np.sqrt(probability * (1 - probability) / 4000)
-
-
-@pytest.mark.parametrize("probability", [-0.1, 1.1])
-def test_what_is_no_probability_is_refused(probability):
-    with pytest.raises(InvalidValue, match="the probability of a flip must lie in"):
-        flip(jax.random.key(0), painted([(1, 2, 4, 5)]), probability=probability)
+    assert is_share(flipped.sum(), 4000, probability)

@@ -13,7 +13,6 @@ from scipy import ndimage
 
 from convnets.augment.motions import about_centre, chain, rotation, scaling, translation, warp_by
 from convnets.augment.warp import warp
-from convnets.errors import InvalidValue
 
 HEIGHT, WIDTH = 14, 11
 
@@ -149,10 +148,3 @@ def test_any_function_of_places_will_do():
     )
     np.testing.assert_allclose(result["image"][..., 0], expected, atol=1e-4)
     np.testing.assert_allclose(result["boxes"][0], [2, 3 + 4 / 40, 9, 7 + 81 / 40], atol=1e-4)
-
-
-def test_an_unknown_border_and_images_of_integers_are_refused():
-    with pytest.raises(InvalidValue, match="'zero' or 'edge' or 'reflect', and was given 'wrap'"):
-        warp_by(scene(), rotation(1), border="wrap")  # type: ignore[arg-type]
-    with pytest.raises(InvalidValue, match=r"takes images of floats in \[0, 1\], and was given uint8"):
-        warp_by({"image": np.zeros((3, 3, 1), np.uint8)}, rotation(1))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from trained_networks import pixels, trained
 
-from convnets.cli.export_formats import PLATFORMS, Trained, stablehlo
-from convnets.cli.export_onnx import NEEDED, onnx
+from convnets.cli.export_formats import PLATFORMS, Trained, as_stablehlo
+from convnets.cli.export_onnx import NEEDED, as_onnx
 from convnets.evaluation.inference import predict
 from convnets.layers import implementation
 
@@ -44,7 +44,7 @@ def assert_equal_predictions(given: dict[str, np.ndarray], expected: dict[str, n
 @each_network
 def test_a_stablehlo_program_predicts_as_the_network_does(options):
     network = trained(**options)
-    exported = jax.export.deserialize(stablehlo(network).content)
+    exported = jax.export.deserialize(as_stablehlo(network).content)
     assert exported.platforms == PLATFORMS
     images = pixels(network, 3)
     assert_equal_predictions(exported.call(images), predicted(network, images), 1e-6)
@@ -52,7 +52,7 @@ def test_a_stablehlo_program_predicts_as_the_network_does(options):
 
 def test_a_stablehlo_program_takes_any_number_of_images():
     network = trained(**NETWORKS["lenet5"])
-    program, images = jax.export.deserialize(stablehlo(network).content), pixels(network, 5)
+    program, images = jax.export.deserialize(as_stablehlo(network).content), pixels(network, 5)
     expected = predicted(network, images)
     for count in (1, 2, 5):
         some = {name: value[:count] for name, value in expected.items()}
@@ -60,13 +60,13 @@ def test_a_stablehlo_program_takes_any_number_of_images():
 
 
 def test_a_stablehlo_program_has_no_operation_of_kernels_compiled_for_this_machine():
-    module = jax.export.deserialize(stablehlo(trained(**NETWORKS["lenet5_bn"])).content).mlir_module()
+    module = jax.export.deserialize(as_stablehlo(trained(**NETWORKS["lenet5_bn"])).content).mlir_module()
     assert "stablehlo.convolution" in module
     assert set(re.findall(r"custom_call @(\w+)", module)) <= {"shape_assertion"}
 
 
 def test_what_is_said_of_a_program_is_its_signature():
-    said = stablehlo(trained(**NETWORKS["resnet20, cropped"])).inside
+    said = as_stablehlo(trained(**NETWORKS["resnet20, cropped"])).inside
     assert said == "StableHLO, images uint8 [N, 37, 37, 3] -> classes int32 [N, 5], probabilities float32 [N, 5]"
 
 
@@ -89,7 +89,7 @@ def run_onnx(runtime: Any, content: bytes, images: np.ndarray) -> dict[str, np.n
 @each_network
 def test_onnx_runtime_predicts_as_the_network_does_for_any_number_of_images(runtime, options):
     network = trained(**options)
-    content, images = onnx(network).content, pixels(network, 3)
+    content, images = as_onnx(network).content, pixels(network, 3)
     expected = predicted(network, images)
     assert_equal_predictions(run_onnx(runtime, content, images), expected, 1e-4)
     one = {name: value[:1] for name, value in expected.items()}
@@ -99,12 +99,12 @@ def test_onnx_runtime_predicts_as_the_network_does_for_any_number_of_images(runt
 def test_an_onnx_model_of_a_network_in_bfloat16_computes_in_float32(runtime):
     half, single = (trained("vgg11", 32, image_size=32, width=1 / 16, dtype=dtype) for dtype in ("bfloat16", "float32"))
     images = pixels(half, 2)
-    assert_equal_predictions(run_onnx(runtime, onnx(half).content, images), predicted(single, images), 1e-4)
+    assert_equal_predictions(run_onnx(runtime, as_onnx(half).content, images), predicted(single, images), 1e-4)
 
 
 def test_an_onnx_model_says_what_it_is_of(runtime):
     network = trained(**NETWORKS["lenet5"])
-    session = runtime.InferenceSession(onnx(network).content, providers=["CPUExecutionProvider"])
+    session = runtime.InferenceSession(as_onnx(network).content, providers=["CPUExecutionProvider"])
     said = session.get_modelmeta().custom_metadata_map
     assert said["architecture"] == '"lenet5"' and said["image_shape"] == "[32, 32, 1]"
-    assert said["normalization"] == '{"mean": [0.4], "deviation": [0.2]}'
+    assert said["normalization"] == '{"mean": [0.4], "std": [0.2]}'

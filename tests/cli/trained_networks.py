@@ -1,6 +1,5 @@
 """Networks as a run leaves them, without the run: random numbers in place of learned ones."""
 
-import math
 from typing import Any
 
 import jax
@@ -10,6 +9,7 @@ from convnets.cli.export_formats import Trained
 from convnets.data.source import SourceInfo
 from convnets.training.config import complete, default_config
 from convnets.training.setup import build_model
+from tests.pretrained.small_variables import drawn
 
 
 def trained(
@@ -26,23 +26,11 @@ def trained(
     config = complete(config)
     model = build_model(config, info)
     assert model.image_shape == (side, side, channels)
-    return Trained(config, model, _drawn(model.network, model.image_shape, seed), 1000)
+    images = np.zeros((1, *model.image_shape), np.float32)
+    shapes = {"batch_stats": {}} | jax.eval_shape(model.network.init, jax.random.key(0), images)
+    return Trained(config, model, drawn(shapes, seed), 1000)
 
 
 def pixels(trained: Trained, count: int) -> np.ndarray:
     """Noise, uint8 `[N, H, W, C]`."""
     return np.random.default_rng(5).integers(0, 256, (count, *trained.model.info.image_shape), np.uint8)
-
-
-def _drawn(network: Any, image_shape: tuple[int, int, int], seed: int) -> Any:
-    """Numbers by which responses neither grow nor fade, as NumPy's arrays."""
-    shapes = jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, *image_shape), np.float32))
-    random = np.random.default_rng(seed)
-
-    def drawn(path: Any, leaf: Any) -> np.ndarray:
-        if path[-1].key == "kernel":
-            return random.normal(0, (2 / math.prod(leaf.shape[:-1])) ** 0.5, leaf.shape).astype(np.float32)
-        low = 0.5 if path[-1].key in ("scale", "variance") else -0.5
-        return random.uniform(low, low + 1, leaf.shape).astype(np.float32)
-
-    return {"batch_stats": {}} | jax.tree_util.tree_map_with_path(drawn, shapes)

@@ -4,12 +4,14 @@ from typing import Any
 
 import jax
 import numpy as np
+from small_variables import shapes_of
 from torch_arrays import channels_last, relative_difference, torch
 
 from convnets import models
 from convnets.data.normalization import Normalization
 from convnets.layers import implementation
 from convnets.pretrained.conversion import Imported
+from convnets.pretrained.surgery import operate
 
 CLOSE = 1e-4
 """How far two arrays may lie apart, relative to the largest entry."""
@@ -70,6 +72,13 @@ def by_jax(imported: Imported, architecture: str, rgb: np.ndarray, **options: An
         apply = jax.jit(network.apply, compiler_options={"xla_backend_optimization_level": 0})
         logits, maps = apply(imported.variables, images)
     return {"logits": logits} | maps
+
+
+def all_taken(network: Any, imported: Imported) -> int:
+    """How many arrays the network has, each of which must come from the weights, and every weight have its place."""
+    _, report = operate(shapes_of(network), imported.variables, left_over=imported.left_over)
+    assert report.count("taken") == len(report.entries)
+    return len(report.entries)
 
 
 def assert_close(given: dict[str, Any], expected: dict[str, Any]) -> None:

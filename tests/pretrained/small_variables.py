@@ -7,6 +7,9 @@ import jax
 import numpy as np
 
 from convnets import models
+from convnets.pretrained.conversion import to_own_names as by_name
+
+__all__ = ["by_name", "drawn", "narrow", "shapes_of", "variables_of"]
 
 
 def narrow(name: str, **options: Any) -> Any:
@@ -14,22 +17,24 @@ def narrow(name: str, **options: Any) -> Any:
     return models.create(name, 10, **({"width": 1 / 16, "image_size": 32} | options))
 
 
-def variables_of(network: Any, seed: int = 0, channels: int = 3) -> Any:
-    """Numbers by which responses neither grow nor fade, as NumPy's arrays."""
+def shapes_of(network: Any, channels: int = 3) -> Any:
     side = network.image_size
-    shapes = jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, side, side, channels), np.float32))
+    images = np.zeros((1, side, side, channels), np.float32)
+    return {"batch_stats": {}} | jax.eval_shape(network.init, jax.random.key(0), images)
+
+
+def drawn(shapes: Any, seed: int = 0) -> Any:
+    """Numbers by which responses neither grow nor fade, as NumPy's arrays."""
     random = np.random.default_rng(seed)
 
-    def drawn(path: Any, leaf: Any) -> np.ndarray:
+    def one(path: Any, leaf: Any) -> np.ndarray:
         if path[-1].key == "kernel":
             return random.normal(0, (2 / math.prod(leaf.shape[:-1])) ** 0.5, leaf.shape).astype(np.float32)
         low = 0.5 if path[-1].key in ("scale", "variance") else -0.5
         return random.uniform(low, low + 1, leaf.shape).astype(np.float32)
 
-    return {"batch_stats": {}} | jax.tree_util.tree_map_with_path(drawn, shapes)
+    return jax.tree_util.tree_map_with_path(one, shapes)
 
 
-def by_name(variables: Any) -> dict[str, np.ndarray]:
-    """Arrays by their paths, `params/conv1/...`."""
-    leaves = jax.tree_util.tree_leaves_with_path(variables)
-    return {"/".join(key.key for key in path): array for path, array in leaves}
+def variables_of(network: Any, seed: int = 0, channels: int = 3) -> Any:
+    return drawn(shapes_of(network, channels), seed)

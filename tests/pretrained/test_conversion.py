@@ -2,13 +2,11 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 from caffe_networks import ResNet50, caffemodel
-from published import by_jax, learned, normalized, pictures, tensor_of
-from safetensors.torch import save_file
-from small_variables import by_name, narrow, variables_of
+from published import all_taken, by_jax, learned, normalized, pictures, tensor_of
+from small_variables import by_name, narrow, shapes_of, variables_of
 from torch_arrays import relative_difference, torch
 from torchvision_networks import RESNETS, VGG, AlexNet, BasicBlock, GoogLeNet, ResNet
 
@@ -32,18 +30,15 @@ def weights_of(make: Any, without: tuple[str, ...] = ()) -> Weights:
     return Weights({name: x for name, x in arrays.items() if not name.startswith(without)}, "some.pth", "pytorch")
 
 
-def shapes_of(architecture: str, **options: Any) -> Any:
-    network = models.create(architecture, 1000, **options)
-    side = network.image_size
-    return jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, side, side, 3), np.float32))
+def shapes_for(architecture: str) -> Any:
+    return shapes_of(models.create(architecture, 1000))
 
 
 @pytest.mark.parametrize(("architecture", "make", "side"), [("alexnet_owt", AlexNet, 6), ("vgg16", vgg16, 7)])
 def test_at_the_published_size_the_matrix_of_fc6_covers_the_last_map(architecture, make, side):
     imported = convert(weights_of(make), architecture)
     assert imported.variables["params"]["fc6"]["kernel"].shape[:2] == (side, side)
-    _, report = operate(shapes_of(architecture), imported.variables, left_over=imported.left_over)
-    assert report.count("taken") == len(report.entries) == len(weights_of(make).arrays)
+    assert all_taken(models.create(architecture, 1000), imported) == len(weights_of(make).arrays)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +87,8 @@ def test_a_file_without_a_classifier_or_of_other_classes_is_that_network_and_nee
         imported = convert(weights, "resnet18")
         assert not imported.left_over
         with pytest.raises(InvalidValue, match=r"begin with a new head \(head='new'\)"):
-            operate(shapes_of("resnet18"), imported.variables)
-        _, report = operate(shapes_of("resnet18"), imported.variables, Surgery(head="new"))
+            operate(shapes_for("resnet18"), imported.variables)
+        _, report = operate(shapes_for("resnet18"), imported.variables, Surgery(head="new"))
         assert (report.count("taken"), report.count("new")) == (100, 2)
 
 
@@ -103,18 +98,7 @@ def test_arrays_that_a_network_lacks_are_left_over_with_their_shapes():
     imported = convert(weights, "resnet18")
     assert imported.left_over == {"projector.weight": (128, 512)}
     with pytest.raises(InvalidValue, match=r"^1 array does not fit: projector.weight \[128, 512\] is left over: "):
-        operate(shapes_of("resnet18"), imported.variables, left_over=imported.left_over)
-
-
-def test_float16_comes_as_the_same_numbers_in_float32(tmp_path):
-    network = learned(RESNETS["resnet18"](), normalized(pictures(2, 32), IMAGENET)).half()
-    save_file(network.state_dict(), tmp_path / "half.safetensors")
-    weights = read_weights(str(tmp_path / "half.safetensors"))
-    given = to_names(convert(weights, "resnet18").variables, naming_for("resnet18", "torchvision"))
-    assert weights.notes == ("102 arrays of float16, as float32",)
-    for name, array in given.items():
-        assert array.dtype == np.float32
-        np.testing.assert_array_equal(array, network.state_dict()[name].float().numpy())
+        operate(shapes_for("resnet18"), imported.variables, left_over=imported.left_over)
 
 
 @pytest.mark.parametrize("architecture", ["resnet20", "vgg11"])

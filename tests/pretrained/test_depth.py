@@ -68,13 +68,8 @@ def network_of(name: str, options: dict[str, Any]) -> tuple[Any, tuple[int, int,
     return network, shape, set(flat(variables["params"]))
 
 
-def layers(paths: Any) -> set[str]:
-    """The layers at the top, each of which must be there with all its parameters or not at all."""
-    return {path[0] for path in paths}
-
-
 @pytest.mark.parametrize(("name", "options", "adds", "above"), NETWORKS)
-def test_below_a_map_is_what_the_maps_before_it_add_one_after_the_other(name, options, adds, above):
+def test_below_a_map_is_what_the_maps_before_it_add_and_the_height_counts_from_the_logits(name, options, adds, above):
     network, shape, paths = network_of(name, options)
     assert list(needs(network, shape)) == list(adds)
     expected = set()
@@ -83,21 +78,10 @@ def test_below_a_map_is_what_the_maps_before_it_add_one_after_the_other(name, op
             assert below(network, shape, name_of_map) == {path for path in paths if path[0] in expected}
         expected |= added
     assert below(network, shape, "logits") == {path for path in paths if path[0] not in above}
-
-
-@pytest.mark.parametrize(("name", "options", "adds", "above"), NETWORKS)
-def test_the_height_counts_groups_from_the_logits_and_leaves_out_maps_that_add_nothing(name, options, adds, above):
-    network, shape, paths = network_of(name, options)
+    # Maps that add nothing make no group.
     groups = [added for added in adds.values() if added]
-    expected = {layer: len(groups) - number for number, group in enumerate(groups) for layer in group}
-    assert height(network, shape) == {path: expected[path[0]] for path in paths if path[0] not in above}
-
-
-def test_the_layers_of_later_stages_are_not_below_an_earlier_map():
-    network, shape, _ = network_of("resnet18", SMALL)
-    assert layers(below(network, shape, "stage2")) == {"conv1", "stage1_block1", "stage1_block2"}
-    with_projection = {path for path in below(network, shape, "stage3") if path[:2] == ("stage2_block1", "projection")}
-    assert len(with_projection) == 3
+    heights = {layer: len(groups) - number for number, group in enumerate(groups) for layer in group}
+    assert height(network, shape) == {path: heights[path[0]] for path in paths if path[0] not in above}
 
 
 @pytest.mark.parametrize(

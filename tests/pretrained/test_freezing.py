@@ -12,7 +12,7 @@ from convnets import models
 from convnets.errors import InvalidValue
 from convnets.layers import implementation
 from convnets.models.resnet import ResNet
-from convnets.pretrained.freezing import divided, joined, frozen_batch_norm
+from convnets.pretrained.freezing import divided, frozen_batch_norm, joined
 from convnets.pretrained.patterns import flat, matching
 
 SIDE = 16

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import pytest
-from published import assert_close, by_jax, by_torch, learned, normalized, pictures
+from published import all_taken, assert_close, by_jax, by_torch, learned, normalized, pictures
 from safetensors.torch import save_file
+from small_variables import shapes_of
 from torch_arrays import relative_difference, torch
 from torchvision_networks import RESNETS, VGG, AlexNet, GoogLeNet
 
@@ -64,30 +64,16 @@ def test_logits_and_feature_maps_are_those_of_the_network_in_pytorch(published):
     assert_close(given, expected)
 
 
-def test_every_array_has_its_place_and_every_place_its_array(published):
+def test_every_array_has_its_place_and_back_in_their_names_the_arrays_are_the_files_bit_for_bit(published):
     network = models.create(published.architecture, 1000, image_size=published.rgb.shape[1])
-    shapes = jax.eval_shape(network.init, jax.random.key(0), published.rgb[:1])
-    imported = published.imported
-    begun, report = operate(shapes, imported.variables, left_over=imported.left_over)
-    counting = sum(name.endswith("num_batches_tracked") for name in published.weights.arrays)
-    assert report.count("taken") == len(report.entries) == len(published.weights.arrays) - counting
-    assert all(isinstance(array, np.ndarray) for array in jax.tree.leaves(begun))
-
-
-def test_back_in_their_names_the_arrays_are_the_files_bit_for_bit(published):
-    naming = naming_for(published.architecture, "torchvision")
-    given = to_names(published.imported.variables, naming)
+    given = to_names(published.imported.variables, naming_for(published.architecture, "torchvision"))
     floating = {name: array for name, array in published.weights.arrays.items() if array.dtype == np.float32}
-    assert given.keys() == floating.keys()
+    assert all_taken(network, published.imported) == len(floating) and given.keys() == floating.keys()
     for name, array in floating.items():
         np.testing.assert_array_equal(given[name], array, strict=True)
     published.network.load_state_dict({name: torch.tensor(array) for name, array in given.items()}, strict=True)
-
-
-def test_the_weights_say_by_what_images_are_normalized(published):
     expected = ((0.5,) * 3, (0.5,) * 3) if published.architecture == "googlenet_bn" else IMAGENET
-    assert published.imported.normalization == expected
-    assert not published.imported.options
+    assert published.imported.normalization == expected and not published.imported.options
 
 
 def google(tmp_path: Path, without: str = "-") -> tuple[Any, Imported]:
@@ -115,34 +101,33 @@ def test_a_googlenet_without_auxiliary_classifiers_is_taken_too_and_says_that_th
     assert not imported.left_over and imported.optional == ("auxiliary*",)
     for auxiliary in (False, True):
         network = models.create("googlenet_bn", 1000, image_size=64, auxiliary=auxiliary)
-        shapes = jax.eval_shape(network.init, jax.random.key(0), np.zeros((1, 64, 64, 3), np.float32))
         allow = imported.optional if auxiliary else ()
-        _, report = operate(shapes, imported.variables, Surgery(allow=allow))
+        _, report = operate(shapes_of(network), imported.variables, Surgery(allow=allow))
         assert {entry.name.split("/")[0] for entry in report.entries if entry.what == "new"} == (
             {"auxiliary1", "auxiliary2"} if auxiliary else set()
         )
 
 
-@pytest.mark.parametrize(
-    ("make", "parameters"),
-    [
-        (AlexNet, 61_100_840),
-        (lambda: VGG(11, False), 132_863_336),
-        (lambda: VGG(13, False), 133_047_848),
-        (lambda: VGG(16, False), 138_357_544),
-        (lambda: VGG(19, False), 143_667_240),
-        (lambda: VGG(11, True), 132_868_840),
-        (lambda: VGG(13, True), 133_053_736),
-        (lambda: VGG(16, True), 138_365_992),
-        (lambda: VGG(19, True), 143_678_248),
-        (GoogLeNet, 13_004_888),
-        (RESNETS["resnet18"], 11_689_512),
-        (RESNETS["resnet34"], 21_797_672),
-        (RESNETS["resnet50"], 25_557_032),
-        (RESNETS["resnet101"], 44_549_160),
-        (RESNETS["resnet152"], 60_192_808),
-    ],
-)
-def test_the_networks_held_against_have_as_many_parameters_as_torchvision_publishes(make, parameters):
+PARAMETERS: dict[str, tuple[Any, int]] = {
+    "alexnet": (AlexNet, 61_100_840),
+    "vgg11": (lambda: VGG(11, False), 132_863_336),
+    "vgg13": (lambda: VGG(13, False), 133_047_848),
+    "vgg16": (lambda: VGG(16, False), 138_357_544),
+    "vgg19": (lambda: VGG(19, False), 143_667_240),
+    "vgg11_bn": (lambda: VGG(11, True), 132_868_840),
+    "vgg13_bn": (lambda: VGG(13, True), 133_053_736),
+    "vgg16_bn": (lambda: VGG(16, True), 138_365_992),
+    "vgg19_bn": (lambda: VGG(19, True), 143_678_248),
+    "googlenet": (GoogLeNet, 13_004_888),
+    "resnet18": (RESNETS["resnet18"], 11_689_512),
+    "resnet34": (RESNETS["resnet34"], 21_797_672),
+    "resnet50": (RESNETS["resnet50"], 25_557_032),
+    "resnet101": (RESNETS["resnet101"], 44_549_160),
+    "resnet152": (RESNETS["resnet152"], 60_192_808),
+}
+
+
+def test_the_networks_held_against_have_as_many_parameters_as_torchvision_publishes():
     with torch.device("meta"):
-        assert sum(x.numel() for x in make().parameters()) == parameters
+        found = {name: sum(x.numel() for x in make().parameters()) for name, (make, _) in PARAMETERS.items()}
+    assert found == {name: number for name, (_, number) in PARAMETERS.items()}

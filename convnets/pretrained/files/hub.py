@@ -43,7 +43,7 @@ def fetch(place: str) -> tuple[Path, str, Normalization | None]:
             "version, hf://owner/name@revision/model.safetensors"
         )
     names = (given["file"],) if given["file"] else USUAL_FILES
-    with _quiet():
+    with quiet(*LOGGERS):
         repository = _Repository(given["name"], given["revision"])
         for name in names:
             if path := repository.file(name):
@@ -144,10 +144,10 @@ def _json(path: Path | None) -> Mapping[str, Any]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the libraries from logging their requests, retries and advice: what matters comes as an error."""
-    levels = {name: logging.getLogger(name).level for name in LOGGERS}
-    for name in LOGGERS:
+def quiet(*names: str) -> Iterator[None]:
+    """Keeps libraries from logging requests, retries and advice: what matters comes as an error."""
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield

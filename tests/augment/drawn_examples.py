@@ -1,7 +1,12 @@
-"""Rectangles painted into image, mask and boxes, and whether the three still agree after they moved."""
+"""What tests of transforms share: rectangles painted into image, mask and boxes; many draws, and how they spread."""
 
+from collections.abc import Callable
+from typing import Any
+
+import jax
 import numpy as np
 from scipy.ndimage import binary_erosion
+from scipy.stats import kstest
 
 HEIGHT, WIDTH = 48, 40
 
@@ -46,3 +51,21 @@ def check_agreement(moved: dict[str, np.ndarray], *, slack: float, blur: int = 1
         inner = binary_erosion(mask == number, np.ones((3, 3)), iterations=blur)
         assert np.abs(moved["image"][inner] - [number / 4, 1]).max(initial=0) < 1e-5
     return left
+
+
+def under_keys(function: Callable[..., Any], example: dict[str, Any], count: int, **options: Any) -> dict[str, Any]:
+    """What a transform makes of one example under `count` keys, as NumPy's arrays `[count, ...]`."""
+    change = jax.jit(jax.vmap(lambda seed, given: function(jax.random.key(seed), given, **options), (0, None)))
+    return jax.device_get(change(np.arange(count), example))
+
+
+def is_uniform(values: np.ndarray, low: float, high: float) -> bool:
+    """Whether the values lie in the interval, but for rounding, and pass the test of Kolmogorov and Smirnov."""
+    slack = 2e-3 * (high - low)
+    inside = bool(low - slack <= values.min() and values.max() <= high + slack)
+    return inside and kstest(values, "uniform", (low, high - low)).pvalue > 1e-3
+
+
+def is_share(count: int, of: int, probability: float) -> bool:
+    """Whether so many of them are within four deviations of the binomial distribution."""
+    return abs(count / of - probability) <= 4 * np.sqrt(probability * (1 - probability) / of)
