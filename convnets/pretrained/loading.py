@@ -19,7 +19,7 @@ from convnets.data.normalization import Normalization
 from convnets.errors import InvalidValue
 from convnets.pretrained.conversion import convert, recognised
 from convnets.pretrained.files import read_weights
-from convnets.pretrained.patterns import flat, is_stem_kernel, matches, nested
+from convnets.pretrained.patterns import Path, flat, is_stem_kernel, matches, nested
 from convnets.pretrained.surgery import Report, Surgery, operate
 
 
@@ -111,7 +111,7 @@ def load_pretrained(
     if weights.batch_norm and (norm := models.architectures.options(name).get("norm")):
         said["norm"] = partial(norm, **weights.batch_norm)
     network: Any = models.create(name, num_classes or own, **{**imported.options, **said, **options})
-    channels = next((array.shape[2] for path, array in arrays.items() if is_stem_kernel(path[1:])), 3)
+    channels = _channels(arrays)
 
     def initialize() -> dict[str, Any]:
         images = jnp.zeros((1, network.image_size, network.image_size, channels))
@@ -140,3 +140,8 @@ def load_pretrained(
 def _probabilities(network: nn.Module, normalization: Normalization, variables: Any, images: Array) -> Array:
     outputs: Any = network.apply(variables, normalization(images.astype(jnp.float32) / 255), train=False)
     return jax.nn.softmax(outputs[0].astype(jnp.float32), axis=-1)
+
+
+def _channels(arrays: Mapping[Path, Any]) -> int:
+    """Of the images that the filters see."""
+    return next((array.shape[2] for path, array in arrays.items() if is_stem_kernel(path[1:])), 3)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
 import convnets
 from convnets.cli.command_line import parse
@@ -15,7 +16,6 @@ from convnets.cli.command_table import COMMANDS
 from convnets.cli.experiments import load_experiment, override
 from convnets.models import create
 from convnets.pretrained.patterns import flat
-from convnets.pretrained.writing import as_safetensors
 from convnets.training.setup import build_model, load_splits
 
 ROOT = Path(__file__).parents[2]
@@ -57,11 +57,11 @@ def test_five_lines_of_python_give_the_top_5_of_a_photograph(photographs, capsys
         "architecture": "lenet5",
         "options": {},
         "classes": classes,
-        "normalization": {"mean": [0.4, 0.5, 0.6], "deviation": [0.2, 0.25, 0.3]},
+        "normalization": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.25, 0.3]},
     }
     facts = {name: said if isinstance(said, str) else json.dumps(said) for name, said in about.items()}
     arrays = {"/".join(path): np.asarray(array) for path, array in flat(variables).items()}
-    Path("weights.safetensors").write_bytes(as_safetensors(arrays, facts))
+    save_file(arrays, "weights.safetensors", metadata=facts)
     assert len([line for line in PRETRAINED.splitlines() if line]) <= 5
     exec(re.sub(r'"hf://[^"]*"', '"weights.safetensors"', PRETRAINED), {})
     lines = capsys.readouterr().out.splitlines()
