@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from drawn_examples import HEIGHT, WIDTH, check_agreement, is_uniform, painted, under_keys
@@ -64,13 +63,6 @@ def test_at_its_own_size_every_bit_stays():
     result = jitted_resize(painted(), HEIGHT, WIDTH)
     for field, value in painted().items():
         np.testing.assert_array_equal(result[field], value)
-
-
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
-def test_types_stay_and_white_stays_white(dtype):
-    result = jitted_resize({"image": jnp.ones((9, 9, 1), dtype)}, 7, 13)["image"]
-    assert result.dtype == dtype
-    assert float(result.max()) <= 1 and float(result.min()) > 1 - 1e-6
 
 
 COUNT = 1500

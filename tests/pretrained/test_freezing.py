@@ -1,4 +1,4 @@
-"""Trees of parameters in two parts, and batch norms held still within a network that is trained."""
+"""Trees of parameters in two parts, and batch norms frozen within a network that is trained."""
 
 import contextlib
 from typing import Any
@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_variables import variables_of
 
 from convnets import models
 from convnets.errors import InvalidValue
@@ -31,17 +32,8 @@ def using(choice: str) -> contextlib.AbstractContextManager[None]:
 def network_and_variables(remat: bool = False) -> tuple[Any, Any, Any]:
     """A residual network of three blocks, variables of which none is at its initial value, and images."""
     network = ResNet(10, SIDE, (1, 1, 1), filters=4, stem="small", remat=remat)
-    variables = jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros((1, SIDE, SIDE, 3))))
-    random = np.random.default_rng(0)
-    variables = jax.tree_util.tree_map_with_path(
-        lambda path, leaf: np.float32(
-            random.uniform(0.5, 1.5, leaf.shape)
-            if path[-1].key in ("variance", "scale")
-            else random.normal(0, 0.2, leaf.shape)
-        ),
-        variables,
-    )
-    return network, variables, np.float32(random.normal(size=(4, SIDE, SIDE, 3)))
+    images = np.random.default_rng(0).normal(size=(4, SIDE, SIDE, 3)).astype(np.float32)
+    return network, variables_of(network), images
 
 
 def test_a_tree_is_the_two_parts_that_it_is_divided_into():
