@@ -1,13 +1,12 @@
-"""Receptive fields of everything that a network computes, from what each operation does to the image's rows or columns.
+"""Receptive fields of all that a network computes, from what each operation does to the image's rows or columns.
 
-Each array that depends on the image remembers which of its dimensions the image's axis has become, and the receptive
-field along it. What an operation does to the two is a rule, by the operation's name. Where no rule applies the field is
-unknown and stays so: it is never guessed.
+For each array that depends on the image: which dimension the image's axis has become, and the receptive field along it.
+What an operation does to the two is a rule, by the operation's name. Where no rule applies the field is unknown and
+stays so: it is never guessed.
 """
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from convnets.analysis.receptive_field import Field
 from convnets.analysis.trace import Operation, Trace, Value, dependents
@@ -52,12 +51,26 @@ class Axis:
     field: Field | None
     merged: bool = False
 
+    def to(self, dimension: int | None) -> "Axis":
+        """The same in another dimension."""
+        return replace(self, dimension=dimension)
+
+    def summed(self) -> "Axis":
+        """Of what sees all positions."""
+        return Axis(None, 1, self.field and self.field.over(self.length))
+
+    def part(self, start: int, length: int, step: int = 1) -> "Axis":
+        """Of so many positions from `start`, `step` apart; before the first and after the last there is padding."""
+        if self.merged:
+            return LOST
+        return replace(self, length=int(length), field=self.field and self.field.window(1, int(step), -int(start)))
+
 
 LOST = Axis(None, 1, None)
 """Of an array that depends on the image in an unknown way."""
 
-Rule = Callable[[Operation, Axis], Axis]
-"""From what an operation's input has to what its output has."""
+Rule = Callable[[Operation, Axis, int], Axis]
+"""From what an operation's input has, and the dimension that it has it in, to what the output has."""
 
 
 def axes_of(trace: Trace, dimension: int) -> dict[Value, Axis]:
@@ -77,23 +90,20 @@ def axes_of(trace: Trace, dimension: int) -> dict[Value, Axis]:
 
 def _outputs(operation: Operation, seen: Sequence[Axis | None], weights: Collection[Value]) -> list[Axis]:
     """What the outputs of an operation have, some of whose inputs see the image."""
-    name = operation.name
+    name, count = operation.name, len(operation.outputs)
+    if name in UNCHANGED:
+        return [axis or LOST for axis in seen]
     of_image = [axis for axis in seen if axis is not None]
     if name == "split":
         return _split(operation, of_image[0])
-    if name in UNCHANGED:
-        return [axis or LOST for axis in seen]
-    if name in ELEMENTWISE:
-        axis = _join(of_image)
-    elif name == "dot_general":
-        axis = _join([_dot(operation, side, axis, weights) for side, axis in enumerate(seen) if axis is not None])
-    elif name in ("concatenate", "stack"):
-        axis = _join([RULES[name](operation, axis) for axis in of_image])
-    elif name in RULES and seen[0] is not None and len(of_image) == 1:
-        axis = RULES[name](operation, seen[0])
-    else:
-        axis = LOST
-    return [axis] * len(operation.outputs)
+    if name == "dot_general":
+        of_image = [_dot(operation, side, axis, weights) for side, axis in enumerate(seen) if axis is not None]
+    elif name not in ELEMENTWISE:
+        rule = JOINING.get(name) or (RULES.get(name) if seen[0] is not None and len(of_image) == 1 else None)
+        if rule is None:
+            return [LOST] * count
+        of_image = [axis if axis.dimension is None else rule(operation, axis, axis.dimension) for axis in of_image]
+    return [_join(of_image)] * count
 
 
 def _join(axes: Sequence[Axis]) -> Axis:
@@ -113,48 +123,36 @@ def _join(axes: Sequence[Axis]) -> Axis:
     return first
 
 
-def _summed(axis: Axis) -> Axis:
-    """Of what sees all positions."""
-    return Axis(None, 1, axis.field and axis.field.over(axis.length))
-
-
-def _moved(axis: Axis, dimension: int) -> Axis:
-    return replace(axis, dimension=dimension)
-
-
-def _window(operation: Operation, axis: Axis, output_dimension: int, known: bool, *window: Any) -> Axis:
-    """Of windows along the axis, `window` as in `Field.window`; `known` unless zeros were put between positions."""
+def _window(
+    operation: Operation, axis: Axis, output: int, size: int, stride: int, padding: int, dilation: int, between: int
+) -> Axis:
+    """Of windows along the axis, which is the dimension `output` then; `between`: dilation of the input."""
     if axis.merged:
-        return axis if known and window == (1, 1, 0, 1) else LOST
-    field = axis.field.window(*map(int, window)) if axis.field and known else None
-    return Axis(output_dimension, operation.outputs[0].shape[output_dimension], field)
+        return axis if (size, stride, padding, dilation, between) == (1, 1, 0, 1, 1) else LOST
+    known = axis.field if between == 1 else None
+    field = known and known.window(int(size), int(stride), int(padding), int(dilation))
+    return Axis(output, operation.outputs[0].shape[output], field)
 
 
-def _convolution(operation: Operation, axis: Axis) -> Axis:
+def _convolution(operation: Operation, axis: Axis, dimension: int) -> Axis:
     options = operation.options
     (batch, channels, *spatial), (_, _, *window), (out_batch, _, *out_spatial) = options["dimension_numbers"]
     if options["batch_group_count"] != 1:
         return LOST
-    if axis.dimension is None:
-        return axis
-    if axis.dimension == batch:
-        return _moved(axis, out_batch)
-    if axis.dimension == channels:
-        return _summed(axis) if options["feature_group_count"] == 1 else LOST
-    i = spatial.index(axis.dimension)
-    size, stride = operation.inputs[1].shape[window[i]], options["window_strides"][i]
-    padding, dilation = options["padding"][i][0], options["rhs_dilation"][i]
-    known = options["lhs_dilation"][i] == 1
-    return _window(operation, axis, out_spatial[i], known, size, stride, padding, dilation)
+    if dimension == batch:
+        return axis.to(out_batch)
+    if dimension == channels:
+        return axis.summed() if options["feature_group_count"] == 1 else LOST
+    i = spatial.index(dimension)
+    size, padding = operation.inputs[1].shape[window[i]], options["padding"][i][0]
+    stride, dilation, between = (options[name][i] for name in ("window_strides", "rhs_dilation", "lhs_dilation"))
+    return _window(operation, axis, out_spatial[i], size, stride, padding, dilation, between)
 
 
-def _pool(operation: Operation, axis: Axis) -> Axis:
-    options, i = operation.options, axis.dimension
-    if i is None:
-        return axis
-    size, stride = options["window_dimensions"][i], options["window_strides"][i]
-    padding, dilation = options["padding"][i][0], options["window_dilation"][i]
-    return _window(operation, axis, i, options["base_dilation"][i] == 1, size, stride, padding, dilation)
+def _pool(operation: Operation, axis: Axis, dimension: int) -> Axis:
+    names = ("window_dimensions", "window_strides", "padding", "window_dilation", "base_dilation")
+    size, stride, padding, dilation, between = (operation.options[name][dimension] for name in names)
+    return _window(operation, axis, dimension, size, stride, padding[0], dilation, between)
 
 
 def _dot(operation: Operation, side: int, axis: Axis, weights: Collection[Value]) -> Axis:
@@ -163,97 +161,52 @@ def _dot(operation: Operation, side: int, axis: Axis, weights: Collection[Value]
         return axis
     if axis.dimension in contracting[side]:
         # A sum with weights sees all positions. One with constants, such as a resizing, may leave some out.
-        return _summed(axis) if axis.length == 1 or operation.inputs[1 - side] in weights else LOST
+        return axis.summed() if axis.length == 1 or operation.inputs[1 - side] in weights else LOST
     if axis.dimension in batch[side]:
-        return _moved(axis, list(batch[side]).index(axis.dimension))
+        return axis.to(list(batch[side]).index(axis.dimension))
     taken = {*contracting[side], *batch[side]}
     free = [d for d in range(len(operation.inputs[side].shape)) if d not in taken]
     before = len(batch[side])
     if side == 1:
         before += len(operation.inputs[0].shape) - len(contracting[0]) - len(batch[0])
-    return _moved(axis, before + free.index(axis.dimension))
-
-
-def _concatenate(operation: Operation, axis: Axis) -> Axis:
-    return LOST if axis.dimension == operation.options["dimension"] else axis
-
-
-def _stack(operation: Operation, axis: Axis) -> Axis:
-    return (
-        axis if axis.dimension is None else _moved(axis, axis.dimension + (operation.options["axis"] <= axis.dimension))
-    )
+    return axis.to(before + free.index(axis.dimension))
 
 
 def _split(operation: Operation, axis: Axis) -> list[Axis]:
-    sizes, along = operation.options["sizes"], operation.options["axis"]
-    if axis.dimension != along:
+    sizes = operation.options["sizes"]
+    if axis.dimension != operation.options["axis"]:
         return [axis] * len(sizes)
-    return [_part(axis, sum(sizes[:i]), size, 1) for i, size in enumerate(sizes)]
+    return [axis.part(sum(sizes[:i]), size) for i, size in enumerate(sizes)]
 
 
-def _slice(operation: Operation, axis: Axis) -> Axis:
-    i, options = axis.dimension, operation.options
-    if i is None:
-        return axis
-    step = options["strides"][i] if options["strides"] else 1
-    return _part(axis, options["start_indices"][i], operation.outputs[0].shape[i], step)
+def _slice(operation: Operation, axis: Axis, dimension: int) -> Axis:
+    starts, strides = operation.options["start_indices"], operation.options["strides"]
+    return axis.part(starts[dimension], operation.outputs[0].shape[dimension], strides[dimension] if strides else 1)
 
 
-def _pad(operation: Operation, axis: Axis) -> Axis:
-    if axis.dimension is None:
-        return axis
-    before, _, between = operation.options["padding_config"][axis.dimension]
-    return LOST if between else _part(axis, -before, operation.outputs[0].shape[axis.dimension], 1)
+def _pad(operation: Operation, axis: Axis, dimension: int) -> Axis:
+    before, _, between = operation.options["padding_config"][dimension]
+    return LOST if between else axis.part(-before, operation.outputs[0].shape[dimension])
 
 
-def _part(axis: Axis, start: int, length: int, step: int) -> Axis:
-    """Of so many positions from `start`, `step` apart; what is before the first or after the last is padding."""
-    if axis.merged:
-        return LOST
-    return replace(axis, length=int(length), field=axis.field and axis.field.window(1, int(step), -int(start)))
+def _broadcast(operation: Operation, axis: Axis, dimension: int) -> Axis:
+    place = operation.options["broadcast_dimensions"][dimension]
+    same = operation.outputs[0].shape[place] == operation.inputs[0].shape[dimension]
+    return axis.to(place if same else None)
 
 
-def _broadcast(operation: Operation, axis: Axis) -> Axis:
-    if axis.dimension is None:
-        return axis
-    dimension = operation.options["broadcast_dimensions"][axis.dimension]
-    if operation.outputs[0].shape[dimension] != operation.inputs[0].shape[axis.dimension]:
-        return replace(axis, dimension=None)
-    return _moved(axis, dimension)
+def _removed(axis: Axis, dimension: int, gone: Sequence[int], removed: Axis) -> Axis:
+    """With the dimensions `gone` left out; `removed` where the axis is one of them."""
+    return removed if dimension in gone else axis.to(dimension - sum(other < dimension for other in gone))
 
 
-def _reduce(operation: Operation, axis: Axis) -> Axis:
-    if axis.dimension in operation.options["axes"]:
-        return _summed(axis)
-    return _without(axis, operation.options["axes"])
-
-
-def _squeeze(operation: Operation, axis: Axis) -> Axis:
-    if axis.dimension in operation.options["dimensions"]:
-        return replace(axis, dimension=None)
-    return _without(axis, operation.options["dimensions"])
-
-
-def _without(axis: Axis, dimensions: Sequence[int]) -> Axis:
-    """With these other dimensions gone."""
-    if axis.dimension is None:
-        return axis
-    return _moved(axis, axis.dimension - sum(gone < axis.dimension for gone in dimensions))
-
-
-def _transpose(operation: Operation, axis: Axis) -> Axis:
-    if axis.dimension is None:
-        return axis
-    return _moved(axis, list(operation.options["permutation"]).index(axis.dimension))
-
-
-def _reshape(operation: Operation, axis: Axis) -> Axis:
-    if axis.dimension is None or operation.inputs[0].shape[axis.dimension] == 1:
-        return replace(axis, dimension=None)
+def _reshape(operation: Operation, axis: Axis, dimension: int) -> Axis:
+    if operation.inputs[0].shape[dimension] == 1:
+        return axis.to(None)
     if operation.options["dimensions"] is not None:
         return LOST
     for old, new in _corresponding(operation.inputs[0].shape, operation.outputs[0].shape):
-        if axis.dimension in old and len(new) == 1:
+        if dimension in old and len(new) == 1:
             merges = len(old) > 1
             return LOST if merges and axis.merged else Axis(new[0], axis.length, axis.field, merges or axis.merged)
     return LOST
@@ -262,8 +215,7 @@ def _reshape(operation: Operation, axis: Axis) -> Axis:
 def _corresponding(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list[int]]]:
     """The smallest groups of dimensions (of lengths above 1) that hold the same entries in two shapes.
 
-    >>> _corresponding((8, 6, 6, 16), (8, 576))
-    [([0], [0]), ([1, 2, 3], [1])]
+    `(8, 6, 6, 16)` and `(8, 576)` have `([0], [0])` and `([1, 2, 3], [1])`.
     """
     groups = []
     left, right = [d for d, n in enumerate(old) if n != 1], [d for d, n in enumerate(new) if n != 1]
@@ -271,27 +223,28 @@ def _corresponding(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[in
         group: tuple[list[int], list[int]] = ([left.pop(0)], [right.pop(0)])
         sizes = [old[group[0][0]], new[group[1][0]]]
         while sizes[0] != sizes[1]:
-            if sizes[0] < sizes[1]:
-                group[0].append(left.pop(0))
-                sizes[0] *= old[group[0][-1]]
-            else:
-                group[1].append(right.pop(0))
-                sizes[1] *= new[group[1][-1]]
+            side = int(sizes[0] > sizes[1])
+            group[side].append((left, right)[side].pop(0))
+            sizes[side] *= (old, new)[side][group[side][-1]]
         groups.append(group)
     return groups
 
 
+JOINING: dict[str, Rule] = {
+    "concatenate": lambda o, axis, d: LOST if d == o.options["dimension"] else axis,
+    "stack": lambda o, axis, d: axis.to(d + (o.options["axis"] <= d)),
+}
+"""Of operations that put several arrays together."""
+
 RULES: dict[str, Rule] = {
     "broadcast_in_dim": _broadcast,
-    "concatenate": _concatenate,
     "conv_general_dilated": _convolution,
     "pad": _pad,
     "reshape": _reshape,
     "slice": _slice,
-    "squeeze": _squeeze,
-    "stack": _stack,
-    "transpose": _transpose,
+    "squeeze": lambda o, axis, d: _removed(axis, d, o.options["dimensions"], axis.to(None)),
+    "transpose": lambda o, axis, d: axis.to(list(o.options["permutation"]).index(d)),
 }
-RULES |= {f"reduce_{name}": _reduce for name in ("and", "max", "min", "or", "prod", "sum")}
-RULES |= dict.fromkeys(("argmax", "argmin"), _reduce)
+REDUCTIONS = ("argmax", "argmin", *(f"reduce_{name}" for name in ("and", "max", "min", "or", "prod", "sum")))
+RULES |= dict.fromkeys(REDUCTIONS, lambda o, axis, d: _removed(axis, d, o.options["axes"], axis.summed()))
 RULES |= dict.fromkeys(("reduce_window", "reduce_window_max", "reduce_window_min", "reduce_window_sum"), _pool)

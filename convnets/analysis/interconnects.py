@@ -1,7 +1,7 @@
-"""Machines of many devices: what their links move, and how long a sum over the devices takes on them.
+"""Machines of many devices: how long a sum over the devices takes on their links.
 
-Every figure is published, and its source is stated; none was measured here. Bandwidths are those of one direction, of
-one device, as data sheets have them: what a program reaches is less, so times are lower bounds.
+Every number is published, with its source; none was measured here. Bandwidths are those of one direction of one device,
+as data sheets have them: a program reaches less, so times are lower bounds.
 
 The algorithms are those of Thakur, Rabenseifner and Gropp ("Optimization of collective communication operations in
 MPICH", 2005). Of n devices that sum V bytes over links of bandwidth B, each step of which takes a latency a:
@@ -37,8 +37,8 @@ class Link:
 class Cluster:
     """Nodes of devices: all of a node on one fast link, each device with a slower one of its own to the other nodes.
 
-    Much data goes in three stages: within a node each device sums its share of it, the shares are summed over the
-    nodes, and within the node every device takes all shares. So the slow link carries a node's share only.
+    Much data goes in three stages: within a node each device sums its share, the shares are summed over the nodes, and
+    every device of a node takes all shares. So the slow link carries a device's share only.
 
     Attributes:
       title: as it is printed.
@@ -47,7 +47,7 @@ class Cluster:
       inside, between: the link within a node, and a device's part of that between nodes.
       call: seconds that a collective takes to begin.
       largest: the most devices that are looked at here.
-      sources: of the figures.
+      sources: of the numbers.
     """
 
     title: str
@@ -60,13 +60,10 @@ class Cluster:
     sources: tuple[str, ...]
 
     def all_reduce_seconds(self, size: float, devices: int) -> float:
-        """Seconds of one sum over so many devices, a power of two, by the better of the two algorithms.
-
-        Args:
-          size: bytes of one device's arrays.
+        """Seconds of one sum of `size` bytes over so many devices, by the better of the two algorithms.
 
         Raises:
-          InvalidValue: no power of two.
+          InvalidValue: a number of devices that is no power of two.
         """
         check_power_of_two(devices)
         here = min(devices, self.node)
@@ -100,7 +97,7 @@ class Torus:
     sources: tuple[str, ...]
 
     def all_reduce_seconds(self, size: float, devices: int) -> float:
-        """Seconds of one sum over so many chips, a power of two, on a grid as near a cube as it can be."""
+        """Seconds of one sum over so many chips on a grid as near a cube as it can be; otherwise as of a cluster."""
         sides = [side for side in grid(devices, self.axes) if side > 1]
         if not sides:
             return 0.0
@@ -131,10 +128,10 @@ def grid(devices: int, axes: int) -> list[int]:
 
 
 def check_power_of_two(devices: int) -> None:
-    """Refuses numbers of devices that the algorithms here are not for.
+    """Refuses numbers of devices that are no powers of two.
 
     Raises:
-      InvalidValue: with the nearest numbers that they are for.
+      InvalidValue: with the nearest ones that are.
     """
     if devices < 1 or devices & (devices - 1):
         below = 2 ** (max(devices, 1).bit_length() - 1)
@@ -143,38 +140,32 @@ def check_power_of_two(devices: int) -> None:
         )
 
 
-_H100 = "NVIDIA H100 data sheet: NVLink 900 GB/s in both directions, 989 TFLOP/s in bfloat16"
-_DGX_H100 = "NVIDIA DGX H100 user guide: an NDR InfiniBand adapter of 400 Gb/s for each GPU"
-_A100 = "NVIDIA A100 data sheet: NVLink 600 GB/s in both directions, 312 TFLOP/s in bfloat16"
-_P4D = "Amazon EC2 P4d instances: 400 Gb/s for the eight GPUs of a machine"
-_NCCL = "NCCL 2.18, src/graph/tuning.cc (its own model; protocol LL)"
 _SCALING_BOOK = ("Austin et al., How to Scale Your Model, 2025 (jax-ml.github.io/scaling-book)",)
-
-
 _ICI = Link("ICI", 45e9, MICROSECOND)
 
 
-def _cluster(title: str, peak: float, inside: Link, between: Link, *sources: str) -> Cluster:
+def _gpus(title: str, peak: float, inside: Link, between: Link, *sources: str) -> Cluster:
     """Nodes of eight GPUs, whose collectives begin as NCCL's model says."""
-    return Cluster(title, peak, 8, inside, between, 6.6 * MICROSECOND, 1024, (*sources, _NCCL))
+    nccl = "NCCL 2.18, src/graph/tuning.cc (its own model; protocol LL)"
+    return Cluster(title, peak, 8, inside, between, 6.6 * MICROSECOND, 1024, (*sources, nccl))
 
 
 MACHINES: dict[str, Machine] = {
-    "dgx-h100": _cluster(
+    "dgx-h100": _gpus(
         "H100: NVLink in nodes of 8, InfiniBand 400 Gb/s a GPU",
         989e12,
         Link("NVLink 4", 450e9, 0.6 * MICROSECOND),
         Link("InfiniBand NDR", 50e9, 2.7 * MICROSECOND),
-        _H100,
-        _DGX_H100,
+        "NVIDIA H100 data sheet: NVLink 900 GB/s in both directions, 989 TFLOP/s in bfloat16",
+        "NVIDIA DGX H100 user guide: an NDR InfiniBand adapter of 400 Gb/s for each GPU",
     ),
-    "p4d": _cluster(
+    "p4d": _gpus(
         "A100: NVLink in nodes of 8, Ethernet 400 Gb/s a node",
         312e12,
         Link("NVLink 3", 300e9, 0.6 * MICROSECOND),
         Link("Elastic Fabric Adapter", 6.25e9, 2.7 * MICROSECOND),
-        _A100,
-        _P4D,
+        "NVIDIA A100 data sheet: NVLink 600 GB/s in both directions, 312 TFLOP/s in bfloat16",
+        "Amazon EC2 P4d instances: 400 Gb/s for the eight GPUs of a machine",
     ),
     "tpu-v4": Torus("TPU v4: 3D torus", 275e12, 3, _ICI, 4, 1024, _SCALING_BOOK),
     "tpu-v5p": Torus("TPU v5p: 3D torus", 459e12, 3, Link("ICI", 90e9, MICROSECOND), 4, 1024, _SCALING_BOOK),

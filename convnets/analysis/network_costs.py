@@ -8,7 +8,7 @@ import flax.linen as nn
 
 from convnets import models
 from convnets.analysis.layer_row import total
-from convnets.analysis.summary import Summary, summarize
+from convnets.analysis.summary import summarize
 from convnets.errors import InvalidValue
 
 CLASSES = 1000
@@ -42,13 +42,7 @@ class NetworkCost:
 
 @dataclass(frozen=True)
 class KnownNetwork:
-    """A registered network.
-
-    Attributes:
-      names: in `create`; most networks have one.
-      classes: of its logits.
-      module: the network.
-    """
+    """A registered network, its names in `create`, of which most networks have one, and the classes of its logits."""
 
     names: tuple[str, ...]
     classes: int
@@ -99,11 +93,6 @@ def cost_of(network: nn.Module, image_shape: tuple[int, int, int]) -> NetworkCos
     """
     summary = summarize(network, image_shape)
     whole = total(summary)
-    return NetworkCost(image_shape, whole.parameters, whole.multiply_adds, whole.activation_bytes, *_last_map(summary))
-
-
-def _last_map(summary: Summary) -> tuple[int | None, int | None]:
-    """Receptive field and stride of the last map that has more than one position."""
     maps = [
         (row.stride[0], row.receptive_field[0])
         for row in summary
@@ -111,5 +100,7 @@ def _last_map(summary: Summary) -> tuple[int | None, int | None]:
         if not row.training_only
     ]
     # Maps grow coarser, and at one stride see more and more; of ways side by side the largest filters count.
-    stride, receptive_field = max(maps) if maps else (None, None)
-    return receptive_field, stride
+    stride, field = max(maps) if maps else (None, None)
+    return NetworkCost(
+        image_shape, whole.parameters, whole.multiply_adds, whole.activation_bytes, receptive_field=field, stride=stride
+    )

@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 
-import numpy as np
+import jax
 
 from convnets.analysis.trace import Operation, Value
 from convnets.errors import InvalidValue
@@ -32,8 +31,8 @@ def multiply_adds(operation: Operation, image: Collection[Value], weights: Colle
         hidden = next((name for name in _names_in(operation.body) if name in PRODUCTS), None)
         if hidden:
             raise InvalidValue(
-                f"multiply-adds can't be counted inside a {operation.name!r}, which has a {hidden!r} here: "
-                f"write the network without it"
+                f"multiply-adds can't be counted inside a {operation.name!r}, which has a {hidden!r} here: write the "
+                "network without it"
             )
         return 0
     left, right = operation.inputs
@@ -61,36 +60,17 @@ def _names_in(operations: Iterable[Operation]) -> Iterator[str]:
         yield from _names_in(operation.body)
 
 
-@dataclass(frozen=True)
-class AllReduce:
-    """One array that is summed over the devices.
+def all_reduces(operations: Iterable[Operation], axis: str) -> Iterator[jax.ShapeDtypeStruct]:
+    """The arrays of one device that are summed over the named axis, in the order of the program.
 
-    Attributes:
-      shape: of one device's array.
-      dtype: by its name.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def bytes(self) -> int:
-        """Of one device's array."""
-        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
-
-
-def all_reduces(operations: Iterable[Operation], axis: str) -> Iterator[AllReduce]:
-    """The sums over the named axis, in the order of the program; those in a loop of known length as often as it runs.
-
-    A collective is an operation like any other, so what a training step moves between devices follows from the step
-    itself: every array that is summed, in its type, as often as it is summed.
+    Those in a loop of known length come as often as it runs.
 
     Raises:
       InvalidValue: a sum in a loop or a condition, which says nothing about how often it is computed.
     """
     for operation in operations:
         if operation.name in SUMS and axis in operation.options["axes"]:
-            yield from (AllReduce(value.shape, value.dtype.name) for value in operation.inputs)
+            yield from (jax.ShapeDtypeStruct(value.shape, value.dtype) for value in operation.inputs)
             continue
         inside = list(all_reduces(operation.body, axis))
         if inside and operation.name in ("while", "cond"):

@@ -52,98 +52,69 @@ class Published:
     data: str = "ImageNet"
 
 
-def _torchvision(weights: str, accuracies: dict[str, tuple[float, float]]) -> list[Published]:
-    return [
-        Published(network, weights, top1, top5, ONE_CROP, TORCHVISION) for network, (top1, top5) in accuracies.items()
-    ]
+# Top-1 and top-5 accuracy. One centre crop of 224 from an image whose short side is 256 (V1) or 232 (V2).
+_TORCHVISION = {
+    "V1": {
+        "alexnet_owt": (56.522, 79.066),
+        "vgg11": (69.020, 88.628),
+        "vgg11_bn": (70.370, 89.810),
+        "vgg13": (69.928, 89.246),
+        "vgg13_bn": (71.586, 90.374),
+        "vgg16": (71.592, 90.382),
+        "vgg16_bn": (73.360, 91.516),
+        "vgg19": (72.376, 90.876),
+        "vgg19_bn": (74.218, 91.842),
+        "googlenet_bn": (69.778, 89.530),
+        "resnet18": (69.758, 89.078),
+        "resnet34": (73.314, 91.420),
+        "resnet50_v1_5": (76.130, 92.862),
+        "resnet101_v1_5": (77.374, 93.546),
+        "resnet152_v1_5": (78.312, 94.046),
+    },
+    "V2": {
+        "resnet50_v1_5": (80.858, 95.434),
+        "resnet101_v1_5": (81.886, 95.780),
+        "resnet152_v1_5": (82.284, 96.002),
+    },
+}
 
-
-def _errors(
-    protocol: str, source: str, errors: dict[str, tuple[float | None, float | None]], data: str = "ImageNet"
-) -> list[Published]:
-    """Of papers, which report errors."""
-    return [
-        Published(network, "paper", _accuracy(top1), _accuracy(top5), protocol, source, data)
-        for network, (top1, top5) in errors.items()
-    ]
+# fmt: off
+# Top-1 and top-5 errors, which papers report.
+_PAPERS: dict[tuple[str, str, str], dict[str, tuple[float | None, float | None]]] = {
+    (ONE_CROP, RESNET_RELEASE, "ImageNet"):
+        {"resnet50": (24.7, 7.8), "resnet101": (23.6, 7.1), "resnet152": (23.0, 6.7)},
+    (ONE_CROP, GOOGLENET, "ImageNet"): {"googlenet": (None, 10.07)},
+    ("10 crops, two groups", ALEXNET, "ImageNet"): {"alexnet": (40.7, 18.2)},
+    ("10 crops", RESNET, "ImageNet"): {
+        "plain34": (28.54, 10.02), "resnet34": (24.52, 7.46), "resnet50": (22.85, 6.71), "resnet101": (21.75, 6.05),
+        "resnet152": (21.43, 5.71),
+    },
+    ("dense", VGG, "ImageNet"): {
+        "vgg_a": (29.6, 10.4), "vgg_a_lrn": (29.7, 10.5), "vgg_b": (28.7, 9.9), "vgg_c": (28.1, 9.4),
+        "vgg_d": (27.0, 8.8), "vgg_e": (27.3, 9.0),
+    },
+    ("whole image", RESNET_CIFAR, "CIFAR-10"): {
+        "resnet20": (8.75, None), "resnet32": (7.51, None), "resnet44": (7.17, None), "resnet56": (6.97, None),
+        "resnet110": (6.43, None), "resnet1202": (7.93, None),
+    },
+}
+# fmt: on
 
 
 def _accuracy(error: float | None) -> float | None:
     return None if error is None else round(100 - error, 3)
 
 
-# One centre crop of 224 from an image whose short side is 256 (V1) or 232 (V2).
 PUBLISHED = (
-    *_torchvision(
-        "V1",
-        {
-            "alexnet_owt": (56.522, 79.066),
-            "vgg11": (69.020, 88.628),
-            "vgg11_bn": (70.370, 89.810),
-            "vgg13": (69.928, 89.246),
-            "vgg13_bn": (71.586, 90.374),
-            "vgg16": (71.592, 90.382),
-            "vgg16_bn": (73.360, 91.516),
-            "vgg19": (72.376, 90.876),
-            "vgg19_bn": (74.218, 91.842),
-            "googlenet_bn": (69.778, 89.530),
-            "resnet18": (69.758, 89.078),
-            "resnet34": (73.314, 91.420),
-            "resnet50_v1_5": (76.130, 92.862),
-            "resnet101_v1_5": (77.374, 93.546),
-            "resnet152_v1_5": (78.312, 94.046),
-        },
+    *(
+        Published(network, weights, *accuracies, ONE_CROP, TORCHVISION)
+        for weights, networks in _TORCHVISION.items()
+        for network, accuracies in networks.items()
     ),
-    *_torchvision(
-        "V2",
-        {
-            "resnet50_v1_5": (80.858, 95.434),
-            "resnet101_v1_5": (81.886, 95.780),
-            "resnet152_v1_5": (82.284, 96.002),
-        },
-    ),
-    *_errors(
-        ONE_CROP,
-        RESNET_RELEASE,
-        {"resnet50": (24.7, 7.8), "resnet101": (23.6, 7.1), "resnet152": (23.0, 6.7)},
-    ),
-    *_errors(ONE_CROP, GOOGLENET, {"googlenet": (None, 10.07)}),
-    *_errors("10 crops, two groups", ALEXNET, {"alexnet": (40.7, 18.2)}),
-    *_errors(
-        "10 crops",
-        RESNET,
-        {
-            "plain34": (28.54, 10.02),
-            "resnet34": (24.52, 7.46),
-            "resnet50": (22.85, 6.71),
-            "resnet101": (21.75, 6.05),
-            "resnet152": (21.43, 5.71),
-        },
-    ),
-    *_errors(
-        "dense",
-        VGG,
-        {
-            "vgg_a": (29.6, 10.4),
-            "vgg_a_lrn": (29.7, 10.5),
-            "vgg_b": (28.7, 9.9),
-            "vgg_c": (28.1, 9.4),
-            "vgg_d": (27.0, 8.8),
-            "vgg_e": (27.3, 9.0),
-        },
-    ),
-    *_errors(
-        "whole image",
-        RESNET_CIFAR,
-        {
-            "resnet20": (8.75, None),
-            "resnet32": (7.51, None),
-            "resnet44": (7.17, None),
-            "resnet56": (6.97, None),
-            "resnet110": (6.43, None),
-            "resnet1202": (7.93, None),
-        },
-        data="CIFAR-10",
+    *(
+        Published(network, "paper", _accuracy(top1), _accuracy(top5), protocol, source, data)
+        for (protocol, source, data), networks in _PAPERS.items()
+        for network, (top1, top5) in networks.items()
     ),
 )
 

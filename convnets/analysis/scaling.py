@@ -1,9 +1,8 @@
 """How a training step scales over devices: what it computes, what it sums over them, and the efficiency of both.
 
 Data parallel training computes the gradient of each device's examples and sums it over all devices, once a step. So
-the time of computing grows with the operations of a network, and that of summing with its parameters: what counts is
-how many operations there are for each byte. AlexNet, with most of its parameters in fully connected layers, has the
-fewest by far; VGG has as many parameters there, but so many operations besides that it is no worse than GoogLeNet.
+computing grows with the operations of a network and summing with its parameters: what counts is the operations for each
+byte. AlexNet, with most of its parameters in fully connected layers, has the fewest by far.
 """
 
 from collections.abc import Sequence
@@ -127,20 +126,23 @@ def sustained_rate(work: Work, machine: Machine, utilization: float) -> float:
     return utilization * machine.peak / work.operations
 
 
-def weak_scaling(work: Work, machine: Machine, counts: Sequence[int], batch: int, rate: float) -> list[Point]:
-    """Steps on more and more devices, each of which has `batch` images however many there are."""
-    shown = [count for count in counts if count <= machine.largest]
-    return [Point(count, batch, step_time(work, machine, count, batch, rate)) for count in shown]
+def scaling_steps(
+    work: Work, machine: Machine, counts: Sequence[int], batch: int, rate: float, *, shared: bool = False
+) -> list[Point]:
+    """Steps on more and more devices, as many as there may be of a machine.
 
-
-def strong_scaling(work: Work, machine: Machine, counts: Sequence[int], batch: int, rate: float) -> list[Point]:
-    """Steps on more and more devices that share `batch` images.
+    Args:
+      batch: images of each device (weak scaling) or, if `shared`, of all devices together (strong scaling).
 
     Raises:
-      InvalidValue: a batch that the devices don't divide.
+      InvalidValue: a shared batch that the devices don't divide.
     """
-    shown = [count for count in counts if count <= machine.largest]
-    for count in shown:
-        if batch % count:
+    points = []
+    for count in counts:
+        if count > machine.largest:
+            continue
+        if shared and batch % count:
             raise InvalidValue(f"a global batch of {batch} can't be shared by {count} devices: use a multiple")
-    return [Point(count, batch / count, step_time(work, machine, count, batch / count, rate)) for count in shown]
+        each = batch / count if shared else batch
+        points.append(Point(count, each, step_time(work, machine, count, each, rate)))
+    return points

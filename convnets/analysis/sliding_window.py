@@ -1,9 +1,9 @@
 """A network as a sliding window over a larger image, against one fully convolutional pass (lecture: "Replace fully
 connected layer"), counted.
 
-Cut out at every stride of the last map and classified one by one, the crops give the map of logits that the pass over
-the whole image gives at once. Crops that overlap share their convolutions there. (Where a network pads its maps, the
-two differ near the borders of the crops, which see zeros where the pass sees the image around them.)
+Classified one by one, crops at every stride of the last map give the map of logits that the pass over the whole image
+gives at once; overlapping crops share their convolutions there. (Where a network pads its maps the two differ: crops
+see zeros where the pass sees the image around them.)
 """
 
 from dataclasses import dataclass
@@ -59,12 +59,10 @@ class SlidingWindow:
 
 
 def slide(network: nn.Module, window: tuple[int, int, int], image: Size, name: str) -> SlidingWindow:
-    """A network over an image.
+    """The network `name` over an image of that height and width.
 
     Args:
       window: `(H, W, C)` of the images that it gives one vector of logits.
-      image: height and width of the image, in pixels.
-      name: of the network.
 
     Raises:
       InvalidValue: an image smaller than the window, or a network whose logits are no map.

@@ -19,7 +19,7 @@ from jax import Array
 from convnets.analysis.layer_row import total
 from convnets.analysis.summary import summarize
 from convnets.analysis.timing import Timing, alternate
-from convnets.analysis.trace import initialize, trace_inference
+from convnets.analysis.trace import trace_inference
 from convnets.errors import InvalidValue
 from convnets.layers import ConvolutionNormReLU
 
@@ -124,31 +124,31 @@ def compare(options: Sequence[Option], *, depth: int, size: int, batch: int, sec
         if depth % part:
             raise InvalidValue(f"the depth is {depth}, and a bottleneck of D/{part} needs a multiple of {part}")
     forward, training = _measure(options, depth, size, batch, seconds) if seconds > 0 else ({}, {})
-    return [_count(option, depth, size, forward.get(option.name), training.get(option.name)) for option in options]
-
-
-def _count(option: Option, depth: int, size: int, forward: Timing | None, training: Timing | None) -> Cost:
-    network = option.network(depth)
-    rows = summarize(network, (size, size, depth))
-    whole, last = total(rows), rows[-1]
-    assert last.receptive_field is not None
-    maps = jax.ShapeDtypeStruct((1, size, size, depth), jnp.float32)
-    trace = trace_inference(network, jax.eval_shape(partial(initialize, network), maps), maps)
-    by_hand = option.formula * depth**2
-    return Cost(
-        option,
-        layers=sum(row.parameters > 0 for row in rows),
-        receptive_field=last.receptive_field[0],
-        parameters=whole.parameters,
-        multiply_adds=whole.multiply_adds,
-        # ReLU is the maximum of each response and zero.
-        nonlinearities=sum(operation.name == "max" for operation in trace.operations),
-        activation_bytes=whole.activation_bytes,
-        formula_parameters=int(by_hand),
-        formula_multiply_adds=int(by_hand * size**2),
-        forward=forward,
-        training=training,
-    )
+    costs = []
+    for option in options:
+        network = option.network(depth)
+        rows = summarize(network, (size, size, depth))
+        whole, field = total(rows), rows[-1].receptive_field
+        assert field is not None
+        trace, _ = trace_inference(network, jax.ShapeDtypeStruct((1, size, size, depth), jnp.float32))
+        by_hand = option.formula * depth**2
+        costs.append(
+            Cost(
+                option,
+                layers=sum(row.parameters > 0 for row in rows),
+                receptive_field=field[0],
+                parameters=whole.parameters,
+                multiply_adds=whole.multiply_adds,
+                # ReLU is the maximum of each response and zero.
+                nonlinearities=sum(operation.name == "max" for operation in trace.operations),
+                activation_bytes=whole.activation_bytes,
+                formula_parameters=int(by_hand),
+                formula_multiply_adds=int(by_hand * size**2),
+                forward=forward.get(option.name),
+                training=training.get(option.name),
+            )
+        )
+    return costs
 
 
 def _measure(

@@ -7,12 +7,12 @@ receptive field follows from the operations in the trace.
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.traverse_util import flatten_dict
 
 from convnets.analysis.field_rules import ELEMENTWISE, REARRANGING, UNCHANGED, axes_of
 from convnets.analysis.layer_kinds import POOLS, convolution_in_words, in_words, pools_of
@@ -24,16 +24,12 @@ from convnets.analysis.trace import (
     Trace,
     Value,
     dependents,
-    initialize,
     trace_inference,
     trace_initialization,
 )
 from convnets.errors import InvalidValue
 
 __all__ = ["LayerRow", "Summary", "Total", "group", "summarize", "total"]
-
-Entries = tuple[int, int]
-"""The numbers of parameters and of statistics."""
 
 PLAIN = ELEMENTWISE | REARRANGING | UNCHANGED
 """Operations that alone make no layer."""
@@ -62,16 +58,10 @@ class Summary(tuple[LayerRow, ...]):
 
 
 def summarize(network: nn.Module, image_shape: Sequence[int], batch: int = 1) -> Summary:
-    """The layers of `network`.
-
-    Args:
-      network: called as `network.apply(variables, images, train=False)`.
-      image_shape: `(H, W, C)` of one image.
-      batch: the number of images N.
+    """The layers of `network` on `batch` images of `image_shape` `(H, W, C)`.
 
     Raises:
-      InvalidValue: a shape that isn't three positive numbers, a batch that isn't positive, what the network refuses, or
-        products in a loop.
+      InvalidValue: a shape or batch that isn't positive, what the network refuses, or products in a loop.
     """
     if len(image_shape) != 3 or min(image_shape) < 1 or batch < 1:
         raise InvalidValue(
@@ -79,23 +69,30 @@ def summarize(network: nn.Module, image_shape: Sequence[int], batch: int = 1) ->
             f"{tuple(image_shape)} and {batch}"
         )
     images = jax.ShapeDtypeStruct((batch, *image_shape), jnp.float32)
-    variables = jax.eval_shape(partial(initialize, network), images)
-    inference = trace_inference(network, variables, images)
+    inference, variables = trace_inference(network, images)
+    arrays = flatten_dict(variables)
     called = {call.path for call in inference.calls}
     traces = [(inference, set[ModulePath]())]
-    if not {path[:-1] for _, path, _ in _leaves(variables)} <= called:
+    if not {path[1:-1] for path in arrays} <= called:
         initialization = trace_initialization(network, images)
         traces.append((initialization, called))
         called = called | {call.path for call in initialization.calls}
 
-    entries = _entries_by_owner(variables, called)
+    # The numbers of parameters and statistics, by the deepest called module that they lie under.
+    entries: dict[ModulePath, tuple[int, int]] = {}
+    for (collection, *path), array in arrays.items():
+        owner = next(tuple(path[:n]) for n in range(len(path), -1, -1) if tuple(path[:n]) in called)
+        parameters, statistics = entries.get(owner, (0, 0))
+        if collection == "params":
+            entries[owner] = parameters + array.size, statistics
+        elif collection == "batch_stats":
+            entries[owner] = parameters, statistics + array.size
     rows: list[LayerRow] = []
     modules: dict[str, LayerRow] = {}
     for trace, seen_before in traces:
-        layers = _Layers(trace, entries, seen_before)
-        training_only = trace is not inference
-        rows += [replace(row, training_only=training_only) for row in layers.rows()]
-        modules |= {row.path: replace(row, training_only=training_only) for row in layers.modules()}
+        layers = _Layers(trace, entries, seen_before, training_only=trace is not inference)
+        rows += layers.rows()
+        modules |= {row.path: row for row in layers.modules()}
     return Summary(rows, modules)
 
 
@@ -127,37 +124,25 @@ def _merge(path: str, rows: Sequence[LayerRow], module: LayerRow | None) -> Laye
     return replace(module or rows[-1], path=path, kind=kind, training_only=rows[0].training_only, **sums)
 
 
-def _entries_by_owner(variables: Any, called: set[ModulePath]) -> dict[ModulePath, Entries]:
-    """The entries of `params` and `batch_stats` by the deepest called module that they lie under."""
-    entries: dict[ModulePath, Entries] = {}
-    for collection, path, size in _leaves(variables):
-        owner = next(path[:n] for n in range(len(path), -1, -1) if path[:n] in called)
-        parameters, statistics = entries.get(owner, (0, 0))
-        if collection == "params":
-            entries[owner] = (parameters + size, statistics)
-        elif collection == "batch_stats":
-            entries[owner] = (parameters, statistics + size)
-    return entries
-
-
-def _leaves(variables: Any) -> Iterator[tuple[str, ModulePath, int]]:
-    """The collection, the path in it and the number of entries of each array."""
-    for keys, leaf in jax.tree_util.tree_leaves_with_path(variables):
-        collection, *path = (str(getattr(key, "key", key)) for key in keys)
-        yield collection, tuple(path), leaf.size
-
-
 class _Layers:
-    """The layers of one trace: which calls of modules, and which functions, have a row, and what is in it.
+    """The layers of one trace: which calls of modules and which functions have a row, and what is in it.
 
     Args:
       trace: of the network.
       entries: the parameters and statistics of each module that has some of its own.
       left_out: paths of modules that are not looked at.
+      training_only: whether inference leaves them out.
     """
 
-    def __init__(self, trace: Trace, entries: Mapping[ModulePath, Entries], left_out: Iterable[ModulePath]):
-        self._trace = trace
+    def __init__(
+        self,
+        trace: Trace,
+        entries: Mapping[ModulePath, tuple[int, int]],
+        left_out: Iterable[ModulePath],
+        *,
+        training_only: bool,
+    ):
+        self._trace, self._training_only = trace, training_only
         self._entries = {path: own for path, own in entries.items() if path not in left_out}
         self._chosen = [index for index, call in enumerate(trace.calls) if call.path not in left_out]
         self._image = dependents(trace.operations, [trace.image])
@@ -169,19 +154,17 @@ class _Layers:
         self._own: list[list[Operation]] = [[] for _ in trace.calls]
         of_image: list[Operation] = []
         for position, operation in enumerate(trace.operations):
-            self._mark_first(operation.call, position)
+            # The first operation of a call is that of those around it too.
+            call: int | None = operation.call
+            while call is not None and position < self._first[call]:
+                self._first[call] = position
+                call = trace.calls[call].caller
             if not self._image.isdisjoint(operation.inputs):
                 of_image.append(operation)
                 self._own[operation.call].append(operation)
                 self._multiply_adds[operation.call] += multiply_adds(operation, self._image, weights)
         self._pools = pools_of(of_image, self._image, self._axes)
         self._parents = {call.caller for i, call in enumerate(trace.calls) if self._first[i] < len(trace.operations)}
-
-    def _mark_first(self, call: int | None, position: int) -> None:
-        """Enters where a call, and those around it, begin."""
-        while call is not None and position < self._first[call]:
-            self._first[call] = position
-            call = self._trace.calls[call].caller
 
     def rows(self) -> list[LayerRow]:
         """In the order of their first operations, a module before those that it calls."""
@@ -239,8 +222,8 @@ class _Layers:
             yield positions[pool.operation], pool.output, replace(row, activation_bytes=_bytes(pool.output))
 
     def _row(self, path: str, kind: str, output: Value | None) -> LayerRow:
-        """With the output's shape and receptive field."""
-        row = LayerRow(path, kind, output.shape if output else ())
+        """With the output's shape and receptive field, without counts."""
+        row = LayerRow(path, kind, output.shape if output else (), training_only=self._training_only)
         rows, columns = (axes[output].field if output in axes else None for axes in self._axes)
         if rows is None or columns is None:
             return row

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from convnets.analysis.human_units import short_bytes, short_count
-from convnets.analysis.layer_row import COUNTS, LayerRow, Total, shares, total
+from convnets.analysis.layer_row import COUNTS, LayerRow, Total, total
 from convnets.analysis.summary import Summary, group
 
 COLUMNS = {
@@ -48,41 +48,70 @@ def print_summary(summary: Summary, console: Console, title: str, depth: int = 0
     table = Table(title=Text(title, "bold not italic"), title_justify="left", box=box.SIMPLE_HEAD, show_footer=True)
     table.pad_edge, table.padding = False, (0, 1, 0, 0)
     in_training = [row for row in rows if row.training_only]
-    totals = _of_total("total at inference" if in_training else "total", total(summary))
+    totals = {"layer": "total at inference" if in_training else "total"} | _numbers(total(summary))
     for name in names:
         if name in ("layer", "kind"):
             table.add_column(name, totals.get(name, ""), overflow="fold")
         else:
             table.add_column(name, totals.get(name, ""), justify="right", no_wrap=True)
-    lines = list(_lines(summary, [row for row in rows if not row.training_only]))
-    if in_training:
-        lines.append((_of_total("in training only", total(summary, training_only=True)), "bold"))
-        lines += _lines(summary, in_training)
-    for cells, style in lines:
-        if cells["layer"] == "in training only":
-            table.add_section()
+
+    def add(cells: dict[str, str], style: str) -> None:
         table.add_row(*(cells.get(name, "") for name in names), style=style)
+
+    for line in _lines(summary, [row for row in rows if not row.training_only]):
+        add(*line)
+    if in_training:
+        table.add_section()
+        add({"layer": "in training only"} | _numbers(total(summary, training_only=True)), "bold")
+        for line in _lines(summary, in_training):
+            add(*line)
     console.print(table)
-    for line in share_lines(summary):
-        console.print(line, highlight=False, soft_wrap=True, style="dim")
+    for sentence in share_lines(summary):
+        console.print(sentence, highlight=False, soft_wrap=True, style="dim")
+
+
+def shares(rows: Iterable[LayerRow]) -> dict[str, Any]:
+    """The lecture's remarks on VGG as numbers, given a network's layers one by one.
+
+    "Most memory is in early convolutional layers. Most parameters in the early fully connected layers." Parts of what
+    inference uses, in [0, 1], or None where a network has no such layers. Early are the first half of the convolutions,
+    rounded up, with the norms behind them.
+    """
+    layers = [row for row in rows if not row.training_only]
+    whole = total(layers)
+    convolutions = [i for i, row in enumerate(layers) if "convolution" in row.kind]
+    early = (len(convolutions) + 1) // 2
+    later = convolutions[early] if early < len(convolutions) else len(layers)
+    activations = sum(row.activation_bytes for row in layers[:later] if "convolution" in row.kind or "norm" in row.kind)
+    connected = [row for row in layers if row.kind == "fully connected"]
+
+    def part_of_parameters(some: Sequence[LayerRow]) -> float | None:
+        return sum(row.parameters for row in some) / whole.parameters if some and whole.parameters else None
+
+    return {
+        "convolutions": len(convolutions),
+        "early_convolutions": early,
+        "early_activations": activations / whole.activation_bytes if convolutions and whole.activation_bytes else None,
+        "first_fully_connected": connected[0].path if connected else "",
+        "first_fully_connected_parameters": part_of_parameters(connected[:1]),
+        "fully_connected_parameters": part_of_parameters(connected),
+    }
 
 
 def share_lines(summary: Summary) -> list[str]:
     """The shares of a network in sentences."""
     found, lines = shares(summary), []
-    if found.early_activations is not None:
-        early = f"the first {found.early_convolutions} of" if found.early_convolutions > 1 else "the first of"
-        early = "the" if found.convolutions == 1 else f"{early} {found.convolutions}"
-        noun = "convolution" if found.convolutions == 1 else "convolutions"
-        lines.append(f"{found.early_activations:.1%} of the activations' memory is in {early} {noun}.")
-    first, every = found.first_fully_connected_parameters, found.fully_connected_parameters
-    if first is not None and first == every:
-        lines.append(f"{first:.1%} of the parameters are in {found.first_fully_connected}, the fully connected layer.")
-    elif first is not None:
-        lines.append(
-            f"{first:.1%} of the parameters are in {found.first_fully_connected}, the first fully connected layer, and "
-            f"{every:.1%} in all of them."
-        )
+    count, early = found["convolutions"], found["early_convolutions"]
+    if found["early_activations"] is not None:
+        some = f"first {early} of" if early > 1 else "first of"
+        where = "convolution" if count == 1 else f"{some} {count} convolutions"
+        lines.append(f"{found['early_activations']:.1%} of the activations' memory is in the {where}.")
+    first, every = found["first_fully_connected_parameters"], found["fully_connected_parameters"]
+    if first is not None:
+        rest = "fully connected layer."
+        if first != every:
+            rest = f"first fully connected layer, and {every:.1%} in all of them."
+        lines.append(f"{first:.1%} of the parameters are in {found['first_fully_connected']}, the {rest}")
     return lines
 
 
@@ -109,15 +138,14 @@ def _label(path: str, kind: str) -> str:
 
 def _cells(row: LayerRow, label: str) -> dict[str, str]:
     cells = {"layer": label, "kind": row.kind, "output": "×".join(map(str, row.output_shape[1:]))} | _numbers(row)
-    field, stride, offset = "?", "?", "?"
+    field = stride = offset = both = "?"
     if row.receptive_field and row.stride and row.offset:
-        field, stride, offset = "×".join(map(str, row.receptive_field)), _pair(row.stride), _pair(row.offset)
-    both = f"{field}/{stride}" if row.stride else "?"
+        field = "×".join(map(str, row.receptive_field))
+        stride, offset = (
+            str(down) if down == across else f"{down}×{across}" for down, across in (row.stride, row.offset)
+        )
+        both = f"{field}/{stride}"
     return cells | {"receptive field": field, "field": field, "stride": stride, "field/stride": both, "offset": offset}
-
-
-def _of_total(label: str, whole: Total) -> dict[str, str]:
-    return {"layer": label} | _numbers(whole)
 
 
 def _numbers(counts: LayerRow | Total) -> dict[str, str]:
@@ -133,33 +161,16 @@ def _numbers(counts: LayerRow | Total) -> dict[str, str]:
     }
 
 
-def _pair(numbers: tuple[int, int]) -> str:
-    return str(numbers[0]) if numbers[0] == numbers[1] else "×".join(map(str, numbers))
-
-
-def as_dict(
-    summary: Summary, *, network: str, image_shape: Sequence[int], batch: int, dtype: str, depth: int = 0
-) -> dict[str, Any]:
-    """All that is known of a network, for `json.dumps`.
+def as_dict(summary: Summary, depth: int = 0) -> dict[str, Any]:
+    """`layers` (the fields of `LayerRow`), `totals` and `shares`, for `json.dumps`.
 
     Args:
-      network: its name.
-      image_shape: `(H, W, C)` of one image.
-      batch: images that multiply-adds and activations are of.
-      dtype: of the computation.
       depth: merges layers as `group` does; 0 gives each.
-
-    Returns:
-      the arguments, `layers` (the fields of `LayerRow`), `totals` and `shares`.
     """
     return {
-        "network": network,
-        "image_shape": list(image_shape),
-        "batch": batch,
-        "dtype": dtype,
         "layers": [asdict(row) for row in _rows(summary, depth)],
         "totals": asdict(total(summary)) | {"training_only": asdict(total(summary, training_only=True))},
-        "shares": asdict(shares(summary)),
+        "shares": shares(summary),
     }
 
 

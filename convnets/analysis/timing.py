@@ -18,7 +18,7 @@ FEWEST = 3
 
 @dataclass
 class Timing:
-    """Of one contestant.
+    """The time of one function.
 
     Attributes:
       first: seconds of the first call, with tracing and compilation.

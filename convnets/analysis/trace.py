@@ -23,17 +23,12 @@ from convnets.layers import implementation
 
 ModulePath = tuple[str, ...]
 
+# fmt: off
 WRAPPERS = {
-    "jit",
-    "pjit",
-    "closed_call",
-    "core_call",
-    "checkpoint",
-    "remat2",
-    "custom_jvp_call",
-    "custom_vjp_call",
+    "jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2", "custom_jvp_call", "custom_vjp_call",
     "custom_vjp_call_jaxpr",
 }
+# fmt: on
 """Primitives that do what their one jaxpr does."""
 
 CALL = re.compile(r"convnets-call-(\d+)")
@@ -96,14 +91,12 @@ class Trace:
     Attributes:
       image: the batch of images.
       variables: the arrays of `params` and all other collections.
-      outputs: of the traced function, flat.
     """
 
     operations: list[Operation]
     calls: list[Call]
     image: Value
     variables: list[Value]
-    outputs: list[Value]
 
 
 def operations_of(jaxpr: ClosedJaxpr) -> tuple[list[Operation], list[Value], list[Value]]:
@@ -113,46 +106,42 @@ def operations_of(jaxpr: ClosedJaxpr) -> tuple[list[Operation], list[Value], lis
     return walk.operations, inputs, outputs
 
 
-def trace_inference(network: nn.Module, variables: Any, images: jax.ShapeDtypeStruct) -> Trace:
-    """The trace of `network.apply(variables, images, train=False)`.
+def trace_inference(network: nn.Module, images: jax.ShapeDtypeStruct) -> tuple[Trace, Any]:
+    """The trace of `network.apply(variables, images, train=False)`, and the shapes of the variables, as a tree.
 
     Args:
-      variables: a tree of arrays, or of their shapes as `jax.eval_shape` gives them.
       images: shape `[N, H, W, C]` and dtype.
     """
-    walk, inputs, outputs = _trace(
-        lambda variables, images: network.apply(variables, images, train=False), variables, images
-    )
-    return Trace(walk.operations, walk.calls, inputs[-1], inputs[:-1], outputs)
+    variables = jax.eval_shape(lambda images: _initialized(network, images)[1], images)
+    walk, inputs, _ = _trace(lambda variables, images: network.apply(variables, images, train=False), variables, images)
+    return Trace(walk.operations, walk.calls, inputs[-1], inputs[:-1]), variables
 
 
 def trace_initialization(network: nn.Module, images: jax.ShapeDtypeStruct) -> Trace:
-    """The trace of `network.init(key, images, train=False)`, which calls modules that inference leaves out too."""
-    walk, [image], variables = _trace(lambda images: initialize(network, images), images)
-    return Trace(walk.operations, walk.calls, image, variables, variables)
+    """The trace of an initialization, which calls modules that inference leaves out too."""
+    walk, [image], variables = _trace(lambda images: _initialized(network, images)[1], images)
+    return Trace(walk.operations, walk.calls, image, variables)
 
 
-def trace_outputs(network: nn.Module, images: jax.ShapeDtypeStruct) -> tuple[Trace, Value, dict[str, Value]]:
-    """The trace of an initialization, with the logits and the feature maps in it, those of training alone included."""
+def trace_outputs(network: nn.Module, images: jax.ShapeDtypeStruct) -> tuple[Trace, dict[str, Value]]:
+    """The same with the feature maps in it, those of training alone too, and the logits last, under that name."""
     names: list[str] = []
 
     def outputs(images: Any) -> Any:
-        key = jax.random.key(0)
+        (logits, maps), variables = _initialized(network, images)
         # JAX sorts the entries of a dict.
-        (logits, maps), variables = network.init_with_output({"params": key, "dropout": key}, images, train=False)
-        names[:] = maps
-        return logits, list(maps.values()), variables
+        names[:] = [*maps, "logits"]
+        return [*maps.values(), logits], variables
 
     walk, [image], values = _trace(outputs, images)
-    logits, maps, variables = values[0], values[1 : 1 + len(names)], values[1 + len(names) :]
-    trace = Trace(walk.operations, walk.calls, image, variables, values)
-    return trace, logits, dict(zip(names, maps, strict=True))
+    trace = Trace(walk.operations, walk.calls, image, values[len(names) :])
+    return trace, dict(zip(names, values, strict=False))
 
 
-def initialize(network: nn.Module, images: Any) -> Any:
-    """The variables of a network, for shapes: their numbers always come from the same key."""
+def _initialized(network: nn.Module, images: Any) -> Any:
+    """Outputs and variables, for their shapes: the numbers always come from the same key."""
     key = jax.random.key(0)
-    return network.init({"params": key, "dropout": key}, images, train=False)
+    return network.init_with_output({"params": key, "dropout": key}, images, train=False)
 
 
 def dependents(operations: Iterable[Operation], sources: Iterable[Value]) -> set[Value]:
@@ -173,16 +162,10 @@ def sources(operations: Sequence[Operation], output: Value) -> set[Value]:
     return found
 
 
-def _trace(function: Callable[..., Any], *inputs: Any) -> tuple["_Walk", list[Value], list[Value]]:
-    """The walk over `function(*inputs)`, and its inputs and outputs, flat."""
-    # To forget what is traced once in a trace is nearly always enough, and far quicker than to do so at every call.
-    found = _trace_once(function, inputs, forget_at_every_call=False)
-    return _trace_once(function, inputs, forget_at_every_call=True) if found[0].borrowed else found
-
-
-def _trace_once(
-    function: Callable[..., Any], inputs: Any, *, forget_at_every_call: bool
+def _trace(
+    function: Callable[..., Any], *inputs: Any, forget_at_every_call: bool = False
 ) -> tuple["_Walk", list[Value], list[Value]]:
+    """The walk over `function(*inputs)`, and its inputs and outputs, flat."""
     walk = _Walk([])
     with contextlib.ExitStack() as contexts:
 
@@ -194,7 +177,11 @@ def _trace_once(
         contexts.enter_context(nn.intercept_methods(_noting(walk.calls, forget if forget_at_every_call else None)))
         jaxpr = jax.make_jaxpr(function)(*inputs)
     values = [_new_value(var) for var in jaxpr.jaxpr.invars]
-    return walk, values, walk.write_out(jaxpr.jaxpr, values, 0)
+    outputs = walk.write_out(jaxpr.jaxpr, values, 0)
+    # To forget what is traced once in a trace is nearly always enough, and far quicker than to do so at every call.
+    if walk.borrowed and not forget_at_every_call:
+        return _trace(function, *inputs, forget_at_every_call=True)
+    return walk, values, outputs
 
 
 def _noting(calls: list[Call], forget: Callable[[], None] | None) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 LITTLE = 100
 """Training images a class below which the lecture's "very little" is taken to hold."""
@@ -35,8 +36,7 @@ class Way:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Advice:
+class Advice(NamedTuple):
     """What to use, and why, in sentences."""
 
     use: Way

@@ -37,7 +37,7 @@ _SEED = re.compile(r"[-_. ]?(seed)?[-_. ]?\d+$")
 
 
 def run(arguments: Arguments) -> int:
-    """Prints a table of the experiments, and draws their curves; where pixels are told apart, examples beside it."""
+    """Prints a table of the experiments, and draws their curves and, if the task has such a picture, examples."""
     if not arguments.rest:
         raise InvalidValue("name workdirs, or folders of them: launch.py compare runs/augmentation --out=compared.png")
     out = picture_path(arguments["out"])
@@ -49,15 +49,14 @@ def run(arguments: Arguments) -> int:
         raise InvalidValue(f"a plot has room for {MOST} experiments, and there are {len(groups)}: name fewer folders")
     records = {name: [read_records(Workdir(place).metrics_file) for place in places] for name, places in groups.items()}
     task = _task_of(workdirs)
-    is_classification = ACCURACY in task.metrics
-    measured = _errors if is_classification else _measures
+    # Of a classifier the errors of each part of the data, and of other networks all measures of the test.
+    has_accuracy = ACCURACY in task.metrics
+    measured = _errors if has_accuracy else _measures
     rows = [{"experiment": name, "seeds": len(seeds)} | measured(seeds) for name, seeds in records.items()]
     if arguments["json"]:
         print(json.dumps(rows, indent=2))
-    elif is_classification:
-        _print_errors(rows)
     else:
-        _print_measures(rows)
+        Console().print(_table_of_errors(rows) if has_accuracy else _table_of_measures(rows))
     if out is not None:
         plot_compared_runs([Compared(name, seeds) for name, seeds in records.items()], task.progress, out)
         drawn = [out]
@@ -115,10 +114,13 @@ def _errors(seeds: list[list[Record]]) -> Row:
     for split in ("train", "validation", "test"):
         values = [value for records in seeds if (value := _last(records, split)) is not None]
         if values:
-            row[f"{split}_error"] = statistics.mean(values)
-        if len(values) > 1:
-            row[f"{split}_deviation"] = statistics.stdev(values)
+            row |= _over_seeds(values, f"{split}_error", f"{split}_deviation")
     return row
+
+
+def _over_seeds(values: list[float], name: str, deviation: str) -> Row:
+    found = {name: statistics.mean(values)}
+    return found | ({deviation: statistics.stdev(values)} if len(values) > 1 else {})
 
 
 def _last(records: list[Record], split: str) -> float | None:
@@ -136,33 +138,28 @@ def _measures(seeds: list[list[Record]]) -> Row:
     for name in tests[0] if tests else ():
         values = [test[name] for test in tests]
         if name not in NO_MEASURES and all(isinstance(value, float) for value in values):
-            row[name] = statistics.mean(values)
-            if len(values) > 1:
-                row[f"{name}_deviation"] = statistics.stdev(values)
+            row |= _over_seeds(values, name, f"{name}_deviation")
     return row
 
 
-def _print_measures(rows: list[Row]) -> None:
+def _cell(row: Row, name: str, deviation: str, form: str) -> str:
+    """A mean and, of several seeds, the deviation."""
+    return " ± ".join(f"{row[each]:{form}}" for each in (name, deviation) if each in row)
+
+
+def _table_of_measures(rows: list[Row]) -> Table:
     """A column for each experiment: measures are more."""
     names = [name for name in max(rows, key=len) if name not in ("experiment", "seeds") and "_deviation" not in name]
     table = Table("measure", *(row["experiment"] for row in rows))
     for name in names:
-        cells = []
-        for row in rows:
-            text = f"{row[name]:.4f}" if name in row else ""
-            cells.append(f"{text} ± {row[f'{name}_deviation']:.4f}" if f"{name}_deviation" in row else text)
-        table.add_row(name, *cells)
+        table.add_row(name, *(_cell(row, name, f"{name}_deviation", ".4f") for row in rows))
     table.add_row("seeds", *(str(row["seeds"]) for row in rows))
-    Console().print(table)
+    return table
 
 
-def _print_errors(rows: list[Row]) -> None:
+def _table_of_errors(rows: list[Row]) -> Table:
     table = Table("experiment", "seeds", "training error", "validation error", "test error")
     for row in rows:
-        cells = []
-        for split in ("train", "validation", "test"):
-            error, deviation = row.get(f"{split}_error"), row.get(f"{split}_deviation")
-            text = "" if error is None else f"{error:.2%}"
-            cells.append(text if deviation is None else f"{text} ± {deviation:.2%}")
+        cells = (_cell(row, f"{split}_error", f"{split}_deviation", ".2%") for split in ("train", "validation", "test"))
         table.add_row(row["experiment"], str(row["seeds"]), *cells)
-    Console().print(table)
+    return table

@@ -48,7 +48,7 @@ def build_report(
         raise InvalidValue(f"{workdir.folder} has no metrics yet: train first")
     workdir.plots.mkdir(exist_ok=True)
     curves, filters = workdir.plots / "learning_curves.png", workdir.plots / "filters.png"
-    plot_learning_curves(records, curves, metrics=[model.task.progress])
+    plot_learning_curves(records, curves, metric=model.task.progress)
     name, kernel = first_kernel(model, variables["params"])
     plot_filters(kernel, filters)
     pictures = [

@@ -1,12 +1,13 @@
 """`launch.py slide`: a classifier over a larger image, by a sliding window and as one fully convolutional pass."""
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 from rich.console import Console
 from rich.table import Table
 
@@ -15,18 +16,23 @@ from convnets.analysis.sliding_window import SlidingWindow, slide
 from convnets.analysis.timing import Timing, alternate
 from convnets.cli.command_line import Arguments
 from convnets.cli.experiments import config_of_run
-from convnets.cli.larger_image import LargerImage, larger_image
 from convnets.cli.printing import new_table, picture_path, print_tables
 from convnets.cli.runtime import prepare
+from convnets.data.decoding import Picture
+from convnets.data.image_files import find_images
+from convnets.data.resampling import Part, resized_exactly
 from convnets.errors import InvalidValue
+from convnets.evaluation.protocols import views_of
 from convnets.evaluation.sliding_window import Agreement, SlidingClassifier, agreement
-from convnets.plots.sliding_window import Heading, Shown, plot_sliding_window
+from convnets.evaluation.views import crop, scaled
+from convnets.plots.sliding_window import Shown, plot_sliding_window
 from convnets.tasks.model import Model, unit_range
 from convnets.training.checkpoints import find_step, restore_variables
-from convnets.training.setup import build_model
+from convnets.training.setup import build_model, load_splits
 from convnets.training.workdir import Workdir
 
-TASK = "classification"
+SMALLEST = 128
+"""Side of the image where none is given and the window is small, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +40,29 @@ class Slid:
     """What came of it.
 
     Attributes:
-      image: that the window was slid over.
-      origin: of the network: its run and step.
+      image: that the window was slid over, in words.
+      step: of the checkpoint.
       work: multiply-adds both ways.
       agreement: of the logits of the windows and those of the one pass.
-      times: of the windows and of the one pass; None if they were not measured.
+      times: of the windows and of the one pass; empty if they were not measured.
     """
 
-    image: LargerImage
-    origin: str
+    image: str
+    step: int
     work: SlidingWindow
     agreement: Agreement
-    times: tuple[Timing, Timing] | None
+    times: tuple[Timing, ...]
+
+    @property
+    def title(self) -> str:
+        """Of the table and the picture."""
+        (height, width), (rows, columns) = self.work.image, self.work.window
+        return f"{self.work.network}: a window of {rows} × {columns} slid over {height} × {width} pixels, and one pass"
+
+    @property
+    def counts(self) -> tuple[str, str]:
+        """Multiply-adds of the windows and of the one pass."""
+        return short_count(self.work.windows_multiply_adds), short_count(self.work.pass_multiply_adds)
 
 
 def run(arguments: Arguments) -> int:
@@ -56,96 +73,130 @@ def run(arguments: Arguments) -> int:
     if arguments["batch"] < 1:
         raise InvalidValue(f"--batch is {arguments['batch']}: give at least one window to classify at once")
     config = config_of_run(workdir, replace(arguments, rest=[]))
-    if config.task.name != TASK:
-        raise InvalidValue(
-            f"the run in {workdir.folder} learned {config.task.name}, and a window is slid for {TASK}: name a "
-            "classifier's run"
-        )
     prepare(config)
     model = build_model(config, workdir.info())
+    merger = model.task.view_merger(model.network, model.image_shape, config.evaluation.average)
+    if not hasattr(merger, "scores"):
+        raise InvalidValue(
+            f"the run in {workdir.folder} learned {config.task.name}, which gives no class scores of a whole image to "
+            "compare: name a classifier's run"
+        )
     step = find_step(workdir, config, model, arguments["checkpoint"] or config.evaluation.checkpoint)
     with Console(stderr=True).status(f"sliding {config.network.name}"):
-        image = larger_image(arguments.rest, config, model, workdir, arguments["size"])
-        work = slide(model.network, model.image_shape, image.pixels.shape[:2], config.network.name)
+        pixels, name = larger_image(arguments.rest, config, model, workdir, arguments["size"])
+        work = slide(model.network, model.image_shape, pixels.shape[:2], config.network.name)
         _, variables = restore_variables(workdir, config, model, str(step))
         classifier = SlidingClassifier(
             model.network,
             variables,
-            _normalized(model, image.pixels),
+            model.normalize(unit_range({"image": jnp.asarray(pixels)})["image"]),
             window=work.window,
             stride=work.stride,
             batch=arguments["batch"],
         )
         windows, one_pass = np.asarray(classifier.one_by_one()), np.asarray(classifier.one_pass())
-        times = _times(classifier, arguments["seconds"])
-    slid = Slid(image, f"{workdir.folder} at step {step:,}", work, agreement(windows, one_pass), times)
+        times: tuple[Timing, ...] = ()
+        if arguments["seconds"]:
+            ways = {"windows": classifier.one_by_one, "pass": classifier.one_pass}
+            times = tuple(alternate(ways, seconds=arguments["seconds"]).values())
+    slid = Slid(name, step, work, agreement(windows, one_pass), times)
     if out:
-        shown = Shown(
-            image.pixels, windows.argmax(-1), one_pass.argmax(-1), model.info.classes, work.window, work.stride
-        )
-        plot_sliding_window(shown, _title(work), _headings(slid), out)
+        said = windows.argmax(-1), one_pass.argmax(-1)
+        shown = Shown(pixels, *said, model.info.classes, work.window, work.stride)
+        plot_sliding_window(shown, slid.title, _headings(slid), out)
     if arguments["json"]:
-        print(json.dumps(_record(slid, step), indent=2))
+        print(json.dumps(_record(slid), indent=2))
         return 0
-    print_tables([_table(slid)], _lines(slid) + ([f"picture: {out}"] if out else []))
+    lines = _lines(slid, f"{workdir.folder} at step {step:,}")
+    print_tables([_table(slid)], lines + ([f"picture: {out}"] if out else []))
     return 0
 
 
-def _normalized(model: Model, pixels: np.ndarray) -> jax.Array:
-    return model.normalize(unit_range({"image": jnp.asarray(pixels)})["image"])
+def larger_image(
+    paths: Sequence[str], config: ConfigDict, model: Model, workdir: Workdir, size: int
+) -> tuple[np.ndarray, str]:
+    """The image of the one file that `paths` name, with its short side brought to `size` pixels, or a mosaic.
+
+    Args:
+      size: in pixels; 0 for two windows, and 128 at least.
+
+    Returns:
+      uint8 `[H, W, C]`, and in words where it comes from.
+
+    Raises:
+      InvalidValue: several images, none, or a size smaller than the window.
+      UnreadableImage: a file that can't be decoded.
+    """
+    *window, channels = model.image_shape
+    size = size or max(SMALLEST, 2 * max(window))
+    if size < max(window):
+        raise InvalidValue(
+            f"--size is {size} pixels, and the window of {config.network.name} is {window[0]} x {window[1]}: give "
+            f"{max(window)} or more"
+        )
+    if not paths:
+        return _mosaic(config, model, workdir, size)
+    files = find_images(paths)
+    if len(files) > 1:
+        raise InvalidValue(f"a window is slid over one image, and {len(files)} were given: name one file")
+    picture = Picture(files[0], str(files[0]), channels)
+    whole = picture.height, picture.width
+    return resized_exactly(picture.pixels(), Part(0, 0, *whole), scaled(whole, (size, size), 1.0)), files[0].name
 
 
-def _times(classifier: SlidingClassifier, seconds: float) -> tuple[Timing, Timing] | None:
-    if not seconds:
-        return None
-    found = alternate({"windows": classifier.one_by_one, "pass": classifier.one_pass}, seconds=seconds)
-    return found["windows"], found["pass"]
+def _mosaic(config: ConfigDict, model: Model, workdir: Workdir, size: int) -> tuple[np.ndarray, str]:
+    """As many test images as fit, from all over the split, each as the network sees it when it is evaluated."""
+    splits = load_splits(config)
+    workdir.check_data(splits.train.info)
+    height, width, channels = model.image_shape
+    rows, columns = size // height, size // width
+    indices = np.linspace(0, len(splits.test) - 1, rows * columns).round().astype(int)
+    images = splits.test.batch(indices)["image"]
+    if images.shape[1:3] != (height, width):
+        [view] = views_of("centre_crop", images.shape[1:3], (height, width)).crops
+        cut = crop(jnp.asarray(images, jnp.float32), jnp.array(view[:4], jnp.float32), view.mirrored, (height, width))
+        images = np.asarray(cut).round().clip(0, 255).astype(np.uint8)
+    grid = images.reshape(rows, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
+    return grid.reshape(rows * height, columns * width, channels), f"{len(indices)} test images"
 
 
-def _title(work: SlidingWindow) -> str:
-    (height, width), (rows, columns) = work.image, work.window
-    return f"{work.network}: a window of {rows} × {columns} slid over {height} × {width} pixels, and one pass"
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:,.1f} ms"
 
 
-def _headings(slid: Slid) -> tuple[Heading, Heading, Heading]:
-    """Of the panels of the picture."""
+def _headings(slid: Slid) -> tuple[tuple[str, str], ...]:
+    """Title and note of each panel of the picture."""
     work, found = slid.work, slid.agreement
-    counts = short_count(work.windows_multiply_adds), short_count(work.pass_multiply_adds)
-    windows, one_pass = (f"{count} multiply-adds" for count in counts)
+    notes = [f"{count} multiply-adds" for count in slid.counts]
     if slid.times:
-        windows, one_pass = f"{windows}, {_milliseconds(slid.times[0])}", f"{one_pass}, {_milliseconds(slid.times[1])}"
+        notes = [f"{note}, {_milliseconds(time.median)}" for note, time in zip(notes, slid.times, strict=True)]
     differ = found.places - found.equal
     crossed = f"{differ:,} of {found.places:,} differ (×)" if differ else "no prediction differs"
     return (
-        (slid.image.name, f"a window every {work.stride[0]} × {work.stride[1]} pixels"),
-        (f"{found.places:,} windows, one by one", windows),
-        (f"One pass: {crossed}", one_pass),
+        (slid.image, f"a window every {work.stride[0]} × {work.stride[1]} pixels"),
+        (f"{found.places:,} windows, one by one", notes[0]),
+        (f"One pass: {crossed}", notes[1]),
     )
 
 
-def _milliseconds(timing: Timing) -> str:
-    return f"{timing.median * 1e3:,.1f} ms"
-
-
 def _table(slid: Slid) -> Table:
-    """The windows against the pass, and how far they agree."""
-    work, found = slid.work, slid.agreement
-    table = new_table(_title(work), ("", f"{found.places:,} windows", "one pass", "saved"), left=("",))
-    counts = short_count(work.windows_multiply_adds), short_count(work.pass_multiply_adds)
-    table.add_row("multiply-adds", *counts, f"× {work.saved:.1f}")
+    """The windows against the pass."""
+    columns = ("", f"{slid.agreement.places:,} windows", "one pass", "saved")
+    table = new_table(slid.title, columns, left=("",))
+    table.add_row("multiply-adds", *slid.counts, f"× {slid.work.saved:.1f}")
     if slid.times:
-        ratios = slid.times[0].over(slid.times[1])
-        table.add_row("time, medians", *map(_milliseconds, slid.times), f"× {ratios['ratio_of_medians']:.1f}")
-        fastest = (f"{timing.minimum * 1e3:,.1f} ms" for timing in slid.times)
-        table.add_row("time, minima", *fastest, f"× {ratios['ratio_of_minima']:.1f}")
+        for name, saved in zip(("median", "minimum"), slid.times[0].over(slid.times[1]).values(), strict=True):
+            head = {"median": "time, medians", "minimum": "time, minima"}[name]
+            table.add_row(head, *(_milliseconds(getattr(time, name)) for time in slid.times), f"× {saved:.1f}")
     return table
 
 
-def _lines(slid: Slid) -> list[str]:
+def _lines(slid: Slid, origin: str) -> list[str]:
+    """How far both ways agree."""
     work, found = slid.work, slid.agreement
     lines = [
-        f"{slid.origin}; {slid.image.name}; windows every {work.stride[0]} × {work.stride[1]} pixels, the stride of "
-        "the map of logits",
+        f"{origin}; {slid.image}; windows every {work.stride[0]} × {work.stride[1]} pixels, the stride of the map of "
+        "logits",
         f"equal predictions: {found.equal:,} of {found.places:,} ({found.share:.2%}); logits differ by "
         f"{found.largest_difference:.1e} at most, of numbers up to {found.largest_logit:.1f}",
     ]
@@ -159,29 +210,23 @@ def _lines(slid: Slid) -> list[str]:
     return lines
 
 
-def _record(slid: Slid, step: int) -> dict[str, Any]:
+def _record(slid: Slid) -> dict[str, Any]:
     """Ready for JSON."""
-    work, found = slid.work, slid.agreement
+    work, found, times = slid.work, asdict(slid.agreement), slid.times
+    medians = {name: time.median for name, time in zip(("windows", "pass"), times, strict=False)}
     return {
         "network": work.network,
-        "checkpoint": step,
-        "image": slid.image.name,
+        "checkpoint": slid.step,
+        "image": slid.image,
         "image_size": work.image,
         "window": work.window,
         "stride": work.stride,
-        "windows": found.places,
-        "equal": found.equal,
-        "share_equal": found.share,
-        "largest_difference": found.largest_difference,
-        "largest_logit": found.largest_logit,
+        "windows": found.pop("places"),
+        **found,
+        "share_equal": slid.agreement.share,
         "padded": work.padded,
         "windows_multiply_adds": work.windows_multiply_adds,
         "pass_multiply_adds": work.pass_multiply_adds,
         "saved": work.saved,
-        "times": slid.times
-        and {
-            "windows": slid.times[0].median,
-            "pass": slid.times[1].median,
-            **slid.times[0].over(slid.times[1]),
-        },
+        "times": medians | times[0].over(times[1]) if times else None,
     }

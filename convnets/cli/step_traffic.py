@@ -1,6 +1,7 @@
 """What the training step of a network sums over the devices, counted from the step that `train` maps."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ from ml_collections import ConfigDict
 
 from convnets.analysis.layer_row import total
 from convnets.analysis.network_costs import native_network, native_shape
-from convnets.analysis.operation_counts import AllReduce, all_reduces
+from convnets.analysis.operation_counts import all_reduces
 from convnets.analysis.scaling import StepTraffic, Work
 from convnets.analysis.summary import summarize
 from convnets.analysis.trace import operations_of
@@ -24,11 +25,8 @@ from convnets.training.setup import build_model, initial_shapes, train_step
 EXAMPLES = 50_000
 """Of an epoch, for the schedule; what is summed does not depend on it."""
 
-DEVICES = 2
-"""Sums over two devices are those over any number of them."""
-
-IMAGES = 2
-"""Of a device; what is summed does not depend on their number."""
+DEVICES, IMAGES = 2, 2
+"""Devices, and images of each; what is summed does not depend on these numbers."""
 
 
 def named_work(name: str, scope: str = "synchronized") -> Work:
@@ -78,12 +76,16 @@ def step_traffic(config: ConfigDict, info: SourceInfo, implementation: str = "pl
     with use(implementation):
         trace = jax.make_jaxpr(train_step(config, model, plan, phase), axis_env=[(AXIS, DEVICES)])(state, batch)
     trained, _ = divided(state.params, phase.frozen)
-    gradients = Counter(AllReduce(leaf.shape, leaf.dtype.name) for leaf in jax.tree.leaves(trained))
+    gradients = Counter(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(trained))
     found = Counter(all_reduces(operations_of(trace)[0], AXIS))
     assert gradients <= found, "every gradient is summed over the devices"
     others = list((found - gradients).elements())
+
+    def sizes(arrays: Iterable[jax.ShapeDtypeStruct]) -> tuple[int, ...]:
+        return tuple(array.size * array.dtype.itemsize for array in arrays)
+
     return StepTraffic(
-        sum(one.bytes for one in gradients.elements()),
-        statistics=tuple(one.bytes for one in others if one.shape),
-        metrics=tuple(one.bytes for one in others if not one.shape),
+        sum(sizes(gradients.elements())),
+        statistics=sizes(one for one in others if one.shape),
+        metrics=sizes(one for one in others if not one.shape),
     )

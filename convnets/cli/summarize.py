@@ -4,7 +4,7 @@ import ast
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import flax.linen as nn
@@ -23,28 +23,8 @@ from convnets.training.config import GIVEN_BY_TRAINING, options_of
 from convnets.training.setup import build_model
 from convnets.training.workdir import Workdir
 
-
-@dataclass(frozen=True)
-class Subject:
-    """What is summarized.
-
-    Attributes:
-      network: the module.
-      name: of the network.
-      image_shape: `(H, W, C)`.
-      of: where the images come from, for the title.
-    """
-
-    network: nn.Module
-    name: str
-    image_shape: tuple[int, ...]
-    of: str = ""
-
-    @property
-    def dtype(self) -> str:
-        """Of the computation."""
-        network: Any = self.network
-        return jnp.dtype(getattr(network, "dtype", jnp.float32)).name
+Subject = tuple[nn.Module, str, tuple[int, ...], str]
+"""A network, its name, the shape `(H, W, C)` of its images and, for the title, where they come from."""
 
 
 def run(arguments: Arguments) -> int:
@@ -60,20 +40,21 @@ def run(arguments: Arguments) -> int:
         )
     if arguments["json"] and arguments["csv"]:
         raise InvalidValue("give either --json or --csv")
-    subject = _named(arguments) if arguments.rest else _configured(arguments)
+    network, name, image_shape, of = _named(arguments) if arguments.rest else _configured(arguments)
+    dtype = jnp.dtype(getattr(network, "dtype", jnp.float32)).name
     batch, depth = arguments["batch"], arguments["depth"]
     if depth < 0:
         raise InvalidValue(f"--depth is {depth}: give 1 for a line per top-level module, 0 for a line per layer")
-    summary = summarize(subject.network, subject.image_shape, batch)
+    summary = summarize(network, image_shape, batch)
     if arguments["json"]:
-        facts = {"network": subject.name, "image_shape": subject.image_shape, "batch": batch, "dtype": subject.dtype}
-        print(json.dumps(as_dict(summary, **facts, depth=depth), indent=2))
+        facts = {"network": name, "image_shape": image_shape, "batch": batch, "dtype": dtype}
+        print(json.dumps(facts | as_dict(summary, depth), indent=2))
     elif arguments["csv"]:
         print(as_csv(summary, depth), end="")
     else:
-        shape = " × ".join(map(str, subject.image_shape))
-        images = f"{shape} images{subject.of}" if batch == 1 else f"{batch} images of {shape}{subject.of}"
-        print_summary(summary, console(), f"{subject.name} on {images}, {subject.dtype}", depth)
+        shape = " × ".join(map(str, image_shape))
+        images = f"{shape} images{of}" if batch == 1 else f"{batch} images of {shape}{of}"
+        print_summary(summary, console(), f"{name} on {images}, {dtype}", depth)
     return 0
 
 
@@ -83,8 +64,8 @@ def _named(arguments: Arguments) -> Subject:
     if arguments["classes"] < 0:
         raise InvalidValue(f"--classes is {arguments['classes']}, and a network needs at least 1")
     network = named_network(arguments.rest, arguments["classes"])
-    shape = image_shape(arguments["image"]) if arguments["image"] else native_shape(network)
-    return Subject(network, " ".join(arguments.rest), shape)
+    shape = _image_shape(arguments["image"]) if arguments["image"] else native_shape(network)
+    return network, " ".join(arguments.rest), shape, ""
 
 
 def _configured(arguments: Arguments) -> Subject:
@@ -101,15 +82,13 @@ def _configured(arguments: Arguments) -> Subject:
             raise InvalidValue("with --workdir the run's own network is shown: leave the --config fields out")
         config, info = override(workdir.config(), []), workdir.info()
     model = build_model(config, info)
-    return Subject(model.network, config.network.name, model.image_shape, f" of {info.name}")
+    return model.network, config.network.name, model.image_shape, f" of {info.name}"
 
 
 def named_network(words: Sequence[str], classes: int = 0) -> nn.Module:
-    """The network of that name and options.
+    """The network of a name, with the options behind it as `option=value`.
 
     Args:
-      words: a name of `architectures`, then its options as `option=value`; a value that is no literal of Python's is
-        text.
       classes: of the logits; 0 for 1,000, or 10 where the native images are at most 32 pixels wide.
 
     Raises:
@@ -123,22 +102,17 @@ def named_network(words: Sequence[str], classes: int = 0) -> nn.Module:
     return models.create(name, classes, **options) if classes else native_network(name, **options)
 
 
-def image_shape(text: str) -> tuple[int, int, int]:
-    """`(H, W, C)` from text such as `224x224x3`.
-
-    Raises:
-      InvalidValue: anything else.
-    """
+def _image_shape(text: str) -> tuple[int, ...]:
     match = re.fullmatch(r"(\d+)[x×](\d+)[x×](\d+)", text)
     if match is None or 0 in map(int, match.groups()):
         raise InvalidValue(
             f"--image is the height, width and channels of the images, such as 224x224x3, and was given {text!r}"
         )
-    height, width, channels = map(int, match.groups())
-    return height, width, channels
+    return tuple(map(int, match.groups()))
 
 
 def _option(name: str, pair: str) -> tuple[str, Any]:
+    """An option of a network from `option=value`; a value that is no literal of Python's is text."""
     option, equals, text = pair.partition("=")
     if not equals or not option:
         raise InvalidValue(f"options of {name} are written as option=value, and {pair!r} is none")

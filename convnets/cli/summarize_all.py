@@ -4,9 +4,9 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -25,29 +25,23 @@ from convnets.plots.accuracy_and_operations import Point, plot_accuracy_and_oper
 OWN_FLAGS = ("all", "runs", "out", "json", "csv")
 
 
-@dataclass(frozen=True)
-class CountedNetwork:
-    """A registered network, what it costs, and what it was reported to reach."""
+class CountedNetwork(NamedTuple):
+    """A registered network, its family, what it costs, and what it was reported to reach."""
 
     network: KnownNetwork
+    family: str
     cost: NetworkCost
     published: list[Published]
-
-    @property
-    def name(self) -> str:
-        """Its names in one: `vgg_d (vgg16)`."""
-        first, *others = self.network.names
-        return f"{first} ({', '.join(others)})" if others else first
-
-    @property
-    def family(self) -> str:
-        """Of its name."""
-        return family_of(self.network.names[0])
 
 
 def run(arguments: Arguments) -> int:
     """Counts all networks at their native size; with --runs also the networks of the runs in a folder."""
-    _refuse_others(arguments)
+    # What is about one network.
+    defaults = {flag.name: flag.default for flag in COMMANDS["summarize"].flags if flag.name not in OWN_FLAGS}
+    given = [f"--{name}" for name, default in defaults.items() if arguments[name] != default]
+    given += [repr(word) for word in arguments.rest] + arguments.overrides
+    if given:
+        raise InvalidValue(f"--all counts every network at its native size: leave {' '.join(given)} out")
     if arguments["json"] and arguments["csv"]:
         raise InvalidValue("give either --json or --csv")
     path = picture_path(arguments["out"])
@@ -59,10 +53,25 @@ def run(arguments: Arguments) -> int:
         runs, left_out = read_all(progress.track(workdirs, description="reading runs"), folder or Path())
     if path:
         costs = {name: one.cost for one in counted for name in one.network.names}
-        plot_accuracy_and_operations(published_points(costs), path, runs=points_of(runs))
+        points: dict[str, list[Point]] = {}
+        for run in runs:
+            counts = run.cost.multiply_adds, run.cost.parameters
+            point = Point(run.name, family_of(run.network), *counts, 100 * run.accuracy)
+            points.setdefault(run.data, []).append(point)
+        plot_accuracy_and_operations(published_points(costs), path, runs=points)
     if arguments["json"]:
-        document = {"networks": [as_record(one) for one in counted], "runs": [asdict(run) for run in runs]}
-        print(json.dumps(document | {"left_out": left_out}, indent=2))
+        networks = [
+            {
+                "names": one.network.names,
+                "family": one.family,
+                "classes": one.network.classes,
+                **asdict(one.cost),
+                "published": [asdict(entry) for entry in one.published],
+            }
+            for one in counted
+        ]
+        document = {"networks": networks, "runs": [asdict(run) for run in runs], "left_out": left_out}
+        print(json.dumps(document, indent=2))
     elif arguments["csv"]:
         print(as_csv(counted), end="")
     else:
@@ -75,19 +84,15 @@ def run(arguments: Arguments) -> int:
     return 0
 
 
-def _refuse_others(arguments: Arguments) -> None:
-    """Refuses what is about one network."""
-    defaults = {flag.name: flag.default for flag in COMMANDS["summarize"].flags if flag.name not in OWN_FLAGS}
-    given = [f"--{name}" for name, default in defaults.items() if arguments[name] != default]
-    given += [repr(word) for word in arguments.rest] + arguments.overrides
-    if given:
-        raise InvalidValue(f"--all counts every network at its native size: leave {' '.join(given)} out")
-
-
 def count_all(networks: Iterable[KnownNetwork]) -> list[CountedNetwork]:
     """By family in the order of their papers, then by the size of images and of the network."""
     counted = [
-        CountedNetwork(network, cost_of(network.module, native_shape(network.module)), published_of(network.names))
+        CountedNetwork(
+            network,
+            family_of(network.names[0]),
+            cost_of(network.module, native_shape(network.module)),
+            published_of(network.names),
+        )
         for network in networks
     ]
     order = list(FAMILIES)
@@ -112,16 +117,6 @@ def read_all(workdirs: Iterable[Path], folder: Path) -> tuple[list[FinishedRun],
     return sorted(runs, key=lambda run: (run.data, -run.accuracy, run.name)), left_out
 
 
-def points_of(runs: Sequence[FinishedRun]) -> dict[str, list[Point]]:
-    """The runs as points of the plot, by their data sets."""
-    points: dict[str, list[Point]] = {}
-    for run in runs:
-        cost = run.cost
-        point = Point(run.name, family_of(run.network), cost.multiply_adds, cost.parameters, 100 * run.accuracy)
-        points.setdefault(run.data, []).append(point)
-    return points
-
-
 def as_csv(counted: Sequence[CountedNetwork]) -> str:
     """A line for each network under a line of names; of several published accuracies that of one crop, the first."""
     text = io.StringIO()
@@ -139,17 +134,6 @@ def as_csv(counted: Sequence[CountedNetwork]) -> str:
     return text.getvalue()
 
 
-def as_record(one: CountedNetwork) -> dict[str, Any]:
-    """All that is known of a network, for `json.dumps`."""
-    return {
-        "names": one.network.names,
-        "family": one.family,
-        "classes": one.network.classes,
-        **asdict(one.cost),
-        "published": [asdict(entry) for entry in one.published],
-    }
-
-
 def table_of_networks(counted: Sequence[CountedNetwork]) -> Table:
     """A row for each network; several published accuracies stand below each other."""
     title = "All networks at their native size, for 1,000 classes (images of 32 pixels: 10)"
@@ -163,9 +147,9 @@ def table_of_networks(counted: Sequence[CountedNetwork]) -> Table:
     for i, one in enumerate(counted):
         if i and counted[i - 1].family != one.family:
             table.add_section()
-        cost = one.cost
+        cost, (first, *others) = one.cost, one.network.names
         table.add_row(
-            one.name,
+            f"{first} ({', '.join(others)})" if others else first,
             "×".join(map(str, cost.image_shape)),
             f"{cost.parameters:,}",
             _billions(cost.multiply_adds),

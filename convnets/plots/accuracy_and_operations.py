@@ -20,15 +20,7 @@ from matplotlib.transforms import Bbox
 
 from convnets.analysis.human_units import short_count
 from convnets.analysis.network_costs import NetworkCost
-from convnets.analysis.published import (
-    FAMILIES,
-    PUBLISHED,
-    TORCHVISION,
-    Published,
-    family_of,
-    printed_family,
-    printed_name,
-)
+from convnets.analysis.published import FAMILIES, PUBLISHED, TORCHVISION, family_of, printed_family, printed_name
 from convnets.plots import style
 
 LARGEST_BLOB, LARGEST_BLOB_OF_RUNS = 47.0, 30.0
@@ -72,17 +64,13 @@ def published_points(costs: Mapping[str, NetworkCost]) -> list[Point]:
     Args:
       costs: of networks by their names; those that aren't there have no point.
     """
-    return [
-        Point(_label(entry), family_of(entry.network), cost.multiply_adds, cost.parameters, entry.top1)
-        for entry in PUBLISHED
-        if entry.source == TORCHVISION and entry.top1 is not None and (cost := costs.get(entry.network))
-    ]
-
-
-def _label(entry: Published) -> str:
-    # All published weights of these depths are of this version.
-    name = printed_name(entry.network).removesuffix(" v1.5")
-    return f"{name} {entry.weights}" if entry.weights == "V2" else name
+    points = []
+    for entry in PUBLISHED:
+        if entry.source == TORCHVISION and entry.top1 is not None and (cost := costs.get(entry.network)):
+            # All published weights of these depths are of version 1.5.
+            label = printed_name(entry.network).removesuffix(" v1.5") + (" V2" if entry.weights == "V2" else "")
+            points.append(Point(label, family_of(entry.network), cost.multiply_adds, cost.parameters, entry.top1))
+    return points
 
 
 def plot_accuracy_and_operations(
@@ -109,7 +97,12 @@ def plot_accuracy_and_operations(
         _draw_panel(axes, points, scale)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
-    _add_legend(figure, {point.family for _, _, points in panels for point in points})
+    families = {point.family for _, _, points in panels for point in points}
+    order = [family for family in FAMILIES if family in families] + sorted(families - FAMILIES.keys())
+    dots: dict[str, Any] = {"marker": "o", "markersize": 8, "linewidth": 0}
+    colours = {family: style.FAMILIES.get(family, style.MUTED) for family in order}
+    names = [Line2D([], [], color=colour, label=printed_family(name), **dots) for name, colour in colours.items()]
+    style.legend_below(figure, names)
     # What stands where is known only now.
     figure.draw_without_rendering()
     for axes, (_, _, points), scale in zip(grid, panels, scales, strict=False):
@@ -157,19 +150,8 @@ def _add_key(axes: Axes, largest: int, scale: float) -> None:
         for number in (top // 10, top // 2, top)
     ]
     across = math.sqrt(top * scale) / style.SMALL_SIZE
-    key = axes.legend(
-        handles=blobs,
-        title="parameters",
-        loc="best",
-        ncols=3,
-        frameon=False,
-        fontsize=style.SMALL_SIZE,
-        title_fontsize=style.SMALL_SIZE,
-        labelcolor=style.INK,
-        labelspacing=1.0,
-        handlelength=across,
-        handleheight=across,
-    )
+    look = style.LEGEND | {"labelspacing": 1.0, "handlelength": across, "handleheight": across}
+    key = axes.legend(handles=blobs, title="parameters", loc="best", ncols=3, title_fontsize=style.SMALL_SIZE, **look)
     key.get_title().set_color(style.INK)
 
 
@@ -199,15 +181,8 @@ def _write_labels(axes: Axes, points: Sequence[Point], scale: float) -> None:
     ]
     units = DIRECTIONS / np.hypot(*DIRECTIONS.T)[:, None]
     for point, centre, radius in zip(points, centres, radii, strict=True):
-        text = axes.annotate(
-            style.literal(style.shorten(point.label, 28)),
-            (point.multiply_adds, point.accuracy),
-            fontsize=style.SMALL_SIZE,
-            color=style.INK,
-            ha="center",
-            va="center",
-            zorder=5,
-        )
+        look: dict[str, Any] = {"fontsize": style.SMALL_SIZE, "color": style.INK, "ha": "center", "va": "center"}
+        text = axes.annotate(style.label(point.label, 28), (point.multiply_adds, point.accuracy), zorder=5, **look)
         size = np.array(text.get_window_extent(renderer).size)
         free: list[tuple[float, np.ndarray, Bbox]] = []
         for step in range(STEPS):
@@ -234,15 +209,3 @@ def _write_labels(axes: Axes, points: Sequence[Point], scale: float) -> None:
 
 def _colour(point: Point) -> str:
     return style.FAMILIES.get(point.family, style.MUTED)
-
-
-def _add_legend(figure: Figure, families: set[str]) -> None:
-    order = [family for family in FAMILIES if family in families] + sorted(families - FAMILIES.keys())
-    dots: dict[str, Any] = {"marker": "o", "markersize": 8, "linewidth": 0}
-    style.legend_below(
-        figure,
-        [
-            Line2D([], [], color=style.FAMILIES.get(family, style.MUTED), label=printed_family(family), **dots)
-            for family in order
-        ],
-    )

@@ -20,10 +20,10 @@ def plot_accuracy_by_depth(
     title: str,
     note: str,
 ) -> Figure:
-    """A line of the linear classifiers' accuracy, from the first map to the last, and a level for each trained network.
+    """A line of the linear classifiers' accuracy over the maps, and a level for each trained network.
 
     Args:
-      stages: names of the maps, the first one that an image meets first.
+      stages: names of the maps, in the order that an image meets them.
       accuracies: by the name of a network, of its maps, in [0, 1].
       trained: by what was trained, the accuracy that it reached.
 
@@ -36,9 +36,8 @@ def plot_accuracy_by_depth(
             f"There are {len(accuracies)} probed and {len(levels)} trained networks, and colours for "
             f"{len(style.PALETTE)} together: draw fewer of them."
         )
-    figure = style.new_figure(max(6.5, 1.0 * len(stages) + 3.5), 4.6)
-    axes = figure.subplots()
-    style.dress(axes, title=title, note=note, x="linear classifier on the features of", y="accuracy (%)")
+    look = {"title": title, "note": note, "x": "linear classifier on the features of", "y": "accuracy (%)"}
+    figure, axes = style.new_plot(max(6.5, 1.0 * len(stages) + 3.5), 4.6, **look)
     places = range(len(stages))
     for (name, values), colour in zip(accuracies.items(), style.PALETTE, strict=False):
         percent = [100 * value for value in values]
@@ -47,7 +46,5 @@ def plot_accuracy_by_depth(
         axes.axhline(100 * value, color=colour, linewidth=1.8, linestyle=dash, label=f"{name}: {value:.1%}")
     axes.set_xticks(list(places), list(stages), fontsize=style.SMALL_SIZE, color=style.INK)
     axes.margins(x=0.04, y=0.12)
-    axes.legend(
-        loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=style.SMALL_SIZE, labelcolor=style.INK
-    )
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), **style.LEGEND)
     return style.save(figure, path)

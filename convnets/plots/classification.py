@@ -28,26 +28,16 @@ PREDICTED, TRUE = style.VERMILION, style.BLUE
 def plot_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], path: Path) -> Figure:
     """The confusion matrix, coloured by the part of each true class, and the accuracy of each class.
 
-    Up to 20 classes the counts stand in the cells (zeros are left out). The colour scale is a square root, since a
-    confusion of one in a hundred is what one looks for and would be white on a linear one. Above 250 classes
-    neighbouring cells are drawn as one, in the colour of the largest.
+    Up to 20 classes the counts stand in the cells (zeros are left out). The colour scale is a square root: a confusion
+    of one in a hundred would be white on a linear one. Above 250 classes neighbouring cells are drawn as one, in the
+    colour of the largest.
 
     Args:
-      matrix: counts `[C, C]`, integers >= 0; the row is the true class, the column the predicted one. A class without
-        examples has an empty row and no accuracy.
+      matrix: counts `[C, C]`; the row is the true class, the column the predicted one. A class without examples has an
+        empty row and no accuracy.
       classes: the C names.
-
-    Raises:
-      ValueError: `matrix` isn't square, has negative entries or another number of classes than names.
     """
-    matrix, count = np.asarray(matrix), len(classes)
-    if matrix.shape != (count, count) or count == 0:
-        raise ValueError(
-            f"A confusion matrix of {count} classes must be [{count}, {count}] and not empty, "
-            f"but its shape is {list(matrix.shape)}."
-        )
-    if (matrix < 0).any():
-        raise ValueError(f"A confusion matrix holds counts >= 0, but its smallest entry is {matrix.min()}.")
+    count = len(classes)
     totals = matrix.sum(axis=1)
     parts = matrix / np.maximum(totals, 1)[:, None]
     accuracies = np.where(totals > 0, np.diagonal(parts), np.nan)
@@ -62,8 +52,11 @@ def plot_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], path: Path
     together = f", the largest of {block} × {block} cells" if block > 1 else ""
     note = f"{examples:,} examples{top1}\ncolour: part of the true class{together}"
     style.dress(axes, title="Confusion matrix", note=note, x="predicted class", y="true class", grid=False)
-    cells = _largest_of_blocks(parts, block)
-    end = len(cells) * block - 0.5
+    # The largest cell of each `block` x `block`.
+    padded = np.pad(parts, (0, -count % block))
+    blocks = len(padded) // block
+    cells = padded.reshape(blocks, block, blocks, block).max(axis=(1, 3))
+    end = len(padded) - 0.5
     axes.imshow(
         cells,
         extent=(-0.5, end, end, -0.5),
@@ -76,22 +69,18 @@ def plot_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], path: Path
     axes.spines[:].set_visible(False)
     _name_the_axes(axes, classes)
     if with_text:
-        _write_counts(axes, matrix, parts)
+        for row, column in np.argwhere(matrix > 0):
+            look = {"color": style.PAPER if parts[row, column] > 0.3 else style.INK, "fontsize": style.SMALL_SIZE}
+            look |= {"ha": "center", "va": "center", "fontweight": "bold" if row == column else "normal"}
+            axes.text(column, row, f"{matrix[row, column]:,}", **look)
     _draw_accuracies(bars, accuracies, with_text=with_text)
     return style.save(figure, path)
-
-
-def _largest_of_blocks(parts: np.ndarray, block: int) -> np.ndarray:
-    """`parts [C, C]` as `[B, B]` with B = ceil(C / block): the largest cell of each `block` x `block`."""
-    padded = np.pad(parts, (0, -len(parts) % block))
-    cells = len(padded) // block
-    return padded.reshape(cells, block, cells, block).max(axis=(1, 3))
 
 
 def _name_the_axes(axes: Axes, classes: Sequence[str]) -> None:
     step = -(-len(classes) // MOST_TICKS)
     ticks = range(0, len(classes), step)
-    names = [style.literal(style.shorten(classes[i], LONGEST_NAME)) for i in ticks]
+    names = [style.label(classes[i], LONGEST_NAME) for i in ticks]
     slanted = len(ticks) <= MOST_CLASSES_WITH_TEXT
     axes.set_xticks(ticks, names, rotation=45 if slanted else 90)
     if slanted:
@@ -99,20 +88,6 @@ def _name_the_axes(axes: Axes, classes: Sequence[str]) -> None:
             label.set(ha="right", va="top", rotation_mode="anchor")
     axes.set_yticks(ticks, names)
     axes.tick_params(length=0 if len(classes) <= MOST_CLASSES_WITH_TEXT else 3)
-
-
-def _write_counts(axes: Axes, matrix: np.ndarray, parts: np.ndarray) -> None:
-    for row, column in np.argwhere(matrix > 0):
-        axes.text(
-            column,
-            row,
-            f"{matrix[row, column]:,}",
-            ha="center",
-            va="center",
-            fontsize=style.SMALL_SIZE,
-            color=style.PAPER if parts[row, column] > 0.3 else style.INK,
-            fontweight="bold" if row == column else "normal",
-        )
 
 
 def _draw_accuracies(bars: Axes, accuracies: np.ndarray, *, with_text: bool) -> None:
@@ -141,39 +116,21 @@ def plot_mistakes(
 ) -> Figure:
     """A sheet of the first 40 mistakes: each image with the predicted class, the true class and its index below it.
 
-    Images are enlarged without smoothing, so that their pixels are seen as the network sees them. The heading says how
-    many mistakes were given: give all of them, or no more than are shown. Without a mistake the figure says so.
+    Images are enlarged without smoothing. The heading says how many mistakes were given; without one the figure says
+    so.
 
     Args:
       images: `[N, H, W, C]` uint8 with C = 1 (grey) or 3 (RGB), in the order to be shown: most confident first.
-      labels: `[N]` int, the true classes.
-      predicted: `[N]` int, the predicted classes, all different from `labels`.
+      labels, predicted: `[N]` int, the true and the predicted classes.
       probabilities: `[N]` float in [0, 1], of the predicted classes.
       indices: `[N]` int, the examples' places in their source.
       classes: the names that labels index.
-
-    Raises:
-      ValueError: the arrays differ in length, an entry is no mistake, or the images aren't uint8 of 1 or 3
-      channels.
     """
     count = len(labels)
-    lengths = [len(array) for array in (images, labels, predicted, probabilities, indices)]
-    if len(set(lengths)) > 1:
-        raise ValueError(
-            "Images, labels, predicted, probabilities and indices must be as many, "
-            f"but there are {', '.join(map(str, lengths))}."
-        )
     if count == 0:
         figure = style.new_figure(7.0, 2.2)
         figure.suptitle("No mistakes: every example was classified correctly.", y=0.5, color=style.INK)
         return style.save(figure, path)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
-        raise ValueError(f"Images must be uint8 [N, H, W, 1 or 3], but they are {images.dtype} {list(images.shape)}.")
-    if right := int(np.sum(np.asarray(labels) == np.asarray(predicted))):
-        raise ValueError(
-            f"Only mistakes are drawn, but {right} of {count} predictions equal their label; leave them out."
-        )
-
     shown = min(count, MOST_MISTAKES)
     columns = max(min(shown, COLUMNS), 3)
     rows = -(-shown // columns)
@@ -184,15 +141,8 @@ def plot_mistakes(
     figure.subplots_adjust(top=1 - HEADER / height, bottom=(FOOTER + CAPTION) / height)
     some = f"The {shown} most confident mistakes" if shown > 1 else "The most confident mistake"
     title = some + (f" (of {count:,})" if shown < count else "")
-    figure.suptitle(
-        title,
-        x=GAP / width,
-        y=1 - 0.15 / height,
-        ha="left",
-        fontsize=style.TITLE_SIZE + 1,
-        fontweight="bold",
-        color=style.INK,
-    )
+    heading = figure.suptitle(title, x=GAP / width, y=1 - 0.15 / height, ha="left", color=style.INK)
+    heading.set(fontsize=style.TITLE_SIZE + 1, fontweight="bold")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()

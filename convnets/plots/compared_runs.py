@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from convnets.plots import style
-from convnets.plots.learning_curves import Curve, capitalized, curve_of, error_name, lines_of, moving_average
+from convnets.plots.learning_curves import Curve, curve_of, error_title, lines_of, moving_average
 
 COLOURS = (style.INK, *style.PALETTE)
 MOST = len(COLOURS)
@@ -51,8 +51,7 @@ def plot_compared_runs(experiments: Sequence[Compared], metric: str, path: Path)
     figure = style.new_figure(11.5, 4.8)
     losses, errors = figure.subplots(1, 2)
     style.dress(losses, title="Loss", note="validation: line; training: dotted", x="epoch")
-    title = capitalized(f"{error_name(metric)} (%)")
-    style.dress(errors, title=title, note="mean of the seeds, and their range", x="epoch")
+    style.dress(errors, title=error_title(metric), note="mean of the seeds, and their range", x="epoch")
     for colour, experiment in zip(COLOURS, experiments, strict=False):
         for split in ("train", "validation"):
             _draw(losses, experiment.curves(split, "loss"), split, colour)

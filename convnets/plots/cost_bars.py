@@ -32,7 +32,7 @@ def plot_cost_bars(comparisons: Mapping[str, Sequence[Cost]], path: Path, *, not
             rows = [row + (place - (len(costs) - 1) / 2) * height for row in range(len(lengths))]
             bars = axes.barh(rows, lengths, height * 0.9, color=colour, label=_described(cost))
             absolute = [text for _, text in quantities.values()]
-            labels = [_relative(length) for length in lengths] if place else absolute
+            labels = [f"× {length:.{2 if length >= 0.1 else 3}f}" for length in lengths] if place else absolute
             axes.bar_label(bars, labels, padding=4, fontsize=style.SMALL_SIZE, color=style.INK)
         axes.invert_yaxis()
         axes.set_yticks(range(len(quantities)), list(quantities), fontsize=style.TEXT_SIZE, color=style.INK)
@@ -40,9 +40,7 @@ def plot_cost_bars(comparisons: Mapping[str, Sequence[Cost]], path: Path, *, not
         axes.set_xticks([])
         axes.spines["bottom"].set_visible(False)
         axes.margins(x=0.2)
-        axes.legend(
-            loc="upper left", bbox_to_anchor=(0, 0), frameon=False, fontsize=style.TEXT_SIZE, labelcolor=style.INK
-        )
+        axes.legend(loc="upper left", bbox_to_anchor=(0, 0), **style.LEGEND | {"fontsize": style.TEXT_SIZE})
     return style.save(figure, path)
 
 
@@ -60,10 +58,6 @@ def _quantities(costs: Sequence[Cost]) -> dict[str, tuple[list[float], str]]:
             quantities[f"time, {name}"] = (medians, f"{1000 * medians[0]:,.{digits}f} ms")
     quantities["activation memory"] = [cost.activation_bytes for cost in costs], short_bytes(first.activation_bytes)
     return quantities
-
-
-def _relative(ratio: float) -> str:
-    return f"× {ratio:.2f}" if ratio >= 0.1 else f"× {ratio:.3f}"
 
 
 def _described(cost: Cost) -> str:

@@ -11,29 +11,21 @@ from convnets.plots import style
 MOST_FILTERS = 96
 # Blank cells between neighbours, as a part of a filter's side.
 GAP = 1 / 6
-# A filter weaker than this part of the strongest is drawn weak: blown up, a dead filter would look like noise
-# learned.
+# A filter weaker than this part of the strongest is drawn weak: scaled up, a dead filter would look like noise.
 WEAKEST = 0.1
 
 
 def plot_filters(kernel: np.ndarray, path: Path, *, title: str = "Filters of the first layer") -> Figure:
-    """A grid of the filters in `kernel`, at most the first 96, with a line above it that says how they are
-    coloured.
+    """A grid of the filters in `kernel`, at most the first 96, with a line above it that says how they are coloured.
 
-    One input channel is drawn blue-white-red on one scale, symmetric about zero, common to all filters. Three
-    are drawn as RGB with zero at mid-grey, each filter scaled by its own largest weight (weak ones stay
-    weak). Any other number of channels is averaged and drawn like one.
+    One input channel is drawn blue-white-red on one scale, symmetric about zero, common to all filters. Three are drawn
+    as RGB with zero at mid-grey, each filter scaled by its own largest weight (weak ones stay weak). Other numbers of
+    channels are averaged and drawn like one.
 
     Args:
       kernel: weights `[h, w, c, f]`, float. Non-finite weights are drawn as zero and counted in the line.
-      title: what stands above the picture.
-
-    Raises:
-      ValueError: `kernel` doesn't have four axes or has an empty one.
     """
     kernel = np.asarray(kernel, dtype=np.float64)
-    if kernel.ndim != 4 or 0 in kernel.shape:
-        raise ValueError(f"A kernel must be [h, w, c, f] with nothing empty, but its shape is {list(kernel.shape)}.")
     height, width, channels, count = kernel.shape
     broken = int(np.size(kernel) - np.isfinite(kernel).sum())
     kernel = np.where(np.isfinite(kernel), kernel, 0.0)[..., :MOST_FILTERS]
@@ -47,10 +39,9 @@ def plot_filters(kernel: np.ndarray, path: Path, *, title: str = "Filters of the
     figure_width = 8.0 if columns >= 6 else 6.0
     picture_width = figure_width - (0.3 if colour else 1.3)
     picture_height = min(picture_width * mosaic.shape[0] / mosaic.shape[1], 14.0)
-    figure = style.new_figure(figure_width, picture_height + (0.7 if colour else 0.9))
-    axes = figure.subplots()
     note = _note(kernel.shape[:3], shown, count, broken)
-    style.dress(axes, title=title, note=note, grid=False)
+    height = picture_height + (0.7 if colour else 0.9)
+    figure, axes = style.new_plot(figure_width, height, title=title, note=note, grid=False)
     axes.set_axis_off()
     if colour:
         axes.imshow(mosaic, interpolation="nearest")
@@ -78,8 +69,7 @@ def _columns(count: int, aspect: float) -> int:
 
 
 def _mosaic(tiles: np.ndarray, columns: int, rows: int) -> np.ndarray:
-    """`tiles [h, w, f]` or `[h, w, 3, f]` set in rows on white (colours) or on nothing (NaN), gaps between
-    them.
+    """`tiles [h, w, f]` or `[h, w, 3, f]` in rows on white (colours) or on nothing (NaN), with gaps between them.
 
     Each weight becomes a block of cells, so that a gap can be narrower than one weight.
     """

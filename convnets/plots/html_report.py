@@ -11,7 +11,6 @@ from typing import Any
 
 from convnets.files import write_atomically
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 NUMBER = re.compile(r"[-+−±]?[\d.,]+(e[-+]?\d+)?\s?(%|±.*)?|nan|–|-|", re.IGNORECASE)
 
 LARGE_PICTURE = 1000  # pixels wide
@@ -33,9 +32,11 @@ h1 { font-size: clamp(1.5rem, 4vw, 2.2rem); line-height: 1.2; margin: 0 0 1.5rem
   border-bottom: 3px solid var(--accent); overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 .8rem; }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(max(9.5rem, 17%), 1fr)); gap: .6rem;
-margin: 0; } dl div { background: var(--card); border-radius: 8px; padding: .6rem .9rem; } dt { font-size:
-.8rem; color: var(--muted); } dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; font-variant-numeric:
-tabular-nums; } .notes { margin: 1.2rem 0 0; padding: .7rem 1rem .7rem 2rem; background: var(--card);
+  margin: 0; }
+dl div { background: var(--card); border-radius: 8px; padding: .6rem .9rem; }
+dt { font-size: .8rem; color: var(--muted); }
+dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+.notes { margin: 1.2rem 0 0; padding: .7rem 1rem .7rem 2rem; background: var(--card);
   border-left: 3px solid var(--accent); border-radius: 0 8px 8px 0; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
@@ -65,23 +66,17 @@ def write_report(
     config: Mapping[str, Any],
     notes: Sequence[str] = (),
 ) -> None:
-    """Writes the report to `path`, atomically; the parent folder is made if it is missing.
+    """Writes the report to `path`, atomically.
 
-    The same arguments give the same bytes. The page forbids itself every request by a content security policy, so that
-    it stays self-contained whatever is put in it.
+    The page forbids itself every request by a content security policy, so that it stays self-contained whatever is put
+    in it.
 
     Args:
-      path: the file to write, UTF-8.
-      title: the heading and the name of the browser's tab.
-      facts: the run in a few words, shown at the top in the given order, such as `{"top-1 error": "8.31 %"}`.
+      facts: the run in a few words, shown at the top, such as `{"top-1 error": "8.31 %"}`.
       tables: (heading, header, rows), all text; columns of numbers are aligned to the right.
-      pictures: (caption, PNG file), embedded in the given order.
+      pictures: (caption, PNG file), to be embedded.
       config: the resolved configuration, nested; shown folded at the end.
-      notes: sentences to be read before the figures, such as what a number can't be compared with.
-
-    Raises:
-      ValueError: a row is not as long as its header, or a picture is not a PNG file.
-      FileNotFoundError: a picture doesn't exist.
+      notes: sentences to be read before the results.
     """
     parts = [f"<h1>{escape(title)}</h1>", _facts(facts), _notes(notes)]
     parts += [_table(*table) for table in tables]
@@ -123,11 +118,6 @@ def _notes(notes: Sequence[str]) -> str:
 
 
 def _table(heading: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    for row in rows:
-        if len(row) != len(header):
-            raise ValueError(
-                f"Each row of table {heading!r} must have its {len(header)} columns, but {list(row)} has {len(row)}."
-            )
     numeric = [bool(rows) and all(NUMBER.fullmatch(str(row[i]).strip()) for row in rows) for i in range(len(header))]
     marks = [' class="number"' if number else "" for number in numeric]
     head = "".join(f'<th scope="col"{mark}>{escape(name)}</th>' for name, mark in zip(header, marks, strict=True))
@@ -144,8 +134,6 @@ def _table(heading: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -
 
 def _picture(caption: str, picture: Path) -> str:
     content = picture.read_bytes()
-    if not content.startswith(PNG_SIGNATURE) or len(content) < 24:
-        raise ValueError(f"Pictures of a report must be PNG files, but {picture.name!r} is not one.")
     width, height = struct.unpack(">II", content[16:24])
     # Large pictures scroll on a narrow screen, where shrinking them would make their text unreadable.
     wide = ' class="wide"' if width > LARGE_PICTURE else ""

@@ -1,6 +1,7 @@
 """The learning curves of a run: loss, error and learning rate over epochs, drawn from its `metrics.jsonl`."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from convnets.plots import style
 
 COLOURS = {"train": style.BLUE, "validation": style.VERMILION, "test": style.GREEN}
-METRIC_STYLES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
 FEW = 40
 """Training lines below which each is marked, and none is smoothed."""
 DECADE = 10.0
@@ -42,102 +42,60 @@ class Curve:
         return Curve(self.epochs, 100.0 * (1.0 - self.values))
 
 
-def plot_learning_curves(
-    records: Sequence[Mapping[str, Any]], path: Path, *, metrics: Sequence[str] = ("top1",)
-) -> Figure:
+def plot_learning_curves(records: Sequence[Mapping[str, Any]], path: Path, *, metric: str) -> Figure:
     """Three panels over epochs: loss, error (1 - metric, in %) and learning rate.
 
-    Training values are drawn raw (faint) and as a centred moving average, which doesn't lag behind the evaluation the
-    way an exponential one does. The best (ringed) and the last validation values stand above each panel. Where steps
-    were written twice, because a run was resumed from a checkpoint before them, the later line counts.
+    Training values are drawn raw (faint) and as a centred moving average, which doesn't lag behind the evaluation. The
+    best (ringed) and the last validation values stand above each panel.
 
     Args:
       records: the lines of `metrics.jsonl`: `{"kind": "train", "step", "epoch", "loss", "learning_rate", metric...}`
-        and `{"kind": "evaluation", "split": "validation" | "test", "step", "epoch", "loss", metric...}`. Metrics are
-        fractions in [0, 1], higher is better. Other kinds are passed over; missing, null and non-finite values leave
-        gaps. May be empty.
-      metrics: the metrics whose error is drawn, in the order of the legend; each is drawn for the splits that have it.
-
-    Raises:
-      ValueError: `metrics` has more names than there are line styles.
+        and `{"kind": "evaluation", "split": "validation" | "test", "step", "epoch", "loss", metric...}`. Other kinds
+        are passed over; missing, null and non-finite values leave gaps. May be empty.
+      metric: a fraction in [0, 1], higher is better.
     """
-    if len(metrics) > len(METRIC_STYLES):
-        raise ValueError(f"At most {len(METRIC_STYLES)} metrics fit one panel, but {len(metrics)} were given.")
     splits = {split: lines_of(records, split) for split in COLOURS}
-    losses = {("loss", split): curve_of(lines, "loss") for split, lines in splits.items()}
-    errors = {
-        (metric, split): curve.error()
-        for metric in metrics
-        for split, lines in splits.items()
-        if len((curve := curve_of(lines, metric)).epochs)
-    }
-    loss_notes = [_not_finite(losses["loss", "train"]), _best_and_last("", losses["loss", "validation"], "{:.4g}")]
-    error_notes = [
-        _best_and_last(metric_name(metric) + " " if len(metrics) > 1 else "", errors[metric, "validation"], "{:.2f} %")
-        for metric in metrics
-        if (metric, "validation") in errors
-    ]
-    notes = _same_height([loss_notes, error_notes, []])
+    losses = {split: curve_of(lines, "loss") for split, lines in splits.items()}
+    errors = {split: curve_of(lines, metric).error() for split, lines in splits.items()}
+    loss_notes = [_not_finite(losses["train"]), _best_and_last(losses["validation"], "{:.4g}")]
+    notes = _same_height([loss_notes, [_best_and_last(errors["validation"], "{:.2f} %")], []])
 
     figure = style.new_figure(12.5, 4.4)
     loss_axes, error_axes, rate_axes = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 0.8))
-    error_title = capitalized(f"{error_name(metrics[0])} (%)") if len(metrics) == 1 else "Error (%)"
-    titles = "Loss", error_title, "Learning rate"
+    titles = "Loss", error_title(metric), "Learning rate"
     last_epoch = max((float(line["epoch"]) for lines in splits.values() for line in lines), default=1.0)
     for axes, title, note in zip((loss_axes, error_axes, rate_axes), titles, notes, strict=True):
         style.dress(axes, title=title, note=note, x="epoch")
         axes.set_xlim(0.0, (last_epoch if last_epoch > 0 else 1.0) * 1.02)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=last_epoch >= 6))
-    _draw_panel(loss_axes, losses, ["loss"])
-    _draw_panel(error_axes, errors, metrics, ceiling=100.0)
+    _draw_panel(loss_axes, losses, "loss")
+    _draw_panel(error_axes, errors, metric, ceiling=100.0)
     rate = curve_of(splits["train"], "learning_rate")
     if len(rate.epochs):
         marker = "o" if len(rate.epochs) == 1 else ""
-        rate_axes.plot(*_points(rate), color=style.INK, linewidth=1.7, marker=marker, label="learning rate")
+        rate_axes.plot(rate.epochs, rate.values, color=style.INK, linewidth=1.7, marker=marker, label="learning rate")
     _choose_axis(rate_axes, rate.values, ceiling=math.inf, wide=DECADE)
 
     handles = [
         Line2D([], [], color=COLOURS[name], linewidth=2.2, label=name) for name, lines in splits.items() if lines
     ]
-    drawn = [
-        (name, dash) for name, dash in zip(metrics, METRIC_STYLES, strict=False) if any(name == m for m, _ in errors)
-    ]
-    if len(drawn) > 1:
-        handles += [
-            Line2D([], [], color=style.MUTED, linestyle=dash, linewidth=1.7, label=f"{metric_name(name)} error")
-            for name, dash in drawn
-        ]
     style.legend_below(figure, handles)
     return style.save(figure, path)
 
 
-def metric_name(metric: str) -> str:
-    """How a metric's key is printed: `top1` is top-1, `mean_iu` is mean IU, underscores are spaces."""
-    if _is_top(metric):
-        return "top-" + metric[3:]
-    return " ".join({"iu": "IU", "iou": "IoU"}.get(word, word) for word in metric.split("_"))
-
-
-def error_name(metric: str) -> str:
-    """How what is missing of a metric to 1 is printed: top-1 error, or 1 - mean IU."""
-    name = metric_name(metric)
-    return f"{name} error" if _is_top(metric) or metric.endswith("accuracy") else f"1 - {name}"
-
-
-def _is_top(metric: str) -> bool:
-    return metric.startswith("top") and metric[3:].isdigit()
-
-
-def capitalized(text: str) -> str:
-    """With its first letter in upper case, and the others as they are."""
-    return text[:1].upper() + text[1:]
+def error_title(metric: str) -> str:
+    """How what is missing of a metric to 1 is printed: Top-1 error (%), or 1 - mean IU (%)."""
+    name = " ".join({"iu": "IU", "iou": "IoU"}.get(word, word) for word in metric.split("_"))
+    name = re.sub(r"^top(\d+)$", r"top-\1", name)
+    error = f"{name} error" if name.startswith("top-") or metric.endswith("accuracy") else f"1 - {name}"
+    return f"{error[:1].upper()}{error[1:]} (%)"
 
 
 def moving_average(values: np.ndarray) -> np.ndarray:
     """The centred moving average of `values [T]` over about a twentieth of them; NaN stays NaN and isn't averaged.
 
     At the start, where curves are steep, the window shrinks on both sides alike, so that the average begins where the
-    values do; at the end, where they are flat, only on the side that is missing, to stay smooth.
+    values do; at the end only on the side that is missing.
     """
     count = len(values)
     known = np.isfinite(values)
@@ -164,10 +122,6 @@ def curve_of(lines: Sequence[Mapping[str, Any]], name: str) -> Curve:
     return Curve(np.array([float(line["epoch"]) for line in kept]), np.where(np.isfinite(values), values, np.nan))
 
 
-def _points(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
-    return curve.epochs, curve.values
-
-
 def _not_finite(loss: Curve) -> str:
     missing = np.isnan(loss.values)
     if not missing.any():
@@ -176,15 +130,15 @@ def _not_finite(loss: Curve) -> str:
     return f"{missing.sum():,} of {len(missing):,} training losses not finite, first at epoch {first:.4g}"
 
 
-def _best_and_last(name: str, curve: Curve, form: str) -> str:
+def _best_and_last(curve: Curve, form: str) -> str:
     known = curve.finite()
     if not len(known.values):
         return ""
     best = int(np.argmin(known.values))
     last = f"last {form.format(known.values[-1])}"
     if best == len(known.values) - 1:
-        return f"{name}validation: {last} (the best)"
-    return f"{name}validation: best {form.format(known.values[best])} (epoch {known.epochs[best]:.4g}), {last}"
+        return f"validation: {last} (the best)"
+    return f"validation: best {form.format(known.values[best])} (epoch {known.epochs[best]:.4g}), {last}"
 
 
 def _same_height(notes: Sequence[Sequence[str]]) -> list[str]:
@@ -194,22 +148,18 @@ def _same_height(notes: Sequence[Sequence[str]]) -> list[str]:
     return ["\n".join([*lines, *[" "] * (height - len(lines))]) for lines in kept]
 
 
-def _draw_panel(
-    axes: Axes, curves: Mapping[tuple[str, str], Curve], metrics: Sequence[str], *, ceiling: float = math.inf
-) -> None:
+def _draw_panel(axes: Axes, curves: Mapping[str, Curve], name: str, *, ceiling: float = math.inf) -> None:
     shown: list[np.ndarray] = []
-    for (metric, split), curve in curves.items():
-        colour, dashes = COLOURS[split], METRIC_STYLES[list(metrics).index(metric)]
-        label, count = f"{split} {metric}", len(curve.epochs)
+    for split, curve in curves.items():
+        colour, label, count, values = COLOURS[split], f"{split} {name}", len(curve.epochs), curve.values
         if count == 0:
             continue
-        values = curve.values
         if split == "train" and count >= FEW:
-            axes.plot(*_points(curve), color=colour, alpha=0.22, linewidth=0.7, label=f"{label} raw")
+            axes.plot(curve.epochs, values, color=colour, alpha=0.22, linewidth=0.7, label=f"{label} raw")
             values = moving_average(values)
         elif count < FEW or split == "test":
-            axes.plot(*_points(curve), "D" if split == "test" else "o", color=colour, markersize=3.5, zorder=3)
-        axes.plot(curve.epochs, values, color=colour, linestyle=dashes, linewidth=1.7, label=label)
+            axes.plot(curve.epochs, values, "D" if split == "test" else "o", color=colour, markersize=3.5, zorder=3)
+        axes.plot(curve.epochs, values, color=colour, linewidth=1.7, label=label)
         known = curve.finite()
         if split == "validation" and len(known.values) > 1:
             best = int(np.argmin(known.values))

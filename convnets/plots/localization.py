@@ -99,13 +99,12 @@ def plot_accuracy_by_iou(counts: np.ndarray, path: Path) -> Figure:
     Args:
       counts: boxes by their intersection over union, `[bins]` of equal width from 0 to 1.
     """
-    figure = style.new_figure(6.5, 3.4)
-    axes = figure.subplots()
     shares = np.append(np.cumsum(counts[::-1])[::-1], 0) / max(float(np.sum(counts)), 1.0)
     thresholds = np.linspace(0, 1, len(shares))
     half = float(np.interp(0.5, thresholds, shares))
-    style.dress(
-        axes,
+    figure, axes = style.new_plot(
+        6.5,
+        3.4,
         title="Boxes found",
         note=f"of {int(np.sum(counts)):,}, by the intersection over union that is asked for",
         x="intersection over union, at least",

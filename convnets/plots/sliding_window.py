@@ -48,18 +48,13 @@ class Shown:
     stride: Size
 
 
-Heading = tuple[str, str]
-"""Of a panel: a title, and a line below it."""
-
-
-def plot_sliding_window(shown: Shown, title: str, headings: Sequence[Heading], path: Path) -> Figure:
+def plot_sliding_window(shown: Shown, title: str, headings: Sequence[tuple[str, str]], path: Path) -> Figure:
     """The image with the first two windows framed; beside it, the class of each window as a cell at its centre.
 
     Cells of the one pass that differ from those of the windows are crossed out.
 
     Args:
-      title: above all.
-      headings: of the image, the windows and the one pass.
+      headings: title and note of the image, the windows and the one pass.
     """
     height, width = shown.image.shape[:2]
     panel = PANEL, PANEL * height / width
@@ -71,7 +66,7 @@ def plot_sliding_window(shown: Shown, title: str, headings: Sequence[Heading], p
     figure = style.new_figure(*size, constrained=False)
     heading = figure.suptitle(style.literal(title), x=GAP / size[0], y=1 - 0.27 / size[1], ha="left", va="center")
     heading.set(fontsize=style.TITLE_SIZE + 1, fontweight="bold", color=style.INK)
-    colours = class_colours(np.stack([shown.windows, shown.one_pass]), len(shown.classes))
+    colours = colours_of(np.stack([shown.windows, shown.one_pass]), len(shown.classes))
     for place, ((head, note), said) in enumerate(zip(headings, (None, shown.windows, shown.one_pass), strict=True)):
         left = GAP + place * spacing
         axes = figure.add_axes((left / size[0], FOOT / size[1], panel[0] / size[0], panel[1] / size[1]))
@@ -86,7 +81,7 @@ def plot_sliding_window(shown: Shown, title: str, headings: Sequence[Heading], p
     return style.save(figure, path)
 
 
-def class_colours(said: np.ndarray, classes: int) -> dict[int, str]:
+def colours_of(said: np.ndarray, classes: int) -> dict[int, str]:
     """A colour for each of the classes that are said: its own if there are few, else only for those said most often."""
     found, counts = np.unique(said, return_counts=True)
     if classes <= len(COLOURS):
@@ -138,25 +133,19 @@ def _cross_out(shown: Shown, differs: np.ndarray, axes: Axes) -> None:
         # Of half the cell, in points.
         panel = axes.get_window_extent().width * 72 / style.DPI
         side = panel * shown.stride[1] / shown.image.shape[1] / 2
-        axes.scatter(
-            lefts + shown.stride[1] / 2,
-            tops + shown.stride[0] / 2,
-            marker="x",
-            s=side**2,
-            linewidths=max(0.8, min(side / 4, 2.0)),
-            color=style.INK,
-        )
+        centres = lefts + shown.stride[1] / 2, tops + shown.stride[0] / 2
+        line = max(0.8, min(side / 4, 2.0))
+        axes.scatter(*centres, marker="x", s=side**2, linewidths=line, color=style.INK)
 
 
 def _legend(shown: Shown, colours: dict[int, str]) -> list[Patch]:
     said = set(np.unique([shown.windows, shown.one_pass]).tolist())
     handles = [
-        Patch(color=colour, alpha=OPACITY, label=style.literal(style.shorten(shown.classes[label], 22)))
+        Patch(color=colour, alpha=OPACITY, label=style.label(shown.classes[label], 22))
         for label, colour in colours.items()
     ]
     rest = len(said) - len(colours)
     if rest:
-        handles.append(
-            Patch(color=OTHERS, alpha=OPACITY, label=f"{rest} other classes" if rest > 1 else "another class")
-        )
+        name = f"{rest} other classes" if rest > 1 else "another class"
+        handles.append(Patch(color=OTHERS, alpha=OPACITY, label=name))
     return handles

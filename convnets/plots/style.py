@@ -1,10 +1,8 @@
-"""The one look of all pictures: colours, sizes, how an axis is dressed, and how a finished file reaches the disk.
+"""The look of all pictures: colours, sizes, how an axis is dressed, and how a finished file reaches the disk.
 
-Every function `plot_...` of this package draws a figure, writes it to the path it is given and returns it.
-
-Figures are made through matplotlib's object interface, never through pyplot: nothing is registered globally, so it
-works without a display and from any thread, and a forgotten figure is garbage like any other object. Nothing here
-touches `rcParams` either: every size and colour is passed where an artist is made.
+Every function `plot_...` of this package draws a figure, writes it to the path it is given and returns it. Figures are
+made through matplotlib's object interface, never through pyplot, and without `rcParams`: nothing is registered
+globally, so it works without a display and from any thread.
 """
 
 import io
@@ -45,6 +43,9 @@ TITLE_SIZE = 12.0
 TEXT_SIZE = 10.0
 SMALL_SIZE = 9.0
 
+LEGEND: dict[str, Any] = {"frameon": False, "fontsize": SMALL_SIZE, "labelcolor": INK}
+"""The look of a legend within or beside a plot."""
+
 
 def new_figure(width: float, height: float, *, constrained: bool = True) -> Figure:
     """An empty white figure of `width` x `height` inches at `DPI`, drawn by Agg.
@@ -57,11 +58,18 @@ def new_figure(width: float, height: float, *, constrained: bool = True) -> Figu
     return figure
 
 
+def new_plot(width: float, height: float, **look: Any) -> tuple[Figure, Axes]:
+    """A figure of one plot, dressed; `look` are the options of `dress`."""
+    figure = new_figure(width, height)
+    axes = figure.subplots()
+    dress(axes, **look)
+    return figure, axes
+
+
 def dress(axes: Axes, *, title: str = "", note: str = "", x: str = "", y: str = "", grid: bool = True) -> None:
     """Gives `axes` the shared look.
 
     Args:
-      axes: where a plot was or will be drawn.
       title: bold, left, above the plot.
       note: muted small line or lines between the title and the plot; lines may be empty, to align with a neighbour.
       x, y: axis labels.
@@ -151,17 +159,16 @@ def shorten(text: str, characters: int) -> str:
     return text if len(text) <= characters else text[: max(characters - 1, 0)].rstrip() + "…"
 
 
+def label(text: str, characters: int) -> str:
+    """`text` shortened, and printed as it is."""
+    return literal(shorten(text, characters))
+
+
 def save(figure: Figure, path: Path) -> Figure:
-    """Writes `figure` as a PNG at `DPI` and returns it.
+    """Writes `figure` as a PNG at `DPI`, atomically, and returns it.
 
-    The same figure gives the same bytes: there is no date and no software in them. The parent folder is made if it is
-    missing; the file is either the old one or the complete new one.
-
-    Raises:
-      ValueError: `path` doesn't end in `.png`.
+    The same figure gives the same bytes: there is no date and no software in them.
     """
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"Pictures are saved as PNG, but the path is {str(path)!r}; let it end in '.png'.")
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=DPI, facecolor=PAPER, metadata={"Software": None})
     write_atomically(path, png.getvalue())

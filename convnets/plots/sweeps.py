@@ -23,10 +23,8 @@ def plot_best_so_far(finished: Sequence[tuple[int, float, bool]], metric: str, h
     Args:
       finished: number, metric and whether it was pruned, of each trial, in the order of their numbers.
     """
-    figure = style.new_figure(7.5, 4.2)
-    axes = figure.subplots()
     note = f"validation {metric} of each trial; pruned ones that were worse stand on the edge"
-    style.dress(axes, title="Best so far", note=note, x="trial", y=metric)
+    figure, axes = style.new_plot(7.5, 4.2, title="Best so far", note=note, x="trial", y=metric)
     complete = [(number, value) for number, value, pruned in finished if not pruned]
     pruned = [(number, value) for number, value, was_pruned in finished if was_pruned]
     if complete:
@@ -42,11 +40,9 @@ def plot_best_so_far(finished: Sequence[tuple[int, float, bool]], metric: str, h
     if pruned:
         axes.plot(*zip(*pruned, strict=True), "x", color=style.VERMILION, markersize=5, clip_on=False)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    marks = [Line2D([], [], color=style.INK, linewidth=1.7, label="best so far")]
-    marks.append(Line2D([], [], color=style.BLUE, marker="o", linestyle="", markersize=5, label="complete"))
-    if pruned:
-        marks.append(Line2D([], [], color=style.VERMILION, marker="x", linestyle="", markersize=5, label="pruned"))
-    style.legend_below(figure, marks)
+    kinds = [(style.BLUE, "o", "complete"), *([(style.VERMILION, "x", "pruned")] if pruned else [])]
+    marks = [Line2D([], [], color=colour, marker=mark, ls="", ms=5, label=name) for colour, mark, name in kinds]
+    style.legend_below(figure, [Line2D([], [], color=style.INK, linewidth=1.7, label="best so far"), *marks])
     return style.save(figure, path)
 
 
@@ -56,10 +52,8 @@ def plot_importance(shares: Mapping[str, float], metric: str, path: Path) -> Fig
     Args:
       shares: in [0, 1], the largest first.
     """
-    figure = style.new_figure(7.5, 1.6 + 0.4 * len(shares))
-    axes = figure.subplots()
     note = f"how the values of a field among the best tenth\nof the trials by {metric} differ from those among all"
-    style.dress(axes, title="Importance", note=note, grid=False)
+    figure, axes = style.new_plot(7.5, 1.6 + 0.4 * len(shares), title="Importance", note=note, grid=False)
     style.draw_bars(axes, list(shares.values()), [f"{share:.2f}" for share in shares.values()], names=list(shares))
     axes.set_xlim(0, 1.1 * max(shares.values()))
     return style.save(figure, path)
@@ -114,9 +108,8 @@ def plot_parallel_coordinates(
       values: the metric of each trial, the last axis.
     """
     axes_of = [*columns, Column(metric, values, "linear")]
-    figure = style.new_figure(max(2.0 * len(axes_of), 6.0), 4.6)
-    axes = figure.subplots()
-    style.dress(axes, title="Trials", note=f"validation {metric} by the colour, the better the darker", grid=False)
+    note = f"validation {metric} by the colour, the better the darker"
+    figure, axes = style.new_plot(max(2.0 * len(axes_of), 6.0), 4.6, title="Trials", note=note, grid=False)
     heights = np.stack([column.places() for column in axes_of], axis=1)
     order = np.argsort(heights[:, -1] if higher else -heights[:, -1], kind="stable")
     rank = np.linspace(0, 1, len(order))

@@ -50,23 +50,18 @@ def plot_transposed_convolution(shown: Example, path: Path) -> Figure:
     upper, lower = small * len(matrix), large * max(sides)
     width, height = inner + 2 * MARGIN, upper + lower + 2 * HEAD + 3 * MARGIN
     figure = style.new_figure(width, height, constrained=False)
-    _draw_matrix(shown, matrix, _panel(figure, MARGIN, lower + HEAD + 2.6 * MARGIN, matrix.shape, small), small)
-
-    middle, left = 1.4 * MARGIN + lower / 2, MARGIN
-    for sign, draw, side, panel in zip(
-        ("", "∗", "="), (_draw_stretched, _draw_rotated, _draw_result), sides, panels, strict=True
-    ):
-        figure.text((left - gap / 2) / width, middle / height, sign, ha="center", va="center", fontsize=18)
-        draw(shown, _panel(figure, left, middle - large * side / 2, (side, side), large), large)
-        left += panel + gap
-    place = MARGIN / width, 0.4 * MARGIN / height
-    figure.text(*place, _written_out(shown), fontsize=style.TEXT_SIZE, color=style.INK, va="bottom")
-    return style.save(figure, path)
-
-
-def _draw_matrix(shown: Example, matrix: np.ndarray, axes: Axes, cell: float) -> None:
-    row, column = shown.fullest
+    extra = f" + {shown.output_padding}" if shown.output_padding else ""
+    below = f", {shown.output_padding} more below, right" if extra else ""
     sizes = f"w = {shown.side}, f = {shown.kernel}, s = {shown.stride}, p = {shown.padding}"
+    filter_colours, filter_names = _filter_colours(shown.kernel), _names("F", shown.kernel)
+    axes = _panel(figure, MARGIN, lower + HEAD + 2.6 * MARGIN, matrix.shape, small)
+    _fill(axes, matrix, filter_colours, filter_names, small)
+    for line in range(shown.side, matrix.shape[1], shown.side):
+        axes.axvline(line, color=style.MUTED, linewidth=0.8)
+    for line in range(shown.map_side, len(matrix), shown.map_side):
+        axes.axhline(line, color=style.MUTED, linewidth=0.8)
+    row, column = shown.fullest
+    _frame(axes, (0, row * shown.side + column), (len(matrix), 1))
     style.dress(
         axes,
         title=f"M_F, the convolution as a matrix of {len(matrix)} × {matrix.shape[1]}",
@@ -74,47 +69,32 @@ def _draw_matrix(shown: Example, matrix: np.ndarray, axes: Axes, cell: float) ->
         "w² pixels; framed: the pixel framed below",
         grid=False,
     )
-    _fill(axes, matrix, [ZERO, *_filter_colours(shown.kernel)], _names("F", shown.kernel), cell)
-    for line in range(shown.side, matrix.shape[1], shown.side):
-        axes.axvline(line, color=style.MUTED, linewidth=0.8)
-    for line in range(shown.map_side, len(matrix), shown.map_side):
-        axes.axhline(line, color=style.MUTED, linewidth=0.8)
-    _frame(axes, (0, row * shown.side + column), (len(matrix), 1))
 
-
-def _draw_stretched(shown: Example, axes: Axes, cell: float) -> None:
-    stretched = shown.stretched
-    extra = f", {shown.output_padding} more below, right" if shown.output_padding else ""
-    style.dress(
-        axes,
-        title=f"Map of {shown.map_side} × {shown.map_side}, stretched",
-        note=f"zeros: s − 1 = {shown.stride - 1} between,\nf − p − 1 = {shown.zeros_around} around{extra}",
-        grid=False,
-    )
-    colours: list[Colour] = [ZERO, *[style.MUTED] * shown.map_side**2]
-    _fill(axes, stretched, colours, _names(r"\tilde{S}", shown.map_side), cell)
-    _frame(axes, shown.fullest, (shown.kernel, shown.kernel))
-
-
-def _draw_rotated(shown: Example, axes: Axes, cell: float) -> None:
-    style.dress(axes, title="F rotated", grid=False)
-    rotated = np.arange(shown.kernel**2, 0, -1).reshape(shown.kernel, shown.kernel)
-    _fill(axes, rotated, [ZERO, *_filter_colours(shown.kernel)], _names("F", shown.kernel), cell)
-    _frame(axes, (0, 0), rotated.shape)
-
-
-def _draw_result(shown: Example, axes: Axes, cell: float) -> None:
-    extra = f" + {shown.output_padding}" if shown.output_padding else ""
-    style.dress(
-        axes,
-        title=f"Result of {shown.side} × {shown.side}",
-        note=f"(w′ − 1) s − 2p + f{extra} = {shown.side}\nin a pixel: how many products it adds",
-        grid=False,
-    )
-    terms = shown.terms
+    terms, square = shown.terms, (shown.kernel, shown.kernel)
     shades: list[Colour] = [_blend(style.BLUE, 1 - count / terms.max()) for count in range(terms.max() + 1)]
-    _fill(axes, terms, shades, [str(count) for count in range(len(shades))], cell)
-    _frame(axes, shown.fullest, (1, 1))
+    stretched_note = f"zeros: s − 1 = {shown.stride - 1} between,\nf − p − 1 = {shown.zeros_around} around{below}"
+    result_note = f"(w′ − 1) s − 2p + f{extra} = {shown.side}\nin a pixel: how many products it adds"
+    grey: list[Colour] = [ZERO, *[style.MUTED] * shown.map_side**2]
+    rotated = np.arange(shown.kernel**2, 0, -1).reshape(square)
+    stretched_names, counts = _names(r"\tilde{S}", shown.map_side), list(map(str, range(len(shades))))
+    title = f"Map of {shown.map_side} × {shown.map_side}, stretched"
+    # Sign before the panel, title, note, cells with their colours and names, and what is framed.
+    lower_panels: list[tuple[str, str, str, np.ndarray, Sequence[Colour], Sequence[str], Entry, Entry]] = [
+        ("", title, stretched_note, shown.stretched, grey, stretched_names, shown.fullest, square),
+        ("∗", "F rotated", "", rotated, filter_colours, filter_names, (0, 0), square),
+        ("=", f"Result of {shown.side} × {shown.side}", result_note, terms, shades, counts, shown.fullest, (1, 1)),
+    ]
+    middle, left = 1.4 * MARGIN + lower / 2, MARGIN
+    for (sign, title, note, cells, colours, names, first, shape), panel in zip(lower_panels, panels, strict=True):
+        figure.text((left - gap / 2) / width, middle / height, sign, ha="center", va="center", fontsize=18)
+        axes = _panel(figure, left, middle - large * len(cells) / 2, cells.shape, large)
+        _fill(axes, cells, colours, names, large)
+        _frame(axes, first, shape)
+        style.dress(axes, title=title, note=note, grid=False)
+        left += panel + gap
+    place = MARGIN / width, 0.4 * MARGIN / height
+    figure.text(*place, _written_out(shown), fontsize=style.TEXT_SIZE, color=style.INK, va="bottom")
+    return style.save(figure, path)
 
 
 def _written_out(shown: Example) -> str:
@@ -146,34 +126,19 @@ def _fill(axes: Axes, cells: np.ndarray, colours: Sequence[Colour], names: Seque
         return
     for (row, column), number in np.ndenumerate(cells):
         dark = np.dot(to_rgb(colours[number]), (0.3, 0.6, 0.1)) < 0.6
-        axes.text(
-            column + 0.5,
-            row + 0.5,
-            names[number],
-            color=style.PAPER if dark else style.INK,
-            fontsize=points,
-            ha="center",
-            va="center_baseline",
-        )
+        colour = style.PAPER if dark else style.INK
+        text = axes.text(column + 0.5, row + 0.5, names[number], color=colour, fontsize=points, ha="center")
+        text.set_verticalalignment("center_baseline")
 
 
 def _frame(axes: Axes, first: Entry, shape: tuple[int, ...]) -> None:
     """Around so many rows and columns from the first cell."""
     rows, columns = shape
     # A white rim, to be seen on dark cells too.
-    axes.add_patch(
-        Rectangle(
-            first[::-1],
-            columns,
-            rows,
-            fill=False,
-            edgecolor=style.INK,
-            linewidth=2.2,
-            clip_on=False,
-            zorder=3,
-            path_effects=[withStroke(linewidth=4.2, foreground=style.PAPER)],
-        )
-    )
+    rim = [withStroke(linewidth=4.2, foreground=style.PAPER)]
+    frame = Rectangle(first[::-1], columns, rows, fill=False, edgecolor=style.INK, linewidth=2.2, zorder=3)
+    frame.set(clip_on=False, path_effects=rim)
+    axes.add_patch(frame)
 
 
 def _names(letter: str, side: int) -> list[str]:
@@ -188,8 +153,8 @@ def _place(entry: Entry) -> str:
 
 
 def _filter_colours(side: int) -> list[Colour]:
-    """A hue for each row of the filter, paler from column to column."""
-    return [
+    """Of a zero, then a hue for each row of the filter, paler from column to column."""
+    return [ZERO] + [
         _blend(style.PALETTE[row % len(style.PALETTE)], PALEST * column / side)
         for row in range(side)
         for column in range(side)

@@ -237,7 +237,7 @@ class Segmentation(Task):
 
     def draw(self, picture: np.ndarray, prediction: Predictions, record: Mapping[str, Any]) -> dict[str, bytes]:
         """The classes as an index PNG, and in colour over the picture."""
-        from convnets.plots.class_colours import index_png, overlay_png
+        from convnets.plots.segmentation import index_png, overlay_png
 
         return {"mask": index_png(prediction["mask"]), "overlay": overlay_png(picture, prediction["mask"])}
 

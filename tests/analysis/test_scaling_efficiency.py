@@ -5,15 +5,7 @@ from dataclasses import replace
 import pytest
 
 from convnets.analysis.interconnects import MACHINES, Cluster, Link
-from convnets.analysis.scaling import (
-    StepTime,
-    StepTraffic,
-    Work,
-    step_time,
-    strong_scaling,
-    sustained_rate,
-    weak_scaling,
-)
+from convnets.analysis.scaling import StepTime, StepTraffic, Work, scaling_steps, step_time, sustained_rate
 from convnets.errors import InvalidValue
 
 GRADIENTS_OF_RESNET50 = 4 * 25_557_032
@@ -51,8 +43,8 @@ def test_a_step_by_hand():
 
 def test_weak_scaling_keeps_the_batch_of_a_device_and_strong_scaling_that_of_all():
     counts = (1, 2, 8, 512)
-    weak = weak_scaling(WORK, MACHINES["tpu-v5e"], counts, 32, 100.0)
-    strong = strong_scaling(WORK, MACHINES["tpu-v5e"], counts, 32, 100.0)
+    weak = scaling_steps(WORK, MACHINES["tpu-v5e"], counts, 32, 100.0)
+    strong = scaling_steps(WORK, MACHINES["tpu-v5e"], counts, 32, 100.0, shared=True)
     assert [(point.devices, point.batch) for point in weak] == [(1, 32), (2, 32), (8, 32)]
     assert [(point.devices, point.batch) for point in strong] == [(1, 32), (2, 16), (8, 4)]
     assert [point.time.computing for point in strong] == pytest.approx([0.32, 0.16, 0.04])
@@ -61,7 +53,7 @@ def test_weak_scaling_keeps_the_batch_of_a_device_and_strong_scaling_that_of_all
 
 def test_a_batch_that_the_devices_do_not_divide_is_refused():
     with pytest.raises(InvalidValue, match="a global batch of 100 can't be shared by 8 devices"):
-        strong_scaling(WORK, MACHINES["dgx-h100"], (1, 4, 8), 100, 1.0)
+        scaling_steps(WORK, MACHINES["dgx-h100"], (1, 4, 8), 100, 1.0, shared=True)
 
 
 def test_what_goyal_et_al_reached_lies_between_the_bounds():
@@ -69,7 +61,7 @@ def test_what_goyal_et_al_reached_lies_between_the_bounds():
     # 50 Gb/s Ethernet each; 32 images a GPU, 120 ms of backward pass; about 90 % from 8 to 256 GPUs (section 5.5).
     machine = Cluster("Big Basin", 0.0, 8, Link("NVLink 1", 80e9, 0), Link("Ethernet", 50e9 / 8 / 8, 0), 0.0, 1024, ())
     rate = 32 / (0.120 * 3 / 2)
-    eight, many = (point.time for point in weak_scaling(WORK, machine, (8, 256), 32, rate))
+    eight, many = (point.time for point in scaling_steps(WORK, machine, (8, 256), 32, rate))
     without = many.efficiency_without_overlap / eight.efficiency_without_overlap
     overlapped = many.efficiency_with_overlap / eight.efficiency_with_overlap
     assert 0.8 < without < 0.9 < overlapped <= 1

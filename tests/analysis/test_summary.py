@@ -1,15 +1,17 @@
-"""The rows of a network, against counts by hand and against the tree of parameters."""
+"""The rows of a network, their names, groups and shares, against counts by hand and the tree of parameters."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
 from jax import Array
-from small_networks import Block, Functional, LeNet, Network, by_path, convolution
+from small_networks import Block, Functional, LeNet, Network, Output, by_path, convolution
 
 from convnets import models
-from convnets.analysis.summary import LayerRow, summarize, total
+from convnets.analysis.summary import LayerRow, group, summarize, total
+from convnets.analysis.summary_table import shares
 from convnets.errors import InvalidValue
+from convnets.layers import TransposedConvolution
 
 Maps = tuple[Array, dict[str, Array]]
 
@@ -90,36 +92,22 @@ def test_every_entry_is_counted_once_also_in_shared_layers_and_in_parents_that_o
     assert total(summary).statistics == entries(Network(), (8, 6, 3), "batch_stats")
 
 
-def test_a_shared_layer_works_each_time_that_it_is_called():
+def test_a_shared_layer_works_at_every_call_and_an_array_that_a_parent_passes_on_is_counted_as_memory_once():
     first, second = (row for row in summarize(Network(), (8, 6, 3), batch=5) if row.path == "shared")
     assert (first.multiply_adds, second.multiply_adds) == (5 * 8 * 6 * 16, 5 * 4 * 6 * 16)
     assert (first.output_shape, second.output_shape) == ((5, 8, 6, 4), (5, 4, 6, 4))
-
-
-def test_an_array_that_a_parent_passes_on_is_counted_as_memory_once():
     rows = by_path(summarize(Network(), (8, 6, 3)))
     assert rows["pool1"].activation_bytes == 4 * 4 and rows[""].activation_bytes == 0
     assert rows["stage1"].activation_bytes == rows["stage1/norm"].activation_bytes == 4 * 8 * 6 * 4
 
 
-WRAPPED = [
-    nn.remat(Block, static_argnums=(2,)),
-    nn.jit(Block, static_argnums=(2,)),
-    nn.remat(nn.jit(Block, static_argnums=(2,)), static_argnums=(2,)),
-]
-
-
-@pytest.mark.parametrize("block", WRAPPED)
-def test_rematerialized_and_jitted_modules_are_counted_alike_every_time(block):
-    plain = summarize(Network(), (8, 6, 4))
+@pytest.mark.parametrize("wrappers", [[nn.remat], [nn.jit], [nn.jit, nn.remat]])
+def test_rematerialized_and_jitted_modules_are_counted_alike_every_time(wrappers):
+    plain, block = summarize(Network(), (8, 6, 4)), Block
+    for wrapper in wrappers:
+        block = wrapper(block, static_argnums=(2,))
     for _ in range(2):
         assert summarize(Network(block), (8, 6, 4)) == plain
-
-
-@pytest.mark.parametrize("name", ["vgg11_bn", "googlenet", "resnet18"])
-def test_rematerialized_architectures_have_the_same_rows(name):
-    plain, again = (models.create(name, 10, stem="small", remat=remat) for remat in (False, True))
-    assert summarize(plain, (32, 32, 3)) == summarize(again, (32, 32, 3))
 
 
 def test_jitted_modules_of_one_class_are_told_apart_and_so_are_two_calls_of_one():
@@ -181,3 +169,136 @@ def test_nothing_is_computed_even_for_a_network_that_fits_no_memory():
 def test_shapes_that_are_no_image_are_refused(shape, batch):
     with pytest.raises(InvalidValue, match=r"\(H, W, C\)"):
         summarize(LeNet(), shape, batch)
+
+
+class MaxPool(nn.Module):
+    """A pool that is a module."""
+
+    def __call__(self, x: Array) -> Array:
+        return nn.max_pool(x, (3, 2), (2, 2))
+
+
+class LRN(nn.Module):
+    """Sums over neighbouring channels, by a window."""
+
+    def __call__(self, x: Array) -> Array:
+        return x / (1 + nn.avg_pool(jnp.square(x)[..., None], (1, 1, 3), (1, 1, 1), "SAME")[..., 0])
+
+
+class PReLU(nn.Module):
+    """Works entry by entry, but owns a parameter."""
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        return jnp.where(x > 0, x, self.param("slope", nn.initializers.zeros, ()) * x)
+
+
+class ReLU(nn.Module):
+    """Works entry by entry."""
+
+    def __call__(self, x: Array) -> Array:
+        return nn.relu(x)
+
+
+@pytest.mark.parametrize(
+    ("function", "kinds"),
+    [
+        (lambda m, x: convolution(m, x, 11, 4), ["convolution 11×11/4"]),
+        (lambda m, x: convolution(m, x, (1, 7), (2, 1)), ["convolution 1×7/2×1"]),
+        (lambda m, x: convolution(m, x, 3, dilation=2, groups=2), ["convolution 3×3/1, dilation 2, 2 groups"]),
+        (lambda m, x: TransposedConvolution(5, 4, 2, 1, parent=m)(x), ["transposed convolution 4×4/2"]),
+        (
+            lambda m, x: TransposedConvolution(5, 3, 2, dilation=3, parent=m)(x),
+            ["transposed convolution 3×3/2, dilation 3"],
+        ),
+        (lambda m, x: TransposedConvolution(5, 3, parent=m)(x), ["transposed convolution 3×3/1"]),
+        (lambda m, x: nn.ConvTranspose(5, (3, 4), (2, 1), parent=m)(x), ["transposed convolution 3×4/2×1"]),
+        (lambda m, x: nn.max_pool(x, (3, 3), (2, 2)), ["max pool 3×3/2"]),
+        (lambda m, x: nn.avg_pool(x, (7, 7)), ["average pool 7×7/1"]),
+        (lambda m, x: x.max((1, 2)), ["global max pool"]),
+        (lambda m, x: jnp.mean(x.reshape(len(x), -1, 4), 1), ["global average pool"]),
+        (lambda m, x: jnp.mean(x, (1, 2), keepdims=True), ["global average pool"]),
+        (lambda m, x: nn.avg_pool(x, (2, 2)) * 4, ["average pool 2×2/1"]),
+        (lambda m, x: nn.pooling.pool(x, 0.0, jax.lax.add, (2, 2), (2, 2), "VALID") + 1, ["sum pool 2×2/2"]),
+        (lambda m, x: x.sum((1, 2)), ["global sum pool"]),
+        (lambda m, x: MaxPool(name="pool", parent=m)(x), ["max pool 3×2/2"]),
+        (lambda m, x: LRN(name="lrn", parent=m)(x), ["LRN"]),
+        (lambda m, x: PReLU(name="prelu", parent=m)(ReLU(name="relu", parent=m)(x)), ["PReLU"]),
+        (lambda m, x: nn.Dropout(0.5, deterministic=True, parent=m)(x[:, ::2]), []),
+    ],
+)
+def test_kinds_are_said_in_words(function, kinds):
+    assert [row.kind for row in summarize(Functional(function), (32, 32, 4))] == kinds
+
+
+def test_pools_are_numbered_around_the_modules_that_have_such_names():
+    def network(module, x):
+        x = Output(name="pool1", parent=module)(nn.max_pool(x, (2, 2), (2, 2)))
+        return nn.max_pool(x, (2, 2), (2, 2))
+
+    assert [row.path for row in summarize(Functional(network), (8, 8, 3))] == ["pool2", "pool1", "pool3"]
+
+
+def test_a_groups_row_has_what_its_module_gives_and_the_sums_of_its_layers():
+    summary = summarize(models.create("googlenet", 1000, auxiliary=False), (224, 224, 3))
+    rows = group(summary, 1)
+    inception = next(row for row in rows if row.path == "inception_3a")
+    # The lecture's table: 28 x 28 x 256, 159K weights (and 368 biases here), 128M operations.
+    assert (inception.kind, inception.output_shape) == ("inception", (1, 28, 28, 256))
+    assert inception.parameters - 368 == 163_328 and round(inception.parameters / 1024) == 160
+    assert round(inception.multiply_adds / 1e6) == 128
+    # The first layers see 27 pixels, 8 apart, and a 5 x 5 reaches 4 steps further.
+    assert (inception.receptive_field, inception.stride) == ((27 + 4 * 8,) * 2, (8, 8))
+    assert [row.path for row in rows[:7]] == ["conv1", "pool1", "norm1", "conv2_reduce", "conv2", "norm2", "pool2"]
+    assert rows[0].kind == "convolution 7×7/2"
+    assert total(rows) == total(summary)
+
+
+def test_groups_keep_the_rows_of_parents_and_of_both_calls_of_a_layer_together():
+    rows = group(summarize(Network(), (8, 6, 3)), 1)
+    assert [(row.path, row.kind, row.parameters, row.output_shape) for row in rows] == [
+        ("", "network", 4, (1, 4)),
+        ("stage2", "block", 123, (1, 8, 6, 4)),
+        ("stage1", "block", 159, (1, 8, 6, 4)),
+        ("shared", "fully connected", 20, (1, 4, 6, 4)),
+        ("pool1", "global average pool", 0, (1, 4)),
+    ]
+    assert list(group(summarize(LeNet(), (32, 32, 1)), 3)) == list(summarize(LeNet(), (32, 32, 1)))
+    with pytest.raises(InvalidValue, match="at least 1, and not 0"):
+        group(summarize(LeNet(), (32, 32, 1)), 0)
+
+
+def test_a_part_that_is_for_training_only_has_its_own_row_beside_the_module_that_it_belongs_to():
+    class Heads(nn.Module):
+        @nn.compact
+        def __call__(self, x: Array) -> Array:
+            if self.is_initializing():
+                nn.Dense(7, name="auxiliary")(x)
+            return nn.Dense(5, name="main")(x)
+
+    summary = summarize(Functional(lambda m, x: Heads(name="heads", parent=m)(x)), (8, 6, 3))
+    assert [(row.path, row.output_shape, row.parameters, row.training_only) for row in group(summary, 1)] == [
+        ("heads", (1, 8, 6, 5), 20, False),
+        ("heads", (1, 8, 6, 7), 28, True),
+    ]
+
+
+def test_the_lectures_remarks_on_vgg_as_numbers():
+    found = shares(summarize(models.create("vgg16", 1000), (224, 224, 3)))
+    # The slide's memory: two maps of 3.2M, two of 1.6M and three of 800K; all convolutions, pools and the last layers.
+    early = 2 * 64 * 224**2 + 2 * 128 * 112**2 + 3 * 256 * 56**2
+    convolutions = early + 3 * 512 * 28**2 + 3 * 512 * 14**2
+    pools = 64 * 112**2 + 128 * 56**2 + 256 * 28**2 + 512 * 14**2 + 512 * 7**2
+    assert found == {
+        "convolutions": 13,
+        "early_convolutions": 7,
+        "early_activations": pytest.approx(early / (convolutions + pools + 4096 + 4096 + 1000)),
+        "first_fully_connected": "fc6",
+        "first_fully_connected_parameters": pytest.approx((102_760_448 + 4096) / 138_357_544),
+        "fully_connected_parameters": pytest.approx(123_642_856 / 138_357_544),
+    }
+
+
+def test_shares_of_what_a_network_does_not_have_are_none():
+    found = shares(summarize(Functional(lambda m, x: nn.max_pool(x, (2, 2))), (8, 8, 3)))
+    assert (found["convolutions"], found["early_activations"], found["fully_connected_parameters"]) == (0, None, None)

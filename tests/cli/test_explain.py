@@ -22,14 +22,6 @@ def explained(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The one sentence with which it refuses."""
-    assert main(["launch.py", "explain", *arguments]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("error: ") and said.count("\n") == 1
-    return said
-
-
 def test_alone_it_lists_the_topics_with_their_flags(capsys: pytest.CaptureFixture[str]) -> None:
     said = explained(capsys)
     for name in topics:
@@ -41,13 +33,9 @@ def test_alone_it_lists_the_topics_with_their_flags(capsys: pytest.CaptureFixtur
 
 def test_small_filters_are_the_lectures_table(capsys: pytest.CaptureFixture[str]) -> None:
     record = json.loads(explained(capsys, "small-filters", *QUICK, "--json"))
-    first, second = record["comparisons"]
-    large, small = first["options"]
-    assert (large["parameters"], small["parameters"]) == (49 * 64, 27 * 64)
-    assert (large["multiply_adds"], small["multiply_adds"]) == (49 * 64 * 36, 27 * 64 * 36)
-    assert large["receptive_field"] == small["receptive_field"] == 7
-    assert [option["parameters"] for option in second["options"]] == [25 * 64, 18 * 64]
-    assert large["forward"] is None
+    counted = [option["parameters"] for comparison in record["comparisons"] for option in comparison["options"]]
+    assert counted == [49 * 64, 27 * 64, 25 * 64, 18 * 64]
+    assert record["comparisons"][0]["options"][0]["forward"] is None
 
 
 def test_a_table_has_counts_the_formulas_and_the_times(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -157,30 +145,24 @@ def test_holes_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
         (["small-filter"], "unknown topic 'small-filter': did you mean 'small-filters'?"),
         (["small-filters", "bottleneck"], "one topic at a time, and was given 'small-filters bottleneck'"),
         (["sliding-window", "--depth=8"], "the topic 'sliding-window' has no option 'depth': known are network, size"),
-        (["bottleneck", "--depth=6"], "the depth is 6, and a bottleneck of D/4 needs a multiple of 4"),
         (["small-filters", "--out=bars.jpg"], "--out is 'bars.jpg', and pictures are PNG files: let it end in .png"),
         (["small-filters", "--depth=deep"], "--depth=deep"),
         (["small-filters", "--depht=8"], "the command explain has no flag --depht: did you mean 'depth'?"),
         (["small-filters", "--seconds=-1"], "--seconds is -1"),
-        (["sliding-window", "--size=100"], "the image is 100 pixels wide, and the window of alexnet is 227"),
-        (["sliding-window", "--size=0"], "the image is 0 pixels wide"),
-        (["small-filters", "--batch=0"], "the batch is 0, and must be positive"),
         (["small-filters", "--config.network.name=vgg16"], "explain takes no --config fields"),
         (["scaling", "--machine=dgx"], "--machine has 'dgx': "),
         (["scaling", "--network=resnet51"], "unknown architecture 'resnet51'"),
-        (["scaling", "--devices=12"], "the number of devices is 12, and must be a power of two: use 8 or 16"),
         (["scaling", "--batch=0"], "--batch is 0, and must be positive"),
         (["scaling", "--global_batch=0"], "--global_batch is 0, and must be positive"),
         (["scaling", "--utilization=0"], "--utilization is 0, and is a percentage of the peak from 1 to 100"),
         (["scaling", "--images_per_second=100"], "give what one device reaches with the one --network"),
         (["scaling", "--scope=local"], "scope"),
-        (["scaling", "--network=lenet5", "--global_batch=100"], "a global batch of 100 can't be shared by 8 devices"),
-        ([TRANSPOSED, "--size=0"], "the size is 0, and a matrix is shown of 1 to 16 pixels a side"),
         ([TRANSPOSED, "--output_padding=2"], "has output padding 2, and its stride of 2 allows 0 to 1"),
-        ([TRANSPOSED, "--depth=9"], "the topic 'transposed-convolution' has no option 'depth'"),
     ],
 )
 def test_mistakes_are_answered_in_one_sentence(
     capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
 ) -> None:
-    assert sentence in refused(capsys, *arguments)
+    assert main(["launch.py", "explain", *arguments]) == 1
+    said = capsys.readouterr().err
+    assert sentence in said and said.startswith("error: ") and said.count("\n") == 1

@@ -12,7 +12,7 @@ from small_runs import SEGMENTATION, TWO_STEPS
 
 from convnets import data
 from convnets.cli.command_line import main
-from convnets.plots.class_colours import class_colours
+from convnets.plots.segmentation import class_colours
 
 pytestmark = needs_data()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convnets import models
-from convnets.analysis.feature_grids import LOGITS, feature_grids
+from convnets.analysis.feature_grids import feature_grids
 from convnets.data.source import SourceInfo
 from convnets.errors import InvalidValue
 from convnets.pretrained.depth import needs
@@ -101,7 +101,7 @@ def test_a_pattern_that_moves_by_the_last_stride_moves_the_scores_by_as_much(nam
     """The scores lie where the image's patterns do, whatever is padded and cut."""
     module = network(name, stride=8 if name != "resnet20" else 4)
     backbone = module.backbone
-    stride = feature_grids(backbone, (backbone.image_size,) * 2 + (3,))[LOGITS].stride
+    stride = feature_grids(backbone, (backbone.image_size,) * 2 + (3,))["logits"].stride
     side = 16 * stride
     square = jnp.zeros((1, side, side, 3)).at[:, side // 2 - stride : side // 2, side // 2 - stride : side // 2].set(3)
     variables = module.init(jax.random.key(1), square)

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from convnets.analysis.feature_grids import Grid
-from convnets.models.upsampling import Step, Upsampling, between, interpolate, to_pixels
+from convnets.models.upsampling import Grid, Step, Upsampling, between, interpolate, to_pixels
 
 STEPS = [
     Step(2, (0.0, 0.0)),

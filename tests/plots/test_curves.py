@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from convnets.plots.compared_runs import COLOURS, MOST, Compared, plot_compared_runs
-from convnets.plots.learning_curves import error_name, metric_name, moving_average, plot_learning_curves
+from convnets.plots.learning_curves import error_title, moving_average, plot_learning_curves
 
 
 def train(step: int, **values: Any) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def evaluation(step: int, split: str = "validation", **values: Any) -> dict[str,
 
 @pytest.fixture
 def curves(tmp_path: Path) -> Any:
-    return lambda records, **options: plot_learning_curves(records, tmp_path / "curves.png", **options)
+    return lambda records: plot_learning_curves(records, tmp_path / "curves.png", metric="top1")
 
 
 @pytest.fixture
@@ -132,23 +132,18 @@ def test_errors_over_a_wide_range_are_drawn_on_a_logarithmic_axis_unless_one_is_
     assert low <= last and high >= 50
 
 
-def test_each_metric_is_drawn_for_the_splits_that_have_it(curves) -> None:
-    records = [train(1), train(2), evaluation(2), evaluation(2, "test", top1=0.7)]
-    figure = curves(records, metrics=("top1", "top5"))
+def test_the_metric_is_drawn_for_the_splits_that_have_it(curves) -> None:
+    test = evaluation(2, "test")
+    del test["top1"]
+    figure = curves([train(1), train(2), evaluation(2), test])
     labels = {str(line.get_label()) for line in figure.axes[1].get_lines()}
-    assert {"train top1", "validation top1", "validation top5", "test top1", "test top5"} <= labels
-    assert "train top5" not in labels
-    [legend] = figure.legends
-    said = [text.get_text() for text in legend.get_texts()]
-    assert said == ["train", "validation", "test", "top-1 error", "top-5 error"]
-    with pytest.raises(ValueError, match="At most 4 metrics"):
-        curves([], metrics=("a", "b", "c", "d", "e"))
+    assert {"train top1", "validation top1"} <= labels and "test top1" not in labels
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["train", "validation", "test"]
 
 
-def test_metrics_are_printed_as_a_textbook_would() -> None:
-    assert [metric_name(key) for key in ("top1", "top5", "mean_iu", "iou")] == ["top-1", "top-5", "mean IU", "IoU"]
-    names = [error_name(key) for key in ("top1", "pixel_accuracy", "mean_iu")]
-    assert names == ["top-1 error", "pixel accuracy error", "1 - mean IU"]
+def test_errors_are_printed_as_a_textbook_would() -> None:
+    titles = [error_title(key) for key in ("top1", "pixel_accuracy", "mean_iu", "iou")]
+    assert titles == ["Top-1 error (%)", "Pixel accuracy error (%)", "1 - mean IU (%)", "1 - IoU (%)"]
 
 
 def seed(offset: float, epochs: int = 4) -> list[dict[str, Any]]:

@@ -73,20 +73,16 @@ def test_everything_given_is_in_the_page(tmp_path: Path, picture: Path) -> None:
     assert json.loads(config) == {"model": {"name": "lenet5", "sizes": [120, 84]}, "seed": 0}
 
 
-def test_pictures_are_embedded_whole_with_their_size(tmp_path: Path, picture: Path) -> None:
-    [image] = Page(report(tmp_path, pictures=[("Curves", picture)])).named("img")
+def test_pictures_are_embedded_with_their_size_and_nothing_is_asked_from_the_network(tmp_path, picture) -> None:
+    text = report(tmp_path, pictures=[("Curves", picture)])
+    page = Page(text)
+    [image] = page.named("img")
     assert (image["width"], image["height"], image["alt"]) == ("30", "20", "Curves")
     kind, data = str(image["src"]).split(",")
     assert kind == "data:image/png;base64"
     assert base64.b64decode(data) == picture.read_bytes()
-
-
-def test_nothing_is_asked_from_the_network(tmp_path: Path, picture: Path) -> None:
-    text = report(tmp_path, pictures=[("Curves", picture)])
     assert "http:" not in text and "https:" not in text and "url(" not in text and "@import" not in text
-    page = Page(text)
     assert not page.named("script") and not page.named("link") and not page.named("iframe")
-    assert all(str(image["src"]).startswith("data:") for image in page.named("img"))
     assert any("default-src 'none'" in str(meta.get("content")) for meta in page.named("meta"))
 
 
@@ -119,18 +115,3 @@ def test_columns_of_numbers_are_marked_and_columns_of_words_are_not(tmp_path: Pa
 def test_empty_parts_are_left_out(tmp_path: Path) -> None:
     page = Page(report(tmp_path, facts={}, tables=[], config={}, notes=[]))
     assert not {"dl", "ul", "table", "details", "figure", "h2"} & {tag for tag, _ in page.elements}
-
-
-def test_a_row_of_another_length_than_the_header_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="'Layers' must have its 2 columns"):
-        report(tmp_path, tables=[("Layers", ("a", "b"), [("1",)])])
-
-
-def test_a_picture_that_is_no_png_is_refused_and_the_old_report_stays(tmp_path: Path) -> None:
-    before = report(tmp_path)
-    (tmp_path / "a.png").write_text("not a picture")
-    with pytest.raises(ValueError, match=r"'a\.png' is not one"):
-        report(tmp_path, pictures=[("a", tmp_path / "a.png")])
-    with pytest.raises(FileNotFoundError):
-        report(tmp_path, pictures=[("b", tmp_path / "b.png")])
-    assert (tmp_path / "report.html").read_text(encoding="utf-8") == before

@@ -12,10 +12,9 @@ from PIL import Image
 from convnets.analysis.transposed_convolution import example
 from convnets.data.label_map import IGNORED
 from convnets.plots import localization, sliding_window, style
-from convnets.plots.class_colours import class_colours
 from convnets.plots.contact_sheet import plot_contact_sheet
 from convnets.plots.filters import plot_filters
-from convnets.plots.segmentation import plot_boundary_iu, plot_class_iu, plot_segmentations
+from convnets.plots.segmentation import class_colours, plot_boundary_iu, plot_class_iu, plot_segmentations
 from convnets.plots.transposed_convolution import plot_transposed_convolution
 
 CLASSES = ("shirt", "shoe")
@@ -108,8 +107,6 @@ def test_what_is_averaged_left_out_or_not_finite_is_said(out) -> None:
     figure = plot_filters(weights, out, title="conv1")
     for words in ("mean over the 16 input channels", "the first 96 of 97 filters", "2 weights are not finite"):
         assert words in note(figure)
-    with pytest.raises(ValueError, match=r"\[h, w, c, f\]"):
-        plot_filters(np.zeros((5, 5, 1, 0)), out)
 
 
 @pytest.mark.parametrize("shape", [(11, 11, 3, 96), (1, 1, 64, 3), (3, 7, 3, 1)])
@@ -173,8 +170,8 @@ def slid(height: int = 11, width: int = 8, classes: int = 3) -> sliding_window.S
 
 def test_few_classes_have_their_own_colours_and_of_many_the_most_frequent() -> None:
     colours = sliding_window.COLOURS
-    assert sliding_window.class_colours(np.array([[2, 0], [2, 2]]), 4) == {0: colours[0], 2: colours[2]}
-    found = sliding_window.class_colours(np.repeat(np.arange(20), [1] * 8 + [2] * 12), 1000)
+    assert sliding_window.colours_of(np.array([[2, 0], [2, 2]]), 4) == {0: colours[0], 2: colours[2]}
+    found = sliding_window.colours_of(np.repeat(np.arange(20), [1] * 8 + [2] * 12), 1000)
     assert list(found) == list(range(8, 18)) and list(found.values()) == list(colours)
     assert len(set(colours)) == 10
 
@@ -211,7 +208,7 @@ def test_images_of_any_shape_are_slid_over(size: tuple[int, int], out) -> None:
         assert picture.width > 900 and 250 < picture.height < 900
 
 
-@pytest.mark.parametrize("numbers", [(3, 2, 1, 5), (1, 1, 0, 1), (2, 3, 0, 8), (7, 2, 3, 16)], ids=str)
+@pytest.mark.parametrize("numbers", [(1, 1, 0, 1), (7, 2, 3, 16)], ids=str)
 def test_a_transposed_convolution_is_drawn_whole(numbers, out) -> None:
     plot_transposed_convolution(example(*numbers), out)
     with Image.open(out) as picture:

@@ -60,11 +60,6 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == [path] and reader.closed
 
 
-def test_another_format_than_png_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"'\.png'"):
-        style.save(small_figure(), tmp_path / "a.jpg")
-
-
 def test_dollars_are_printed_and_start_no_formula(tmp_path: Path) -> None:
     # As a formula, this one is a syntax error.
     style.save(small_figure(r"from $5 \frac to $10"), tmp_path / "a.png")

@@ -1,6 +1,6 @@
 """`launch.py explain small-filters` and `bottleneck`: stacks of convolutions compared, counted and measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -66,14 +66,18 @@ def _explain(
 def _table(title: str, costs: Sequence[Cost]) -> Table:
     """One column an option: so it stays narrow however many quantities there are."""
     table = new_table(title, ("", *(cost.option.name for cost in costs)), left=("",))
-    table.add_row("layers", *(str(cost.layers) for cost in costs))
-    table.add_row("sees", *(f"{cost.receptive_field} × {cost.receptive_field}" for cost in costs))
-    table.add_row("non-linearities", *(str(cost.nonlinearities) for cost in costs))
-    table.add_row("parameters", *(f"{cost.parameters:,}" for cost in costs))
-    table.add_row("  by hand", *(f"{_number(cost)} D² = {cost.formula_parameters:,}" for cost in costs))
-    table.add_row("multiply-adds", *(f"{cost.multiply_adds:,}" for cost in costs))
-    table.add_row("  by hand", *(f"{_number(cost)} W H D² = {cost.formula_multiply_adds:,}" for cost in costs))
-    table.add_row("activations", *(short_bytes(cost.activation_bytes) for cost in costs))
+    rows: tuple[tuple[str, Callable[[Cost], str]], ...] = (
+        ("layers", lambda cost: str(cost.layers)),
+        ("sees", lambda cost: f"{cost.receptive_field} × {cost.receptive_field}"),
+        ("non-linearities", lambda cost: str(cost.nonlinearities)),
+        ("parameters", lambda cost: f"{cost.parameters:,}"),
+        ("  by hand", lambda cost: f"{float(cost.option.formula):.6g} D² = {cost.formula_parameters:,}"),
+        ("multiply-adds", lambda cost: f"{cost.multiply_adds:,}"),
+        ("  by hand", lambda cost: f"{float(cost.option.formula):.6g} W H D² = {cost.formula_multiply_adds:,}"),
+        ("activations", lambda cost: short_bytes(cost.activation_bytes)),
+    )
+    for head, cell in rows:
+        table.add_row(head, *map(cell, costs))
     for name in ("forward", "training"):
         timings = [timing for cost in costs if (timing := getattr(cost, name))]
         if timings:
@@ -82,10 +86,6 @@ def _table(title: str, costs: Sequence[Cost]) -> Table:
             table.add_row("  medians", *(f"× {ratio['ratio_of_medians']:.2f}" for ratio in ratios))
             table.add_row("  minima", *(f"× {ratio['ratio_of_minima']:.2f}" for ratio in ratios))
     return table
-
-
-def _number(cost: Cost) -> str:
-    return f"{float(cost.option.formula):.6g}"
 
 
 def _record(cost: Cost, first: Cost) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """`launch.py explain scaling`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
 from rich.table import Table
 
 from convnets.analysis.interconnects import MACHINES, Machine, check_power_of_two
-from convnets.analysis.scaling import StepTime, Work, strong_scaling, sustained_rate, weak_scaling
+from convnets.analysis.scaling import Point, Work, scaling_steps, sustained_rate
 from convnets.cli.printing import new_table, picture_path
 from convnets.cli.step_traffic import named_work
 from convnets.cli.topics import Explanation, topics
@@ -17,8 +17,6 @@ from convnets.plots.scaling import Curves, plot_scaling
 NETWORKS = ("alexnet", "vgg16", "googlenet", "resnet50")
 SHOWN = (2, 8, 64, 256)
 """Numbers of devices that a table has columns of, besides the largest."""
-LEFT = ("network",)
-"""Columns of words."""
 
 
 @topics.register
@@ -36,21 +34,32 @@ def scaling(
 ) -> Explanation:
     """What a step sums over the devices, the time that takes on published links, and the efficiency that is left."""
     path = picture_path(out)
-    chosen = _machines(machine)
-    _check(network, devices, batch, global_batch, utilization, images_per_second)
+    chosen = {}
+    for name in machine.split(",") if machine else MACHINES:
+        if name not in MACHINES:
+            raise InvalidValue(f"--machine has {name!r}: {nearest(name, MACHINES)}")
+        chosen[name] = MACHINES[name]
+    check_power_of_two(devices)
+    for flag, number in {"batch": batch, "global_batch": global_batch}.items():
+        if number < 1:
+            raise InvalidValue(f"--{flag} is {number}, and must be positive")
+    if not 0 < utilization <= 100:
+        raise InvalidValue(f"--utilization is {utilization}, and is a percentage of the peak from 1 to 100")
+    if images_per_second < 0 or (images_per_second and not network):
+        raise InvalidValue(
+            f"--images_per_second is {images_per_second}: give what one device reaches with the one --network"
+        )
     counts = [2**power for power in range(devices.bit_length())]
     works = [work for name in ([network] if network else NETWORKS) for work in _works(name, scope)]
 
-    def rate(work: Work, machine: Machine) -> float:
-        return images_per_second or sustained_rate(work, machine, utilization / 100)
+    def curves(size: int, *, shared: bool) -> Curves:
+        def points(work: Work, one: Machine) -> list[Point]:
+            rate = images_per_second or sustained_rate(work, one, utilization / 100)
+            return scaling_steps(work, one, counts, size, rate, shared=shared)
 
-    weak, strong = (
-        {
-            name: {work: scaled(work, one, counts, size, rate(work, one)) for work in works}
-            for name, one in chosen.items()
-        }
-        for scaled, size in ((weak_scaling, batch), (strong_scaling, global_batch))
-    )
+        return {name: {work: points(work, one) for work in works} for name, one in chosen.items()}
+
+    weak, strong = curves(batch, shared=False), curves(global_batch, shared=True)
     computing = (
         f"{images_per_second:,} images/s by a device alone"
         if images_per_second
@@ -66,16 +75,45 @@ def scaling(
         plot_scaling(chosen, weak, strong, path, batch=batch, global_batch=global_batch, note=computing)
         lines.append(f"picture: {path}")
     columns = [count for count in SHOWN if count < devices] + [devices]
+
+    def of_points(title: str, curves: Curves, cell: Callable[[Point], str], *, computing: bool = False) -> Table:
+        """A row for each machine and network, a column for each number of devices."""
+        heads = ("network", *(["computing"] if computing else []), *(f"{count:,}" for count in columns))
+        table = new_table(title, heads, left=("network",))
+        for name, one in chosen.items():
+            table.add_section()
+            table.add_row(f"[bold]{one.title}")
+            for work, points in curves[name].items():
+                cells = {point.devices: cell(point) for point in points}
+                first = [f"{1000 * points[0].time.computing:.2f}"] if computing else []
+                table.add_row(_label(work), *first, *(cells.get(count, "–") for count in columns))
+        return table
+
     return Explanation(
         [
             _traffic(works, batch),
-            _times(chosen, weak, columns, batch),
-            _efficiencies(f"Efficiency with {batch} images a device", chosen, weak, columns),
-            _efficiencies(f"Efficiency with {global_batch:,} images shared by the devices", chosen, strong, columns),
+            of_points(
+                f"Milliseconds of a step: computing {batch} images, and the sums on so many devices",
+                weak,
+                lambda point: f"{1000 * point.time.summing:.2f}",
+                computing=True,
+            ),
+            of_points(f"Efficiency with {batch} images a device, in %", weak, _efficiency),
+            of_points(f"Efficiency with {global_batch:,} images shared by the devices, in %", strong, _efficiency),
         ],
         lines,
         {
-            "networks": [_record(work) for work in works],
+            "networks": [
+                _names(work)
+                | {
+                    "multiply_adds": work.multiply_adds,
+                    "gradient_bytes": work.traffic.gradients,
+                    "statistics_bytes": sum(work.traffic.statistics),
+                    "statistics_sums": len(work.traffic.statistics),
+                    "metrics_bytes": sum(work.traffic.metrics),
+                }
+                for work in works
+            ],
             "machines": {name: asdict(one) for name, one in chosen.items()},
             "batch_per_device": batch,
             "global_batch": global_batch,
@@ -85,14 +123,6 @@ def scaling(
             "strong_scaling": _points(strong),
         },
     )
-
-
-def _machines(names: str) -> dict[str, Machine]:
-    chosen = names.split(",") if names else list(MACHINES)
-    for name in chosen:
-        if name not in MACHINES:
-            raise InvalidValue(f"--machine has {name!r}: {nearest(name, MACHINES)}")
-    return {name: MACHINES[name] for name in chosen}
 
 
 def _works(network: str, scope: str) -> list[Work]:
@@ -107,23 +137,11 @@ def _label(work: Work) -> str:
     return work.name + (", norms apart" if work.norms_apart else "")
 
 
-def _check(network: str, devices: int, batch: int, global_batch: int, utilization: int, images_per_second: int) -> None:
-    check_power_of_two(devices)
-    for flag, number in {"batch": batch, "global_batch": global_batch}.items():
-        if number < 1:
-            raise InvalidValue(f"--{flag} is {number}, and must be positive")
-    if not 0 < utilization <= 100:
-        raise InvalidValue(f"--utilization is {utilization}, and is a percentage of the peak from 1 to 100")
-    if images_per_second < 0 or (images_per_second and not network):
-        raise InvalidValue(
-            f"--images_per_second is {images_per_second}: give what one device reaches with the one --network"
-        )
-
-
 def _traffic(works: Sequence[Work], batch: int) -> Table:
     """What one step sums, of one device's arrays."""
     columns = ("network", "gradients", "batch norms", "their sums", "metrics", "GMACs", f"FLOP a byte at {batch}")
-    table = new_table("What one step sums over the devices, in bytes of one device's arrays", columns, left=LEFT)
+    title = "What one step sums over the devices, in bytes of one device's arrays"
+    table = new_table(title, columns, left=("network",))
     for work in works:
         traffic = work.traffic
         table.add_row(
@@ -138,62 +156,21 @@ def _traffic(works: Sequence[Work], batch: int) -> Table:
     return table
 
 
-def _times(machines: Mapping[str, Machine], curves: Curves, counts: Sequence[int], batch: int) -> Table:
-    """Milliseconds of computing and of the sums."""
-    title = f"Milliseconds of a step: computing {batch} images, and the sums on so many devices"
-    table = new_table(title, ("network", "computing", *(f"{count:,}" for count in counts)), left=LEFT)
-    for name, machine in machines.items():
-        table.add_section()
-        table.add_row(f"[bold]{machine.title}")
-        for work, points in curves[name].items():
-            sums = {point.devices: point.time.summing for point in points}
-            cells = (f"{1000 * sums[count]:.2f}" if count in sums else "–" for count in counts)
-            table.add_row(_label(work), f"{1000 * points[0].time.computing:.2f}", *cells)
-    return table
-
-
-def _efficiencies(title: str, machines: Mapping[str, Machine], curves: Curves, counts: Sequence[int]) -> Table:
+def _efficiency(point: Point) -> str:
     """In percent, without overlap and with all that there can be."""
-    table = new_table(f"{title}, in %", ("network", *(f"{count:,}" for count in counts)), left=LEFT)
-    for name, machine in machines.items():
-        table.add_section()
-        table.add_row(f"[bold]{machine.title}")
-        for work, points in curves[name].items():
-            found = {point.devices: point.time for point in points}
-            table.add_row(_label(work), *(_bounds(found.get(count)) for count in counts))
-    return table
+    return f"{100 * point.time.efficiency_without_overlap:.1f} – {100 * point.time.efficiency_with_overlap:.1f}"
 
 
-def _bounds(time: StepTime | None) -> str:
-    if time is None:
-        return "–"
-    return f"{100 * time.efficiency_without_overlap:.1f} – {100 * time.efficiency_with_overlap:.1f}"
-
-
-def _record(work: Work) -> dict[str, Any]:
-    return {
-        "network": work.name,
-        "batch_norm_scope": _scope(work),
-        "multiply_adds": work.multiply_adds,
-        "gradient_bytes": work.traffic.gradients,
-        "statistics_bytes": sum(work.traffic.statistics),
-        "statistics_sums": len(work.traffic.statistics),
-        "metrics_bytes": sum(work.traffic.metrics),
-    }
-
-
-def _scope(work: Work) -> str | None:
-    if not work.traffic.statistics:
-        return None
-    return "device" if work.norms_apart else "synchronized"
+def _names(work: Work) -> dict[str, Any]:
+    scope = ("device" if work.norms_apart else "synchronized") if work.traffic.statistics else None
+    return {"network": work.name, "batch_norm_scope": scope}
 
 
 def _points(curves: Curves) -> list[dict[str, Any]]:
     return [
         {
             "machine": machine,
-            "network": work.name,
-            "batch_norm_scope": _scope(work),
+            **_names(work),
             "devices": point.devices,
             "batch_per_device": point.batch,
             **asdict(point.time),

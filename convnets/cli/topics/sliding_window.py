@@ -1,11 +1,9 @@
 """`launch.py explain sliding-window`."""
 
-from rich.table import Table
-
 from convnets import models
 from convnets.analysis.human_units import short_count
 from convnets.analysis.network_costs import CLASSES, native_shape
-from convnets.analysis.sliding_window import SlidingWindow, slide
+from convnets.analysis.sliding_window import slide
 from convnets.cli.printing import new_table
 from convnets.cli.topics import Explanation, topics
 
@@ -40,13 +38,6 @@ def sliding_window(*, network: str = "", size: int | None = None) -> Explanation
         }
         for one in found
     ]
-    return Explanation([_table(found)], lines, {"classes": CLASSES, "images": records})
-
-
-topics.variant("sliding-window", sliding_window)
-
-
-def _table(found: list[SlidingWindow]) -> Table:
     columns = ("network", "window", "stride", "image", "map", "crops", "windows", "one pass", "saved")
     table = new_table("A sliding window against one fully convolutional pass", columns, left=("network",))
     for one, before in zip(found, [None, *found], strict=False):
@@ -63,4 +54,7 @@ def _table(found: list[SlidingWindow]) -> Table:
             short_count(one.pass_multiply_adds),
             f"× {one.saved:.1f}",
         )
-    return table
+    return Explanation([table], lines, {"classes": CLASSES, "images": records})
+
+
+topics.variant("sliding-window", sliding_window)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import numpy as np
 from rich.table import Table
 
-from convnets.analysis.transposed_convolution import Differences, Example, compare_forms, example
+from convnets.analysis.transposed_convolution import Example, compare_forms, example
 from convnets.cli.printing import new_table, picture_path
 from convnets.cli.topics import Explanation, topics
 from convnets.plots.transposed_convolution import plot_transposed_convolution
@@ -20,15 +20,15 @@ def transposed_convolution(
     """The transpose of a convolution of --size pixels a side, by its matrix, with inserted zeros, and fast."""
     path = picture_path(out)
     shown = example(kernel, stride, padding, size, None if output_padding == -1 else output_padding)
-    found = compare_forms(shown)
+    difference, largest = compare_forms(shown)
     tables = [_sizes(shown)]
     if shown.matrix.shape[1] <= WIDEST_MATRIX:
         tables.append(_matrix(shown))
     lines = [
         "w: of the convolution's input and the transpose's result; w': of the convolution's result and the transpose's "
         "input",
-        f"the matrix, the inserted zeros and the layer's kernel agree: they differ by {found.largest_difference:.1e} "
-        f"at most, of numbers up to {found.largest_entry:.1f} (float32)",
+        f"the matrix, the inserted zeros and the layer's kernel agree: they differ by {difference:.1e} "
+        f"at most, of numbers up to {largest:.1f} (float32)",
     ]
     if shown.terms.min() == 0:
         lines.append(
@@ -38,7 +38,18 @@ def transposed_convolution(
     if path:
         plot_transposed_convolution(shown, path)
         lines.append(f"picture: {path}")
-    return Explanation(tables, lines, _record(shown, found))
+    record = {
+        **asdict(shown),
+        "side": shown.side,
+        "zeros_between": shown.stride - 1,
+        "zeros_around": shown.zeros_around,
+        "stretched_side": len(shown.stretched),
+        "matrix": shown.matrix.tolist(),
+        "terms": shown.terms.tolist(),
+        "largest_difference": difference,
+        "largest_entry": largest,
+    }
+    return Explanation(tables, lines, record)
 
 
 topics.variant("transposed-convolution", transposed_convolution)
@@ -51,17 +62,18 @@ def _sizes(shown: Example) -> Table:
     rows, columns = shown.matrix.shape
     stretched, terms = len(shown.stretched), shown.terms
     extra = " + output padding" if shown.output_padding else ""
-    table.add_row(
-        "map that it takes", f"{shown.map_side} × {shown.map_side}", "w' = (w - f + 2p) / s + 1, rounded down"
-    )
-    table.add_row("matrix M_F", f"{rows} × {columns}", "w'² × w², transposed: w² × w'²")
-    table.add_row("zeros between", str(shown.stride - 1), "s - 1")
-    table.add_row("zeros around", str(shown.zeros_around), "f - p - 1")
-    if shown.output_padding:
-        table.add_row("more below, right", str(shown.output_padding), "output padding")
-    table.add_row("stretched map", f"{stretched} × {stretched}", "w + f - 1")
-    table.add_row("result", f"{shown.side} × {shown.side}", f"w = (w' - 1) s - 2p + f{extra}")
-    table.add_row("products in a pixel", f"{terms.min()} to {terms.max()}", "where they differ, a chessboard may show")
+    more = [("more below, right", str(shown.output_padding), "output padding")] if shown.output_padding else []
+    for row in (
+        ("map that it takes", f"{shown.map_side} × {shown.map_side}", "w' = (w - f + 2p) / s + 1, rounded down"),
+        ("matrix M_F", f"{rows} × {columns}", "w'² × w², transposed: w² × w'²"),
+        ("zeros between", str(shown.stride - 1), "s - 1"),
+        ("zeros around", str(shown.zeros_around), "f - p - 1"),
+        *more,
+        ("stretched map", f"{stretched} × {stretched}", "w + f - 1"),
+        ("result", f"{shown.side} × {shown.side}", f"w = (w' - 1) s - 2p + f{extra}"),
+        ("products in a pixel", f"{terms.min()} to {terms.max()}", "where they differ, a chessboard may show"),
+    ):
+        table.add_row(*row)
     return table
 
 
@@ -74,16 +86,3 @@ def _matrix(shown: Example) -> Table:
         names = (f"{place[0] + 1}{place[1] + 1}" for place in places)
         table.add_row(*(name if number else "·" for name, number in zip(names, row, strict=True)))
     return table
-
-
-def _record(shown: Example, found: Differences) -> dict[str, object]:
-    return {
-        **asdict(shown),
-        "side": shown.side,
-        "zeros_between": shown.stride - 1,
-        "zeros_around": shown.zeros_around,
-        "stretched_side": len(shown.stretched),
-        "matrix": shown.matrix.tolist(),
-        "terms": shown.terms.tolist(),
-        **asdict(found),
-    }

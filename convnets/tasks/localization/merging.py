@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from convnets.analysis.feature_grids import LOGITS, feature_grids
+from convnets.analysis.feature_grids import feature_grids
 from convnets.errors import InvalidValue
 from convnets.evaluation.averaging import Average
 from convnets.evaluation.boxes import merged_answer
 from convnets.evaluation.views import Seen, Views
+from convnets.models.upsampling import LOGITS
 from convnets.tasks.task import Outputs
 
 Windows = tuple[Array, Array]

@@ -1,4 +1,4 @@
-"""Multiply-adds by hand, and as published."""
+"""Multiply-adds by hand, and sums over devices in the trace of a function of one device."""
 
 import flax.linen as nn
 import jax
@@ -10,7 +10,9 @@ from small_networks import Functional, convolution
 
 from benchmarks import multiply_adds as benchmark
 from convnets import models
+from convnets.analysis.operation_counts import all_reduces
 from convnets.analysis.summary import summarize, total
+from convnets.analysis.trace import operations_of
 from convnets.errors import InvalidValue
 from convnets.layers import TransposedConvolution
 
@@ -104,3 +106,55 @@ def test_products_in_loops_and_conditions_are_refused_and_not_missed(loop, name)
     with pytest.raises(InvalidValue, match=f"inside a '{name}', which has a 'dot_general'"):
         count(network)
     count(lambda m, x: loop(lambda y: y + 1, x))
+
+
+FOUR = jax.ShapeDtypeStruct((4,), jnp.float32)
+
+
+def counted(function, *inputs, axis="devices"):
+    """The sums over an axis of two devices, where another axis of three is there as well."""
+    trace = jax.make_jaxpr(function, axis_env=[("devices", 2), ("others", 3)])(*inputs)
+    return list(all_reduces(operations_of(trace)[0], axis))
+
+
+def test_every_array_of_a_tree_counts_in_its_type():
+    tree = {"a": jnp.zeros((3, 5)), "b": jnp.zeros((), jnp.int32), "c": jnp.zeros(7, jnp.bfloat16)}
+    found = counted(lambda tree: lax.psum(tree, "devices"), tree)
+    assert found == [jax.ShapeDtypeStruct(array.shape, array.dtype) for array in tree.values()]
+
+
+def test_means_are_sums_and_other_axes_do_not_count():
+    def function(x):
+        return lax.pmean(x, "devices") + lax.psum(x, "others") + lax.psum(x, ("others", "devices"))
+
+    assert counted(function, jnp.zeros(4)) == [FOUR] * 2
+    assert counted(lambda x: 2 * x, jnp.zeros(4)) == []
+
+
+def test_the_gradient_of_a_sum_that_is_used_is_a_sum_again():
+    def loss(x):
+        return jnp.sum(jnp.square(x - lax.pmean(x, "devices")))
+
+    assert len(counted(loss, jnp.zeros(4))) == 1
+    assert len(counted(jax.grad(loss), jnp.zeros(4))) == 2
+
+
+@pytest.mark.parametrize("wrapped", [jax.jit, jax.checkpoint], ids=["jit", "checkpoint"])
+def test_wrapped_functions_are_looked_into(wrapped):
+    inner = wrapped(lambda x: lax.psum(x, "devices"))
+    assert counted(lambda x: inner(inner(x)), jnp.zeros(4)) == [FOUR] * 2
+
+
+def test_a_sum_in_a_loop_counts_as_often_as_it_runs():
+    def function(x):
+        return lax.scan(lambda carry, _: (lax.psum(carry, "devices"), None), x, None, length=5)[0]
+
+    assert counted(function, jnp.zeros(4)) == [FOUR] * 5
+
+
+def test_a_sum_that_may_be_left_out_is_refused():
+    def function(x):
+        return lax.cond(x[0] > 0, lambda x: lax.psum(x, "devices"), lambda x: x, x)
+
+    with pytest.raises(InvalidValue, match="inside a 'cond'"):
+        counted(function, jnp.zeros(4))
