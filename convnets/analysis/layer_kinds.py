@@ -51,13 +51,10 @@ def convolution_in_words(operation: Operation) -> str:
 
 
 def _window_in_words(size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> str:
-    words = "×".join(map(str, size)) + f"/{_product(stride)}"
-    return words if set(dilation) == {1} else f"{words}, dilation {_product(dilation)}"
-
-
-def _product(numbers: Sequence[int]) -> str:
-    """One number if all are the same: `2`, else `2×1`."""
-    return str(numbers[0]) if len(set(numbers)) == 1 else "×".join(map(str, numbers))
+    # One number if all are the same: `2`, else `2×1`.
+    step, gap = (str(each[0]) if len(set(each)) == 1 else "×".join(map(str, each)) for each in (stride, dilation))
+    words = "×".join(map(str, size)) + f"/{step}"
+    return words if set(dilation) == {1} else f"{words}, dilation {gap}"
 
 
 @dataclass(frozen=True)
@@ -98,10 +95,20 @@ def pools_of(
     pools = []
     for operation in operations:
         dimensions = _spatial(operation, axes)
-        if operation.name in POOLS and _is_pool(operation, dimensions):
-            output, averaged = _result(operation, readers)
-            name = POOLS[operation.name].replace("sum", "average") if averaged else POOLS[operation.name]
-            pools.append(Pool(operation, name, _regions(operation, dimensions), output))
+        if operation.name not in POOLS or len(dimensions) < 2:
+            continue
+        regions = ""
+        if operation.name.startswith("reduce_window"):
+            names = ("window_dimensions", "window_strides", "window_dilation")
+            size, stride, dilation = ([operation.options[name][d] for d in dimensions] for name in names)
+            if {*size, *stride} == {1}:
+                continue
+            regions = _window_in_words(size, stride, dilation)
+        elif not set(dimensions) <= set(operation.options["axes"]):
+            continue
+        output, averaged = _result(operation, readers)
+        name = POOLS[operation.name].replace("sum", "average") if averaged else POOLS[operation.name]
+        pools.append(Pool(operation, name, regions, output))
     return pools
 
 
@@ -113,22 +120,6 @@ def _spatial(operation: Operation, axes: Sequence[dict[Value, Axis]]) -> list[in
     if all(axis and axis.dimension is None and axis.field is None for axis in seen):
         return [1, 2] if len(operation.inputs[0].shape) == 4 else []
     return [axis.dimension for axis in seen if axis and axis.dimension is not None]
-
-
-def _is_pool(operation: Operation, dimensions: Sequence[int]) -> bool:
-    if len(dimensions) < 2:
-        return False
-    if not operation.name.startswith("reduce_window"):
-        return set(dimensions) <= set(operation.options["axes"])
-    window, strides = operation.options["window_dimensions"], operation.options["window_strides"]
-    return any(window[d] != 1 or strides[d] != 1 for d in dimensions)
-
-
-def _regions(operation: Operation, dimensions: Sequence[int]) -> str:
-    if not operation.name.startswith("reduce_window"):
-        return ""
-    names = ("window_dimensions", "window_strides", "window_dilation")
-    return _window_in_words(*([operation.options[name][d] for d in dimensions] for name in names))
 
 
 def _result(operation: Operation, readers: dict[Value, list[Operation]]) -> tuple[Value, bool]:

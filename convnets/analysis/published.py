@@ -7,14 +7,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+# fmt: off
 FAMILIES = {
-    "lenet": "LeNet",
-    "alexnet": "AlexNet",
-    "vgg": "VGG",
-    "googlenet": "GoogLeNet",
-    "resnet": "ResNet",
+    "lenet": "LeNet", "alexnet": "AlexNet", "vgg": "VGG", "googlenet": "GoogLeNet", "resnet": "ResNet",
     "plain": "plain",
 }
+# fmt: on
 """The families of networks as they are printed, in the order of their papers."""
 
 ACRONYMS = ("bn", "lrn", "a", "b", "c", "d", "e")
@@ -52,33 +50,21 @@ class Published:
     data: str = "ImageNet"
 
 
+# fmt: off
 # Top-1 and top-5 accuracy. One centre crop of 224 from an image whose short side is 256 (V1) or 232 (V2).
 _TORCHVISION = {
     "V1": {
-        "alexnet_owt": (56.522, 79.066),
-        "vgg11": (69.020, 88.628),
-        "vgg11_bn": (70.370, 89.810),
-        "vgg13": (69.928, 89.246),
-        "vgg13_bn": (71.586, 90.374),
-        "vgg16": (71.592, 90.382),
-        "vgg16_bn": (73.360, 91.516),
-        "vgg19": (72.376, 90.876),
-        "vgg19_bn": (74.218, 91.842),
-        "googlenet_bn": (69.778, 89.530),
-        "resnet18": (69.758, 89.078),
-        "resnet34": (73.314, 91.420),
-        "resnet50_v1_5": (76.130, 92.862),
-        "resnet101_v1_5": (77.374, 93.546),
-        "resnet152_v1_5": (78.312, 94.046),
+        "alexnet_owt": (56.522, 79.066), "vgg11": (69.020, 88.628), "vgg11_bn": (70.370, 89.810),
+        "vgg13": (69.928, 89.246), "vgg13_bn": (71.586, 90.374), "vgg16": (71.592, 90.382),
+        "vgg16_bn": (73.360, 91.516), "vgg19": (72.376, 90.876), "vgg19_bn": (74.218, 91.842),
+        "googlenet_bn": (69.778, 89.530), "resnet18": (69.758, 89.078), "resnet34": (73.314, 91.420),
+        "resnet50_v1_5": (76.130, 92.862), "resnet101_v1_5": (77.374, 93.546), "resnet152_v1_5": (78.312, 94.046),
     },
     "V2": {
-        "resnet50_v1_5": (80.858, 95.434),
-        "resnet101_v1_5": (81.886, 95.780),
-        "resnet152_v1_5": (82.284, 96.002),
+        "resnet50_v1_5": (80.858, 95.434), "resnet101_v1_5": (81.886, 95.780), "resnet152_v1_5": (82.284, 96.002),
     },
 }
 
-# fmt: off
 # Top-1 and top-5 errors, which papers report.
 _PAPERS: dict[tuple[str, str, str], dict[str, tuple[float | None, float | None]]] = {
     (ONE_CROP, RESNET_RELEASE, "ImageNet"):

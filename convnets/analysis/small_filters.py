@@ -5,7 +5,7 @@ layers of 3x3 against 1x1 - 3x3 - 1x1, which works at a reduced depth. All keep 
 depth D: stride 1, zero padding, weights without biases, each layer followed by ReLU.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -109,8 +109,6 @@ def compare(options: Sequence[Option], *, depth: int, size: int, batch: int, sec
     """The cost of each option on maps of `size` x `size` x `depth`.
 
     Args:
-      depth: D.
-      size: width and height of the maps, in pixels.
       batch: how many maps are computed at once while measuring.
       seconds: about how long to measure all options, compilation not counted; 0 measures nothing.
 
@@ -154,10 +152,9 @@ def compare(options: Sequence[Option], *, depth: int, size: int, batch: int, sec
 def _measure(
     options: Sequence[Option], depth: int, size: int, batch: int, seconds: float
 ) -> tuple[dict[str, Timing], dict[str, Timing]]:
-    """Times of the forward passes and of the gradients by the options' names."""
+    """Times of forward passes and of gradients, by the options' names."""
     maps = jax.random.normal(jax.random.key(1), (batch, size, size, depth))
-    forward: dict[str, Callable[[], Any]] = {}
-    training: dict[str, Callable[[], Any]] = {}
+    forward, training = {}, {}
     for option in options:
         network = option.network(depth)
         variables = jax.jit(network.init)(jax.random.key(0), maps)

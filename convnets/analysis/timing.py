@@ -1,7 +1,7 @@
 """How long things take, measured so that they can be compared.
 
-A machine that does other things besides can't be trusted with a single number. So what is compared runs alternately
-in short slices, A B C, C B A, A B C, ..., and is reported as ratios of medians and of minima over the slices.
+On a machine that does other things a single number says little. So what is compared runs alternately in short slices,
+A B C, C B A, A B C, ..., and is reported as ratios of medians and of minima over the slices.
 """
 
 import statistics
@@ -58,20 +58,16 @@ class Stopwatch:
     def __init__(self, timing: Timing, calls: int):
         self._timing, self._calls = timing, calls
 
-    def __enter__(self) -> None:
-        self.start()
-
-    def __exit__(self, *error: object) -> None:
-        self.stop()
-
     def start(self) -> None:
         """Begins the slice."""
         self._began, self._processor = time.perf_counter(), time.process_time()
 
-    def stop(self) -> None:
+    def stop(self, *error: object) -> None:
         """Ends the slice."""
         self._timing.slices.append((time.perf_counter() - self._began) / self._calls)
         self._timing.processor.append((time.process_time() - self._processor) / self._calls)
+
+    __enter__, __exit__ = start, stop
 
 
 def alternate(

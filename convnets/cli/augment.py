@@ -48,8 +48,13 @@ def run(arguments: Arguments) -> int:
 
     draws = []
     for epoch in range(columns):
-        positions = _positions(order, len(source), epoch, places)
-        epochs, neighbours = _at(order, np.stack([positions & ~1, positions | 1], axis=1).ravel())
+        # Where in the endless training stream the examples stand in this epoch. There each has a neighbour, the other
+        # of two, which a mixture mixes it with.
+        _, whole = order(epoch * len(source), (epoch + 1) * len(source))
+        positions = epoch * len(source) + np.argsort(whole)[places]
+        pairs_of = np.stack([positions & ~1, positions | 1], axis=1).ravel()
+        parts = [order(int(position), int(position) + 1) for position in pairs_of]
+        epochs, neighbours = (np.concatenate(column) for column in zip(*parts, strict=True))
         pairs = load_training_batch(source, neighbours, epochs, config.seed)
         drawn = jax.device_get(draw(epochs.astype(np.int32), pairs))
         draws.append({name: value[2 * np.arange(rows) + (positions & 1)] for name, value in drawn.items()})
@@ -58,19 +63,3 @@ def run(arguments: Arguments) -> int:
     plot_contact_sheet(jax.device_get(originals), draws, source.info.classes, title, out)
     print_aside(f"drawn: {out}")
     return 0
-
-
-def _positions(order: EpochOrder, length: int, epoch: int, places: np.ndarray) -> np.ndarray:
-    """Where in the endless training stream the examples at `places` stand in an epoch.
-
-    There each has a neighbour, the other of two, which a mixture mixes it with.
-    """
-    _, whole = order(epoch * length, (epoch + 1) * length)
-    return epoch * length + np.argsort(whole)[places]
-
-
-def _at(order: EpochOrder, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The epochs of positions in the stream, and the places in the source."""
-    parts = [order(int(position), int(position) + 1) for position in positions]
-    epochs, places = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return epochs, places

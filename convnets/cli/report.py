@@ -8,7 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from convnets.analysis.summary import LayerRow, summarize
+from convnets.analysis.summary import summarize
 from convnets.cli.command_line import Arguments
 from convnets.cli.experiments import config_of_run
 from convnets.cli.results import in_words
@@ -51,11 +51,8 @@ def build_report(
     plot_learning_curves(records, curves, metric=model.task.progress)
     name, kernel = first_kernel(model, variables["params"])
     plot_filters(kernel, filters)
-    pictures = [
-        ("Learning curves", curves),
-        (f"The filters of {name}, the first layer, at step {step}", filters),
-    ]
-    notes = []
+    pictures = [("Learning curves", curves), (f"The filters of {name}, the first layer, at step {step}", filters)]
+    notes: list[str] = []
     of_task: list[Table] = []
     predictions = workdir.load_predictions("test")
     if predictions is None:
@@ -68,6 +65,7 @@ def build_report(
             notes.append(f"The pictures of the test split are missing: {error}.")
     environment = json.loads(workdir.environment_file.read_text())
     layers = summarize(model.of_images, model.image_shape)
+    rows = [(row.path, row.kind, " x ".join(map(str, row.output_shape[1:])), f"{row.parameters:,}") for row in layers]
     write_report(
         workdir.report_file,
         title=f"{config.network.name} on {model.info.name}",
@@ -78,7 +76,12 @@ def build_report(
             "devices": ", ".join(environment["devices"]),
             "jax": environment["packages"]["jax"],
         },
-        tables=[_results(workdir), *of_task, _evaluations(model, records), _layers(layers)],
+        tables=[
+            _results(workdir),
+            *of_task,
+            _evaluations(model, records),
+            ("Layers", ("layer", "kind", "output", "parameters"), rows),
+        ],
         pictures=pictures,
         config=config.to_dict(),
         notes=notes,
@@ -123,8 +126,3 @@ def _evaluations(model: Model, records: Sequence[Record]) -> Table:
         if record["kind"] == "evaluation"
     ]
     return "Evaluations", ("split", "step", "epoch", *model.task.metrics, "examples"), rows
-
-
-def _layers(layers: Sequence[LayerRow]) -> Table:
-    rows = [(row.path, row.kind, " x ".join(map(str, row.output_shape[1:])), f"{row.parameters:,}") for row in layers]
-    return "Layers", ("layer", "kind", "output", "parameters"), rows

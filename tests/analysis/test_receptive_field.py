@@ -35,20 +35,54 @@ def test_a_stack_of_windows_sees_one_more_than_the_sum_of_what_each_reaches():
     assert found.offset == -sum(padding * jump for (_, _, padding), jump in zip(layers, strides, strict=False))
 
 
-def test_three_3x3_see_7x7_as_the_lecture_says():
-    def three(module, x):
-        for _ in range(3):
-            x = nn.relu(convolution(module, x, 3, padding=1))
-        return x
+def three(module, x):
+    """The lecture's three layers of 3x3 that see as much as one of 7x7."""
+    for _ in range(3):
+        x = nn.relu(convolution(module, x, 3, padding=1))
+    return x
 
-    assert field(three) == square(7, 1, -3)
-    assert field(lambda module, x: convolution(module, x, 7, padding=3)) == square(7, 1, -3)
+
+def residual(module, x):
+    y = convolution(module, convolution(module, x, 3, 2, 1), 3, padding=1)
+    return nn.relu(y + convolution(module, x, 1, 2))
+
+
+def inception(module, x):
+    ways = [
+        convolution(module, x, 1),
+        convolution(module, x, 3, padding=1),
+        convolution(module, x, 5, padding=2),
+        convolution(module, nn.max_pool(x, (3, 3), (1, 1), [(1, 1)] * 2), 1),
+    ]
+    return jnp.concatenate(ways, -1)
+
+
+def shortcut(module, x):
+    """Pads filters and skips positions."""
+    return jnp.pad(lax.slice(x, (0, 0, 0, 0), x.shape, (1, 2, 2, 1)), [(0, 0), (0, 0), (0, 0), (0, 3)])
+
+
+def sides(module, x):
+    """Sees a row above and another one below."""
+    up = jnp.pad(x, [(0, 0), (3, 0), (0, 0), (0, 0)])[:, :-3]
+    return up + jnp.pad(x[:, 2:], [(0, 0), (0, 2), (0, 0), (0, 0)])
 
 
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
         (lambda m, x: x, square(1, 1, 0)),
+        (three, square(7, 1, -3)),
+        (residual, square(3 + 2 * 2, 2, -3)),
+        (
+            lambda m, x: x[:, :, :, :1] + convolution(m, x, 3, padding=[(0, 2), (2, 0)], features=1),
+            ((3, 3), (1, 1), (0, -2)),
+        ),
+        (sides, ((6, 1), (1, 1), (-3, 0))),
+        (shortcut, square(1, 2, 0)),
+        (lambda m, x: shortcut(m, convolution(m, x, 3, padding=1)[:, 1:, 1:]), square(3, 2, 0)),
+        (inception, square(5, 1, -2)),
+        (lambda m, x: inception(m, nn.max_pool(x, (2, 2), (2, 2))), square(2 + 4 * 2, 2, -4)),
         (lambda m, x: convolution(m, x, 11, 4), square(11, 4, 0)),
         (lambda m, x: convolution(m, x, 7, 2, 3), square(7, 2, -3)),
         (lambda m, x: convolution(m, x, 3, padding=2, dilation=2), square(5, 1, -2)),
@@ -62,51 +96,8 @@ def test_three_3x3_see_7x7_as_the_lecture_says():
         (lambda m, x: nn.avg_pool(x, (3, 3), (1, 1), [(1, 1)] * 2, count_include_pad=False), square(3, 1, -1)),
     ],
 )
-def test_windows_grow_and_shift_the_field(function, expected):
+def test_windows_and_branches_grow_and_shift_the_field(function, expected):
     assert field(function) == expected
-
-
-def test_a_residual_block_sees_what_its_widest_branch_sees():
-    def block(module, x):
-        y = convolution(module, convolution(module, x, 3, 2, 1), 3, padding=1)
-        return nn.relu(y + convolution(module, x, 1, 2))
-
-    assert field(block) == square(3 + 2 * 2, 2, -3)
-    assert field(lambda m, x: x[:, :, :, :1] + convolution(m, x, 3, padding=[(0, 2), (2, 0)], features=1)) == (
-        (3, 3),
-        (1, 1),
-        (0, -2),
-    )
-
-
-def test_branches_that_see_different_sides_are_joined_around_both():
-    def sides(module, x):
-        up = jnp.pad(x, [(0, 0), (3, 0), (0, 0), (0, 0)])[:, :-3]
-        return up + jnp.pad(x[:, 2:], [(0, 0), (0, 2), (0, 0), (0, 0)])
-
-    assert field(sides) == ((6, 1), (1, 1), (-3, 0))
-
-
-def test_the_shortcut_that_pads_filters_and_skips_positions_keeps_single_pixels():
-    def shortcut(module, x):
-        return jnp.pad(lax.slice(x, (0, 0, 0, 0), x.shape, (1, 2, 2, 1)), [(0, 0), (0, 0), (0, 0), (0, 3)])
-
-    assert field(shortcut) == square(1, 2, 0)
-    assert field(lambda m, x: shortcut(m, convolution(m, x, 3, padding=1)[:, 1:, 1:])) == square(3, 2, 0)
-
-
-def test_an_inception_module_sees_what_its_5x5_sees():
-    def inception(module, x):
-        ways = [
-            convolution(module, x, 1),
-            convolution(module, x, 3, padding=1),
-            convolution(module, x, 5, padding=2),
-            convolution(module, nn.max_pool(x, (3, 3), (1, 1), [(1, 1)] * 2), 1),
-        ]
-        return jnp.concatenate(ways, -1)
-
-    assert field(inception) == square(5, 1, -2)
-    assert field(lambda m, x: inception(m, nn.max_pool(x, (2, 2), (2, 2)))) == square(2 + 4 * 2, 2, -4)
 
 
 @pytest.mark.parametrize("pool", [lambda x: x.mean((1, 2)), lambda x: x.max((1, 2), keepdims=True)])

@@ -18,14 +18,11 @@ def plain(node: int = 1) -> Cluster:
     return Cluster("bytes", 6.0, node, FAR, FAR, 0.0, 1024, ())
 
 
-def test_without_overlap_all_sums_are_waited_for():
-    time = StepTime(computing=6.0, updating=3.0, waiting=1.0)
-    assert time.efficiency_without_overlap == pytest.approx(0.6)
-
-
 @pytest.mark.parametrize(("gradients", "efficiency"), [(3.0, 6 / 7), (4.0, 6 / 7), (5.0, 6 / 8)])
 def test_with_overlap_gradients_hide_behind_two_thirds_of_computing(gradients, efficiency):
-    assert StepTime(6.0, gradients, 1.0).efficiency_with_overlap == pytest.approx(efficiency)
+    time = StepTime(computing=6.0, updating=gradients, waiting=1.0)
+    assert time.efficiency_with_overlap == pytest.approx(efficiency)
+    assert time.efficiency_without_overlap == pytest.approx(6 / (7 + gradients))
 
 
 def test_a_step_by_hand():

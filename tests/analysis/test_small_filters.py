@@ -5,12 +5,10 @@ import numpy as np
 import pytest
 
 from convnets.analysis.small_filters import (
-    BOTTLENECK,
     BOTTLENECK_2,
     BOTTLENECK_4,
     ONE_5X5,
     ONE_7X7,
-    SMALL_FILTERS,
     THREE_3X3,
     TWO_3X3,
     Option,
@@ -52,15 +50,6 @@ def test_a_single_bright_pixel_lights_up_the_receptive_field_and_no_more(option:
     variables = jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), shapes)
     lit = np.argwhere(np.asarray(jax.jit(network.apply)(variables, maps))[0, :, :, 0] > 0)
     assert (np.ptp(lit, axis=0) + 1).tolist() == [cost.receptive_field] * 2
-
-
-def test_the_comparisons_set_against_each_other_what_the_lecture_does() -> None:
-    assert [[option.name for option in options] for options in SMALL_FILTERS.values()] == [
-        ["one 7×7", "three 3×3"],
-        ["one 5×5", "two 3×3"],
-    ]
-    [options] = BOTTLENECK.values()
-    assert options == (TWO_3X3, BOTTLENECK_2, BOTTLENECK_4)
 
 
 def test_times_are_measured_of_every_option_and_only_if_asked_for() -> None:

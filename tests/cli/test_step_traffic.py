@@ -40,8 +40,6 @@ def config_of(scope="synchronized", below="", parts=1):
     ("name", "parameters", "channels", "norms"),
     [
         ("lenet5", 61_706, 0, 0),
-        ("alexnet", 62_378_344, 0, 0),
-        ("vgg16", 138_357_544, 0, 0),
         ("googlenet", 13_378_280, 0, 0),
         # By hand: 64, then 3 (64 + 64 + 256) + 4 (128 + 128 + 512) + 6 (256 + 256 + 1024) + 3 (512 + 512 + 2048), and
         # the projections' 256 + 512 + 1024 + 2048.

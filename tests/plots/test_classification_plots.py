@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -83,13 +82,6 @@ def test_each_mistake_is_its_image_with_what_was_predicted_what_is_true_and_whic
         np.testing.assert_array_equal(axes.images[0].get_array()[..., :1], image)
 
 
-@pytest.mark.parametrize("shape", [(224, 160, 3), (500, 2, 3)])
-def test_large_and_odd_images_are_drawn(shape: tuple[int, ...], tmp_path: Path) -> None:
-    plot_mistakes(**mistakes(2, shape), path=tmp_path / "mistakes.png")
-    with Image.open(tmp_path / "mistakes.png") as picture:
-        assert min(picture.size) > 200
-
-
 def test_at_most_forty_are_shown_the_first_ones_with_long_names_cut(tmp_path: Path) -> None:
     given = mistakes(41) | {"classes": ["W" * 40, "great white shark, man-eater", "b"]}
     figure = plot_mistakes(**given, path=tmp_path / "mistakes.png")
@@ -97,7 +89,5 @@ def test_at_most_forty_are_shown_the_first_ones_with_long_names_cut(tmp_path: Pa
     assert figure.get_suptitle() == "The 40 most confident mistakes (of 41)"
     assert "#7" in written(figure) and "#407" not in written(figure)
     assert "great white sh… (98.7 %)" in written(figure)
-
-
-def test_no_mistake_is_said_in_a_picture(tmp_path: Path) -> None:
-    assert "No mistakes" in plot_mistakes(**mistakes(0), path=tmp_path / "mistakes.png").get_suptitle()
+    none = plot_mistakes(**mistakes(0, (500, 2, 3)), path=tmp_path / "mistakes.png")
+    assert "No mistakes" in none.get_suptitle()

@@ -116,33 +116,22 @@ def test_values_stand_on_their_axis_where_its_scale_puts_them(values, scale, pla
     assert {text: found[text] for text in ticks} == pytest.approx(ticks)
 
 
-@pytest.mark.parametrize(("higher", "best"), [(True, [0.5, 0.5, 0.8]), (False, [0.5, 0.4, 0.4])])
-def test_the_best_so_far_never_falls_back_and_pruned_trials_are_none(higher, best, out) -> None:
-    finished = [(0, 0.5, False), (1, 0.4, False), (2, 0.9, True), (3, 0.8, False)]
+@pytest.mark.parametrize(
+    ("higher", "best", "edge"), [(True, [0.5, 0.5, 0.8], 0.4 - 0.25 * 0.4), (False, [0.5, 0.4, 0.4], 0.8 + 0.25 * 0.4)]
+)
+def test_the_best_so_far_never_falls_back_and_far_worse_pruned_trials_stand_on_the_edge(higher, best, edge, out):
+    finished = [(0, 0.5, False), (1, 0.4, False), (2, -5.0 if higher else 9.0, True), (3, 0.8, False)]
     [axes] = plot_best_so_far(finished, "top1", higher, out).axes
     np.testing.assert_allclose(axes.lines[0].get_xydata(), np.column_stack([[0, 1, 3], best]))
-    np.testing.assert_allclose(axes.lines[2].get_xydata(), [[2, 0.9]])
+    np.testing.assert_allclose(axes.lines[2].get_xydata(), [[2, edge]])
+    assert axes.get_ylim()[0 if higher else 1] == pytest.approx(edge)
 
 
-@pytest.mark.parametrize(("higher", "expected"), [(True, 0.75), (False, 1.05)])
-def test_pruned_trials_that_were_far_worse_stand_on_the_edge(higher, expected, out) -> None:
-    values = [(0, 0.8, False), (1, 1.0, False), (2, -5.0 if higher else 9.0, True), (3, 0.9, True)]
-    [axes] = plot_best_so_far(values, "top1", higher, out).axes
-    np.testing.assert_allclose(axes.lines[2].get_ydata(), [expected, 0.9])
-    assert axes.get_ylim()[0 if higher else 1] == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("higher", [True, False])
-def test_each_trial_is_a_line_and_the_best_one_is_drawn_last(higher, out) -> None:
-    columns = [Column("rate", [0.1, 0.2, 0.3], "linear")]
-    [axes] = plot_parallel_coordinates(columns, "top1", [0.5, 0.9, 0.7], higher, out).axes
-    [lines] = [each for each in axes.collections if isinstance(each, LineCollection)]
-    drawn = [segment[:, 1].tolist() for segment in lines.get_segments()]
-    assert len(drawn) == 3
-    np.testing.assert_allclose(drawn[-1], [0.5, 1] if higher else [0, 0])
-
-
-def test_importance_has_a_bar_for_each_field_the_largest_on_top(out) -> None:
+def test_importance_has_a_bar_for_each_field_and_the_best_trial_is_drawn_last(out) -> None:
     [axes] = plot_importance({"rate": 0.7, "decay": 0.3}, "top1", out).axes
     assert [bar.get_width() for bar in axes.patches] == [0.7, 0.3]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["rate", "decay"] and axes.yaxis_inverted()
+    columns = [Column("rate", [0.1, 0.2, 0.3], "linear")]
+    [axes] = plot_parallel_coordinates(columns, "top1", [0.5, 0.9, 0.7], True, out).axes
+    [lines] = [each for each in axes.collections if isinstance(each, LineCollection)]
+    np.testing.assert_allclose(lines.get_segments()[-1][:, 1], [0.5, 1])

@@ -65,9 +65,8 @@ def test_dollars_are_printed_and_start_no_formula(tmp_path: Path) -> None:
     style.save(small_figure(r"from $5 \frac to $10"), tmp_path / "a.png")
 
 
-@pytest.mark.parametrize(("text", "short"), [("shark", "shark"), ("great white shark", "great whi…"), ("", "")])
-def test_long_names_end_in_an_ellipsis(text: str, short: str) -> None:
-    assert style.shorten(text, 10) == short
+def test_long_names_end_in_an_ellipsis() -> None:
+    assert [style.shorten(text, 10) for text in ("shark", "great white shark", "")] == ["shark", "great whi…", ""]
 
 
 def test_bars_have_their_lengths_the_first_on_top_and_none_where_there_is_no_number() -> None:

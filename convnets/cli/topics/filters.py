@@ -89,6 +89,11 @@ def _table(title: str, costs: Sequence[Cost]) -> Table:
 
 
 def _record(cost: Cost, first: Cost) -> dict[str, Any]:
+    def seconds(timing: Timing | None, other: Timing | None) -> dict[str, float] | None:
+        if timing is None or other is None:
+            return None
+        return {"median_seconds": timing.median, "minimum_seconds": timing.minimum, **timing.over(other)}
+
     return {
         "name": cost.option.name,
         "layers": cost.layers,
@@ -99,12 +104,6 @@ def _record(cost: Cost, first: Cost) -> dict[str, Any]:
         "multiply_adds": cost.multiply_adds,
         "multiply_adds_by_hand": cost.formula_multiply_adds,
         "activation_bytes": cost.activation_bytes,
-        "forward": _seconds(cost.forward, first.forward),
-        "training": _seconds(cost.training, first.training),
+        "forward": seconds(cost.forward, first.forward),
+        "training": seconds(cost.training, first.training),
     }
-
-
-def _seconds(timing: Timing | None, first: Timing | None) -> dict[str, float] | None:
-    if timing is None or first is None:
-        return None
-    return {"median_seconds": timing.median, "minimum_seconds": timing.minimum, **timing.over(first)}
