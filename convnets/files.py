@@ -1,8 +1,10 @@
-"""Files written whole or not at all, and where the user's cache is."""
+"""Files written whole or not at all, text files of a user's, and where the user's cache is."""
 
 import os
 import threading
 from pathlib import Path
+
+from convnets.errors import InvalidValue
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -27,3 +29,17 @@ def cache_folder(name: str) -> Path:
     if not os.path.isabs(base):
         base = os.path.expanduser("~/.cache")
     return Path(base) / "convnets" / name
+
+
+def read_text(path: Path) -> str:
+    """The text of a user's file.
+
+    Raises:
+      InvalidValue: it can't be read, or is not in UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InvalidValue(f"{path} can't be read ({error.strerror}): check its permissions") from error
+    except UnicodeDecodeError as error:
+        raise InvalidValue(f"{path} must be text in UTF-8, and is not: convert it") from error

@@ -13,7 +13,7 @@ from convnets.cli.experiments import check_overridable, override
 from convnets.cli.results import text_table
 from convnets.cli.runtime import prepare
 from convnets.data.decoding import Picture
-from convnets.data.image_files import find_images
+from convnets.data.folder_scan import find_images
 from convnets.errors import InvalidValue
 from convnets.evaluation.prediction import Predictor
 from convnets.files import write_atomically

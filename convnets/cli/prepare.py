@@ -4,7 +4,6 @@ import errno
 import importlib.util
 import os
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -49,7 +48,11 @@ def _prepare(dataset: str, root: Path) -> None:
     # Otherwise TensorFlow tells at length how it was compiled.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     tfds = import_tfds()
-    _check_configuration(dataset, tfds)
+    name, configuration, _ = parse_name(dataset)
+    known = tfds.builder_cls(name).builder_configs
+    if configuration and configuration not in known:
+        hint = nearest(configuration, known) if known else f"it has none, write {name} alone"
+        raise InvalidValue(f"{name} has no configuration {configuration!r}: {hint}")
     manual = ""
     try:
         builder = tfds.builder(dataset, data_dir=str(root), file_format="array_record")
@@ -61,14 +64,6 @@ def _prepare(dataset: str, root: Path) -> None:
         raise InvalidValue(f"{dataset} can't be prepared in {root}: {_reason(error, root, manual)}") from error
 
 
-def _check_configuration(dataset: str, tfds: Any) -> None:
-    name, configuration, _ = parse_name(dataset)
-    known = tfds.builder_cls(name).builder_configs
-    if configuration and configuration not in known:
-        hint = nearest(configuration, known) if known else f"it has none, write {name} alone"
-        raise InvalidValue(f"{name} has no configuration {configuration!r}: {hint}")
-
-
 def _reason(error: Exception, root: Path, manual: str) -> str:
     """What to do about an error of TFDS's, in half a sentence.
 
@@ -77,15 +72,12 @@ def _reason(error: Exception, root: Path, manual: str) -> str:
     """
     from requests import RequestException
 
+    # Several sentences as one.
+    said, manual = (" ".join(text.split()).rstrip(".").replace(". ", "; ") for text in (str(error), manual))
     if any(words in str(error) for words in (os.strerror(errno.ENOSPC), "Not enough disk space")):
-        return f"the disk is full ({_one_line(str(error))}), make room or choose another folder with --data_dir"
+        return f"the disk is full ({said}), make room or choose another folder with --data_dir"
     if isinstance(error, RequestException) or type(error).__name__ == "DownloadError":
-        return f"the download failed ({_one_line(str(error))}), try again with a connection to the internet"
+        return f"the download failed ({said}), try again with a connection to the internet"
     if manual and isinstance(error, (AssertionError, FileNotFoundError)):
-        return f"files that only you can fetch belong into {root / 'downloads' / 'manual'} ({_one_line(manual)})"
-    return _one_line(str(error))
-
-
-def _one_line(text: str) -> str:
-    """Several sentences as one."""
-    return " ".join(text.split()).rstrip(".").replace(". ", "; ")
+        return f"files that only you can fetch belong into {root / 'downloads' / 'manual'} ({manual})"
+    return said

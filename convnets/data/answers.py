@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convnets.data.decoding import Content, UnreadableImage, decode_mask
+from convnets.data.decoding import Content, UnreadableImage, decode_mask, of_another_size
 from convnets.data.label_map import IGNORED, UNKNOWN, LabelMap
 from convnets.data.records import Record
 from convnets.data.resampling import Part, moved, nearest
@@ -67,18 +67,33 @@ def fill_answers(
         if record.label is None:
             raise InvalidValue(f"{record.name} has no label, and other examples of its split have one: leave it out")
         batch["label"][row] = record.label
-    if "boxes" in batch and record.boxes is not None:
-        check_boxes(record, *upright)
-        boxes, labels = moved(record.boxes, part, size), labels_of_boxes(record, record.boxes)
+    boxes, labels, mask = answers_in(record, upright, part, size, label_map)
+    if "boxes" in batch and boxes is not None and labels is not None:
         is_seen, room = boxes[:, 2] > boxes[:, 0], batch["boxes"].shape[1]
         labels = np.where(is_seen, labels, NO_OBJECT)
         # Each has its own place; where there are not so many, those go to boxes that are seen.
         kept = np.arange(len(boxes)) if len(boxes) <= room else np.flatnonzero(is_seen)[:room]
         batch["boxes"][row, : len(kept)] = boxes[kept]
         batch["box_labels"][row, : len(kept)] = labels[kept]
-    if "mask" in batch and record.mask is not None:
-        mask = mask_of(record.mask, record.name, *upright, label_map)
-        batch["mask"][row, : size[0], : size[1]] = nearest(mask, part, size)
+    if "mask" in batch and mask is not None:
+        batch["mask"][row, : size[0], : size[1]] = mask
+
+
+def answers_in(
+    record: Record, upright: tuple[int, int], part: Part, size: tuple[int, int], label_map: LabelMap | None
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Boxes `[n, 4]`, their labels `[n]` and the mask `[*size]` in a part that is brought to a size; None without.
+
+    Raises:
+      UnreadableImage: as `fill_answers`.
+    """
+    boxes = labels = mask = None
+    if record.boxes is not None:
+        check_boxes(record, *upright)
+        boxes, labels = moved(record.boxes, part, size), labels_of_boxes(record, record.boxes)
+    if record.mask is not None:
+        mask = nearest(mask_of(record.mask, record.name, *upright, label_map), part, size)
+    return boxes, labels, mask
 
 
 def mask_of(content: Content, name: str, height: int, width: int, label_map: LabelMap | None = None) -> np.ndarray:
@@ -94,10 +109,10 @@ def mask_of(content: Content, name: str, height: int, width: int, label_map: Lab
       UnreadableImage: the mask can't be decoded, is of another size, has colours for levels, levels for colours or a
         value that is not in the label map.
     """
-    called = called_by(content, name)
+    called = f"the mask {content}" if isinstance(content, Path) else f"the mask of {name}"
     stored = decode_mask(content, called, colours=label_map is not None and label_map.colours)
     if stored.shape[:2] != (height, width):
-        raise of_another_size(called, stored.shape[:2], (height, width))
+        raise of_another_size(called, stored.shape, (height, width))
     if label_map is None:
         return stored
     classes = label_map.classes_of(stored)
@@ -110,16 +125,6 @@ def mask_of(content: Content, name: str, height: int, width: int, label_map: Lab
             "set data.mask_classes with data.mask_values, or data.mask_ignored",
         )
     return classes
-
-
-def called_by(content: Content, name: str) -> str:
-    """What errors call the mask of a picture."""
-    return f"the mask {content}" if isinstance(content, Path) else f"the mask of {name}"
-
-
-def of_another_size(called: str, found: tuple[int, ...], picture: tuple[int, ...]) -> UnreadableImage:
-    """What is said of a mask that does not fit its picture, by the height and width of both."""
-    return UnreadableImage(f"{called} has {found[0]} x {found[1]} pixels, and the picture {picture[0]} x {picture[1]}")
 
 
 def labels_of_boxes(record: Record, boxes: np.ndarray) -> np.ndarray:

@@ -3,12 +3,12 @@
 import os
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, cast
 
 import numpy as np
 
+from convnets.data.answers import labels_of_boxes
 from convnets.data.decoding import UnreadableImage
 from convnets.data.records import Record
 from convnets.data.source import SourceInfo
@@ -23,25 +23,6 @@ _ARRAYS = ("channels", "shapes", "ends", "labels", "boxes", "box_labels", "boxes
 
 class DamagedCache(InvalidValue):
     """A folder that is no cache, or from which something is missing."""
-
-
-@dataclass(frozen=True)
-class Shrunk:
-    """What is kept of a record.
-
-    Attributes:
-      pixels: uint8 `[h, w, C]`.
-      label: its class, if it has one.
-      mask: classes of the pixels, uint8 `[h, w]`, if they have any.
-      boxes: float32 `[n, 4]` (y0, x0, y1, x1) in these pixels, if it has any.
-      box_labels: int32 `[n]`, their classes; None stands for 0 all over.
-    """
-
-    pixels: np.ndarray
-    label: int | None = None
-    mask: np.ndarray | None = None
-    boxes: np.ndarray | None = None
-    box_labels: np.ndarray | None = None
 
 
 class CachedRecords:
@@ -105,8 +86,11 @@ class CachedRecords:
         return CachedRecords, (self.folder, self.info)
 
 
-def write(folder: Path, kept: Iterable[Shrunk | UnreadableImage], count: int, channels: int) -> None:
-    """Writes what is kept of `count` records, or why they can't be decoded, into a new folder.
+def write(folder: Path, kept: Iterable[Record | UnreadableImage], count: int, channels: int) -> None:
+    """Writes `count` records, or why they can't be decoded, into a new folder.
+
+    Args:
+      kept: records whose pictures are uint8 `[h, w, channels]`, and whose masks, if any, are classes, uint8 `[h, w]`.
 
     Raises:
       OSError: the folder is there, or can't be written.
@@ -122,14 +106,15 @@ def write(folder: Path, kept: Iterable[Shrunk | UnreadableImage], count: int, ch
             if isinstance(one, UnreadableImage):
                 errors[i] = one.fault
             else:
-                shapes[i] = one.pixels.shape[:2]
+                pixels = cast(np.ndarray, one.image)
+                shapes[i] = pixels.shape[:2]
                 labels[i] = -1 if one.label is None else one.label
-                position += _append(file, one.pixels)
-                position += 0 if one.mask is None else _append(file, one.mask)
+                position += file.write(np.ascontiguousarray(pixels).data)
+                if one.mask is not None:
+                    position += file.write(np.ascontiguousarray(one.mask).data)
                 if one.boxes is not None:
                     boxes.append(one.boxes)
-                    no_classes = np.zeros(len(one.boxes), np.int32)
-                    box_labels.append(no_classes if one.box_labels is None else one.box_labels)
+                    box_labels.append(labels_of_boxes(one, one.boxes))
                     last_box += len(one.boxes)
             ends[i], boxes_ends[i] = position, last_box
     np.savez(
@@ -144,7 +129,3 @@ def write(folder: Path, kept: Iterable[Shrunk | UnreadableImage], count: int, ch
         unreadable=np.array(list(errors), np.int64),
         errors=np.array(list(errors.values()), np.str_),
     )
-
-
-def _append(file: BinaryIO, values: np.ndarray) -> int:
-    return file.write(np.ascontiguousarray(values).data)

@@ -28,6 +28,10 @@ XMP = b"http://ns.adobe.com/xap/1.0/\0"
 UPRIGHT = 1
 LEVELS = 255
 ORIENTATION = 0x0112
+QUARTER_TURNS = range(5, 9)
+"""EXIF's orientations that exchange height and width."""
+PNG_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
+"""What the name of a chunk, or of a text in it, is that may have a PNG's orientation."""
 
 
 class UnreadableImage(InvalidValue):
@@ -119,7 +123,26 @@ def decode_with_pillow(content: bytes, name: str, channels: int) -> np.ndarray:
         with Image.open(io.BytesIO(content)) as image:
             return _converted(_flatten(ImageOps.exif_transpose(image)), channels)
     except Exception as error:
-        raise _unreadable(name, error) from error
+        raise unreadable(name, error) from error
+
+
+def upright_size(content: Content) -> tuple[int, int]:
+    """Height and width of a picture as a viewer shows it, from its header.
+
+    Raises:
+      OSError: it has none that can be read. Pillow raises other errors too.
+    """
+    if isinstance(content, np.ndarray):
+        return content.shape[0], content.shape[1]
+    with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
+        # Pillow gives the upright size of a TIFF, and would decode a PNG to see what stands behind its pixels.
+        turned = image.format != "TIFF"
+        if image.format == "PNG":
+            stored = content if isinstance(content, bytes) else content.read_bytes()
+            turned = any(mark in stored for mark in PNG_ORIENTATION)
+        if turned and image.getexif().get(ORIENTATION) in QUARTER_TURNS:
+            return image.width, image.height
+        return image.height, image.width
 
 
 def decode_mask(content: Content, name: str, colours: bool = False) -> np.ndarray:
@@ -134,23 +157,16 @@ def decode_mask(content: Content, name: str, colours: bool = False) -> np.ndarra
       UnreadableImage: the content can't be decoded, is of the other kind, has transparent colours, floating-point
         values or levels out of their range.
     """
-    if isinstance(content, np.ndarray):
-        stored = content.reshape(content.shape[:2]) if content.shape[2:] == (1,) else content
-    else:
-        stored = _decode_stored(_read(content, name), name, colours)
+    stored = content if isinstance(content, np.ndarray) else _decode_stored(_read(content, name), name, colours)
+    stored = stored[..., 0] if stored.shape[2:] == (1,) else stored
     if stored.dtype.kind not in "uib":
         raise UnreadableImage(f"{name} has floating-point values, and a mask has whole numbers", "save it as a PNG")
     has = f"{stored.shape[-1]} channels" if stored.ndim > 2 else "grey levels"
     if colours and stored.shape[2:] != (3,):
-        raise UnreadableImage(
-            f"{name} has {has}, and its classes are given as colours (data.mask_values)",
-            "save it in RGB or give levels",
-        )
+        advice = "save it in RGB or give levels"
+        raise UnreadableImage(f"{name} has {has}, and its classes are given as colours (data.mask_values)", advice)
     if not colours and stored.ndim > 2:
-        raise UnreadableImage(
-            f"{name} has {has}, and a mask has one, grey levels or a palette, unless data.mask_values gives the "
-            "colours of its classes"
-        )
+        raise UnreadableImage(f"{name} has {has}, and a mask has one, unless data.mask_values gives colours of classes")
     outside = np.flatnonzero((stored < 0) | (stored > LEVELS))
     if len(outside) and not colours:
         row, column = divmod(int(outside[0]), stored.shape[1])
@@ -178,11 +194,16 @@ def _decode_stored(content: bytes, name: str, colours: bool) -> np.ndarray:
                 return stored // (LEVELS // (2 ** content[PNG_DEPTH] - 1))
             return stored
     except Exception as error:
-        raise _unreadable(name, error) from error
+        raise unreadable(name, error) from error
 
 
-def _unreadable(name: str, error: Exception) -> UnreadableImage:
-    """One sentence of what Pillow's decoders answer broken files with: OSError, SyntaxError, ValueError and more."""
+def of_another_size(called: str, found: tuple[int, ...], picture: tuple[int, ...]) -> UnreadableImage:
+    """What is said of a mask that does not fit its picture, by the height and width of both."""
+    return UnreadableImage(f"{called} has {found[0]} x {found[1]} pixels, and the picture {picture[0]} x {picture[1]}")
+
+
+def unreadable(name: str, error: Exception) -> UnreadableImage:
+    """The error for a file that Pillow can't decode; its decoders raise OSError, SyntaxError, ValueError and more."""
     if isinstance(error, UnreadableImage):
         return error
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -217,27 +238,21 @@ def _usual_jpeg(content: bytes) -> tuple[int, int, str] | None:
 
 def _upright(content: bytes) -> bool:
     """Whether a JPEG's EXIF or XMP data, if it has any, leaves the picture as it is stored."""
-    if not _may_be_turned(content):
-        return True
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            return image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT
-    except Exception:
-        return False
+    # Segments before the scan (ITU-T T.81, annex B).
+    place = 2
+    while content.startswith(b"\xff", place) and not content.startswith(SCAN, place):
+        if content.startswith((EXIF, XMP), place + 4):
+            try:
+                with Image.open(io.BytesIO(content)) as image:
+                    return image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT
+            except Exception:
+                return False
+        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return True
 
 
 def _from_pixels(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-
-
-def _may_be_turned(content: bytes) -> bool:
-    """Whether data that may have an orientation is among a JPEG's segments before its scan (ITU-T T.81, annex B)."""
-    place = 2
-    while content.startswith(b"\xff", place) and not content.startswith(SCAN, place):
-        if content.startswith((EXIF, XMP), place + 4):
-            return True
-        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
-    return False
 
 
 def _converted(image: Image.Image, channels: int) -> np.ndarray:

@@ -9,8 +9,8 @@ import hashlib
 import math
 import os
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -38,14 +38,14 @@ SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 INK = 12
 """Grey values above it belong to the garment, which is light on black with dark parts inside."""
 OUTSIDE = 2
+REPLACE = "replace it with the file of Fashion-MNIST's publisher or of Debian"
 
 
 class CorruptData(InvalidValue):
     """A file is not the one its publisher made."""
 
 
-@dataclass(frozen=True)
-class IdxFile:
+class IdxFile(NamedTuple):
     """One of the publisher's files.
 
     Attributes:
@@ -178,7 +178,7 @@ def read_idx(folder: Path, file: IdxFile) -> np.ndarray:
     """The uint8 array of the file's `shape`, read-only, from `<name>.gz` or else from `<name>`.
 
     Raises:
-      CorruptData: the file is damaged, or its header or content is not the publisher's.
+      CorruptData: the file is damaged or not the publisher's.
       DataNotFound: there is no such file.
       InvalidValue: the file can't be read.
     """
@@ -191,27 +191,17 @@ def read_idx(folder: Path, file: IdxFile) -> np.ndarray:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as stream:
             # One byte more than there may be: an overlong file is found out without reading all of it.
             content = stream.read(size + 1)
-    except EOFError as error:
-        raise _corrupt(path, "is truncated") from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise _corrupt(path, f"is damaged ({error})") from error
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise CorruptData(f"{path} is damaged ({error}): {REPLACE}") from error
     except OSError as error:
         raise InvalidValue(f"{path} can't be read: {error.strerror}") from error
-    if not content:
-        raise _corrupt(path, "is empty")
-    if content[: len(header)] != header:
-        raise _corrupt(path, f"begins with {content[: len(header)].hex()} and not with {header.hex()}")
-    if len(content) != size:
-        length = f"only {len(content)}" if len(content) < size else "more"
-        raise _corrupt(path, f"has {length} bytes of content and not {size}")
     sha256 = hashlib.sha256(content).hexdigest()
     if sha256 != file.sha256:
-        raise _corrupt(path, f"has the SHA-256 {sha256[:12]} and not {file.sha256[:12]}")
+        had = "more" if len(content) > size else f"{len(content):,}"
+        raise CorruptData(
+            f"{path} has {had} of {size:,} bytes and the SHA-256 {sha256[:12]}, not {file.sha256[:12]}: {REPLACE}"
+        )
     return np.frombuffer(content, np.uint8, offset=len(header)).reshape(file.shape)
-
-
-def _corrupt(path: Path, what: str) -> CorruptData:
-    return CorruptData(f"{path} {what}: replace it with the file of Fashion-MNIST's publisher or of Debian")
 
 
 def _path(folder: Path, file: IdxFile) -> Path | None:

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -51,9 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         default="",
         help="where the files are or shall be (default: Debian's folder or the user's cache)",
     )
-    data_dir = parser.parse_args(argv).data_dir
     try:
-        print(f"Fashion-MNIST is in {ensure(data_dir)}")
+        print(f"Fashion-MNIST is in {ensure(parser.parse_args(argv).data_dir)}")
         return 0
     except ConvnetsError as error:
         print(error, file=sys.stderr)
@@ -82,16 +80,6 @@ def ensure(data_dir: str = "") -> Path:
         if folder != destination:
             raise
         print(f"{error}; fetching it again", file=sys.stderr)
-    fetch(destination)
-    return destination
-
-
-def fetch(destination: Path) -> None:
-    """Puts the four files, gzipped, into `destination`.
-
-    Raises:
-      FetchFailed: no way led to valid files, with each one's reason, or the folder can't be written.
-    """
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         # In the same file system as the destination, so that a move is atomic.
@@ -104,12 +92,13 @@ def fetch(destination: Path) -> None:
         raise FetchFailed(
             f"{destination} can't be filled ({error.strerror}): name a folder to write to with --data_dir"
         ) from error
+    return destination
 
 
 def _first_valid(staging: Path) -> Path:
     """Goes the ways to the files in turn; a folder in `staging` with all four of them, verified."""
     ways: list[tuple[str, Callable[[Path], None]]] = [(f"Debian's package {PACKAGE}", _from_debian)]
-    ways += [(url, partial(_from_publisher, url)) for url in PUBLISHER_URLS]
+    ways += [(url, partial(_from_url, url)) for url in PUBLISHER_URLS]
     failures = []
     for number, (name, way) in enumerate(ways):
         folder = staging / str(number)
@@ -136,29 +125,22 @@ def _names() -> list[str]:
 
 def _from_debian(folder: Path) -> None:
     """Downloads and unpacks the package with apt-get and dpkg, neither of which needs root for that."""
-    missing = [tool for tool in ("apt-get", "dpkg") if shutil.which(tool) is None]
-    if missing:
-        raise FetchFailed(f"{' and '.join(missing)} not found")
-    work = folder / "package"
-    lists, cache = work / "lists", work / "cache"
+    lists, cache = folder / "lists", folder / "cache"
     for needed in (lists / "partial", cache / "archives" / "partial"):
         needed.mkdir(parents=True)
     # As root, apt would drop to a user that can't enter a private folder, and warn.
     apt = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "-o", f"Acquire::http::Timeout={SILENCE_LIMIT}"]
     try:
-        _run([*apt, "download", PACKAGE], work)
+        _run([*apt, "download", PACKAGE], folder)
     except FetchFailed:
         # The machine's package lists are absent or stale; private ones can be had without root.
         apt += ["-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={cache}"]
-        _run([*apt, "update"], work)
-        _run([*apt, "download", PACKAGE], work)
-    for archive in work.glob("*.deb"):
-        _run(["dpkg", "-x", str(archive), str(work / "root")], work)
-    unpacked = work / "root" / fashion_mnist.SYSTEM_FOLDER.relative_to("/")
-    for name in _names():
-        if not (unpacked / name).is_file():
-            raise FetchFailed(f"{name} was not in what apt-get downloaded")
-        os.replace(unpacked / name, folder / name)
+        _run([*apt, "update"], folder)
+        _run([*apt, "download", PACKAGE], folder)
+    for archive in folder.glob("*.deb"):
+        _run(["dpkg", "-x", str(archive), str(folder / "root")], folder)
+    for file in (folder / "root" / fashion_mnist.SYSTEM_FOLDER.relative_to("/")).glob("*.gz"):
+        os.replace(file, folder / file.name)
 
 
 def _run(command: list[str], folder: Path) -> None:
@@ -186,40 +168,17 @@ def _run(command: list[str], folder: Path) -> None:
         raise FetchFailed(f"{command[0]}: {complaints[-1] if complaints else f'exit status {status}'}")
 
 
-def _from_publisher(url: str, folder: Path) -> None:
+def _from_url(url: str, folder: Path) -> None:
     """Downloads the four files, verifying each as it arrives."""
     known = {f"{file.name}.gz": file for split in fashion_mnist.FILES.values() for file in split}
     for name in _names():
         try:
-            _download(url + name, folder / name)
+            with urllib.request.urlopen(url + name, timeout=SILENCE_LIMIT) as response, open(folder / name, "wb") as to:
+                shutil.copyfileobj(response, to)
         except (OSError, http.client.HTTPException) as error:
-            raise FetchFailed(f"{name}: {_reason(error)}") from error
+            raise FetchFailed(f"{name}: {error}") from error
         fashion_mnist.read_idx(folder, known[name])
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        return f"HTTP status {error.code}"
-    inner = getattr(error, "reason", error)
-    return getattr(inner, "strerror", None) or str(inner) or type(error).__name__
-
-
-def _download(url: str, path: Path) -> None:
-    """One file, with a line of progress; on a terminal it is rewritten in place."""
-    received, total, progress = 0, "", ""
-    with urllib.request.urlopen(url, timeout=SILENCE_LIMIT) as response, open(path, "wb") as stream:
-        length = response.headers.get("Content-Length") or ""
-        if length.isdecimal():
-            total = f" of {int(length) / 1e6:.2f}"
-        try:
-            while block := response.read(1 << 18):
-                stream.write(block)
-                received += len(block)
-                progress = f"  {path.name}: {received / 1e6:.2f}{total} MB"
-                if sys.stderr.isatty():
-                    print(f"\r{progress}", end="", file=sys.stderr, flush=True)
-        finally:
-            print("" if sys.stderr.isatty() else progress, file=sys.stderr)
+        print(f"  {name}: {(folder / name).stat().st_size / 1e6:.2f} MB", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The images below a folder, listed once and remembered for as long as no directory below it has changed."""
+"""Image files: those that a user names, and those below a folder, whose list is kept until a directory changes."""
 
 import hashlib
 import io
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from convnets.data.decoding import SUFFIXES
+from convnets.data.source import DataNotFound
 from convnets.errors import InvalidValue
 from convnets.files import cache_folder, write_atomically
 from convnets.progress import Bar, data_bar
@@ -31,6 +32,11 @@ class Paths:
     def __init__(self, text: bytes):
         self.text = text
         self._ends = np.flatnonzero(np.frombuffer(text, np.uint8) == 0)
+
+    @classmethod
+    def of(cls, paths: Iterable[str]) -> "Paths":
+        """The paths, in their order."""
+        return cls(b"".join(os.fsencode(path) + b"\0" for path in paths))
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -60,6 +66,56 @@ class FolderScan:
     folders: Paths
 
 
+def find_images(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """The image files that `paths` name, in their order; a folder stands for all below it, as `images_below`.
+
+    Raises:
+      InvalidValue: no path, a missing one, a given file that has none of `SUFFIXES`, or as `images_below`.
+    """
+    if not paths:
+        raise InvalidValue("no image was given: name at least one file or folder")
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if os.path.isdir(path):
+            found += [path / image for image in images_below(path).images]
+        elif not os.path.isfile(path):
+            raise InvalidValue(f"{path} is not there: name an image file or a folder of them")
+        elif path.suffix.lower() not in SUFFIXES:
+            raise InvalidValue(f"{path} must have the suffix of an image, one of {' '.join(SUFFIXES)}")
+        else:
+            found.append(path)
+    return found
+
+
+def data_folder(data_dir: str) -> Path:
+    """The user's folder of images, absolute.
+
+    Raises:
+      InvalidValue: none is named, or a file.
+      DataNotFound: it is not there.
+    """
+    if not data_dir:
+        raise InvalidValue("data.data_dir is empty: name the folder that has the images with --data_dir")
+    folder = Path(os.path.abspath(os.path.expanduser(data_dir)))
+    if os.path.isdir(folder):
+        return folder
+    what, error = ("is a file", InvalidValue) if os.path.exists(folder) else ("is not there", DataNotFound)
+    raise error(f"{folder} {what}: name the folder that has the images with --data_dir")
+
+
+def images_below(folder: Path) -> FolderScan:
+    """As `scan_folder`, of a folder that has images.
+
+    Raises:
+      DataNotFound: there are none.
+      InvalidValue: as `scan_folder`.
+    """
+    scan = scan_folder(folder)
+    if not len(scan.images):
+        raise DataNotFound(f"{folder} has no images in it or below it ({' '.join(SUFFIXES)}): put them there")
+    return scan
+
+
 def scan_folder(folder: Path) -> FolderScan:
     """Lists the images below a folder; links to files are followed.
 
@@ -70,7 +126,9 @@ def scan_folder(folder: Path) -> FolderScan:
     Raises:
       InvalidValue: a directory can't be listed, or a link leads to a folder or, named as an image, nowhere.
     """
-    kept = _cache_file(folder)
+    # The suffixes are part of the key, so that a version that knows more of them scans anew.
+    key = hashlib.sha256(os.fsencode("\0".join((os.path.realpath(folder), *SUFFIXES)))).hexdigest()[:32]
+    kept = cache_folder("folders") / f"{key}.npz"
     if scan := _remembered(folder, kept):
         return scan
     began = time.time_ns()
@@ -100,7 +158,7 @@ def _walk(top: Path, bar: Bar) -> tuple[Paths, Paths, list[tuple[int, int]]]:
             # Before the listing: what changes meanwhile then has a later time than the one kept.
             times.append(_changed(top / path))
             with os.scandir(top / path) as entries:
-                listed = sorted((entry.name, _is_folder(entry)) for entry in entries if _counts(entry))
+                listed = sorted((entry.name, entry.is_dir()) for entry in entries if _counts(entry))
         except OSError as error:
             raise InvalidValue(f"{top / path} can't be listed ({error.strerror}): check its permissions") from error
         found += sum(not is_folder for _, is_folder in listed)
@@ -118,15 +176,11 @@ def _changed(folder: Path) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_ctime_ns
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir(follow_symlinks=False)
-
-
 def _counts(entry: os.DirEntry[str]) -> bool:
     """Whether it is a folder, or a file that is an image."""
     if entry.name.startswith("."):
         return False
-    if _is_folder(entry):
+    if entry.is_dir() and not entry.is_symlink():
         return True
     if entry.is_dir():
         raise InvalidValue(f"{entry.path} is a link to a folder, which is not followed: move the folder there")
@@ -135,12 +189,6 @@ def _counts(entry: os.DirEntry[str]) -> bool:
     if entry.is_symlink() and not os.path.exists(entry.path):
         raise InvalidValue(f"{entry.path} is a link to a file that is not there: fetch the file or remove the link")
     return entry.is_file()
-
-
-def _cache_file(folder: Path) -> Path:
-    # The suffixes are part of it, so that a version that knows more of them scans anew.
-    key = "\0".join((os.path.realpath(folder), *SUFFIXES))
-    return cache_folder("folders") / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.npz"
 
 
 def _remember(scan: FolderScan, times: list[tuple[int, int]], kept: Path) -> None:

@@ -11,21 +11,21 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from convnets.data.answers import check_boxes, labels_of_boxes, mask_of
-from convnets.data.cached_records import VERSION, CachedRecords, DamagedCache, Shrunk, write
+from convnets.data.answers import answers_in
+from convnets.data.cached_records import VERSION, CachedRecords, DamagedCache, write
 from convnets.data.decoding import Picture, UnreadableImage
 from convnets.data.label_map import LabelMap
-from convnets.data.records import Records, are_files
-from convnets.data.resampling import Part, moved, nearest, resized_exactly
+from convnets.data.records import THREADS, Record, Records, are_files
+from convnets.data.resampling import Part, resized_exactly
 from convnets.data.source import SourceInfo
 from convnets.errors import ConvnetsError, InvalidValue
 from convnets.progress import data_bar
@@ -37,7 +37,7 @@ MARGIN = 1.1
 AT_ONCE = 1000
 """Records whose files a thread looks at before the next one does."""
 
-Shrink = Callable[[int], Shrunk | UnreadableImage]
+Shrink = Callable[[int], Record | UnreadableImage]
 """From the place of a record to what is kept of it."""
 
 
@@ -79,7 +79,13 @@ def cached(
                 f"the cache of pictures in {root} can't be made ({reason}): name another folder with data.cache, or "
                 "set data.cache_size to 0"
             ) from error
-    _check_readable(cache, unreadable)
+    # Before training meets the first.
+    if len(cache.errors) > unreadable:
+        raise InvalidValue(
+            f"{len(cache.errors):,} of the {len(cache):,} pictures of {cache.info.name!r} can't be decoded (first: "
+            f"{next(iter(cache.errors.values()))}), and data.unreadable is {unreadable}: replace or remove them, or "
+            f"raise it to {len(cache.errors)}"
+        )
     return cache
 
 
@@ -104,7 +110,7 @@ def _state_of_files(records: Records) -> str:
         return ""
     sha256, starts = hashlib.sha256(), range(0, len(records), AT_ONCE)
     # Most of the time goes by waiting for the disk.
-    with ThreadPoolExecutor(16) as pool, data_bar(f"files of {records.info.name}", len(records)) as bar:
+    with ThreadPoolExecutor(THREADS) as pool, data_bar(f"files of {records.info.name}", len(records)) as bar:
         for start, states in zip(starts, pool.map(partial(_states, records), starts), strict=True):
             sha256.update(states.encode())
             bar.update(min(start + AT_ONCE, len(records)))
@@ -113,23 +119,20 @@ def _state_of_files(records: Records) -> str:
 
 def _states(records: Records, start: int) -> str:
     places = range(start, min(start + AT_ONCE, len(records)))
-    return "".join(map(_state, (path for i in places for path in _files(records, i))))
-
-
-def _state(path: Path) -> str:
-    try:
-        state = os.stat(path)
-    except OSError as error:
-        return f"{error.errno}\n"
-    return f"{state.st_size} {state.st_mtime_ns}\n"
-
-
-def _files(records: Records, i: int) -> list[Path]:
-    try:
-        record = records[i]
-    except UnreadableImage:
-        return []
-    return [content for content in (record.image, record.mask) if isinstance(content, Path)]
+    states = []
+    for i in places:
+        try:
+            record = records[i]
+        except UnreadableImage:
+            continue
+        for content in (record.image, record.mask):
+            if isinstance(content, Path):
+                try:
+                    state = os.stat(content)
+                    states.append(f"{state.st_size} {state.st_mtime_ns}\n")
+                except OSError as error:
+                    states.append(f"{error.errno}\n")
+    return "".join(states)
 
 
 def _opened(folder: Path, info: SourceInfo) -> CachedRecords | None:
@@ -144,7 +147,8 @@ def _made(records: Records, folder: Path, shrink: Shrink, channels: int) -> Cach
     root = folder.parent
     root.mkdir(parents=True, exist_ok=True)
     lock = root / f".{folder.name}.lock"
-    with _locked(lock):
+    with open(lock, "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         if (cache := _opened(folder, records.info)) is not None:
             return cache
         for path in root.iterdir():
@@ -162,18 +166,12 @@ def _made(records: Records, folder: Path, shrink: Shrink, channels: int) -> Cach
         return CachedRecords(folder, records.info)
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with open(path, "wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _check_room(records: Records, root: Path, shrink: Shrink) -> None:
     """Refuses what the disk has no room for, before hours of decoding."""
     places = {round(place) for place in np.linspace(0, len(records) - 1, SAMPLE)} if len(records) else set()
-    kept = [one for one in map(shrink, sorted(places)) if isinstance(one, Shrunk)]
-    sizes = [one.pixels.nbytes + (0 if one.mask is None else one.mask.nbytes) for one in kept]
+    kept = [one for one in map(shrink, sorted(places)) if isinstance(one, Record)]
+    arrays = [[content for content in (one.image, one.mask) if isinstance(content, np.ndarray)] for one in kept]
+    sizes = [sum(array.nbytes for array in of_one) for of_one in arrays]
     needed = int(MARGIN * float(np.mean(sizes)) * len(records)) if sizes else 0
     free = shutil.disk_usage(root).free
     if needed > free:
@@ -184,18 +182,7 @@ def _check_room(records: Records, root: Path, shrink: Shrink) -> None:
         )
 
 
-def _check_readable(cache: CachedRecords, limit: int) -> None:
-    """Refuses more unreadable pictures than are to be passed over, before training meets the first."""
-    errors = cache.errors
-    if len(errors) > limit:
-        raise InvalidValue(
-            f"{len(errors):,} of the {len(cache):,} pictures of {cache.info.name!r} can't be decoded (first: "
-            f"{next(iter(errors.values()))}), and data.unreadable is {limit}: replace or remove them, or raise it to "
-            f"{len(errors)}"
-        )
-
-
-def _in_order(records: Records, shrink: Shrink) -> Generator[Shrunk | UnreadableImage, None, None]:
+def _in_order(records: Records, shrink: Shrink) -> Generator[Record | UnreadableImage, None, None]:
     """What is kept of every record, by all processors, few at a time."""
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool, data_bar(f"decoding {records.info.name}", len(records)) as bar:
@@ -208,21 +195,16 @@ def _in_order(records: Records, shrink: Shrink) -> Generator[Shrunk | Unreadable
 
 def _shrunk(
     records: Records, i: int, *, short_side: int, channels: int, label_map: LabelMap | None
-) -> Shrunk | UnreadableImage:
+) -> Record | UnreadableImage:
     try:
         record = records[i]
         pixels = Picture(record.image, record.name, channels).pixels()
         whole = Part(0, 0, *pixels.shape[:2])
         scale = min(1.0, short_side / min(pixels.shape[:2]))
         size = max(1, round(whole.height * scale)), max(1, round(whole.width * scale))
-        mask = boxes = labels = None
-        if record.mask is not None:
-            classes = mask_of(record.mask, record.name, pixels.shape[0], pixels.shape[1], label_map)
-            mask = nearest(classes, whole, size).astype(np.uint8)
-        if record.boxes is not None:
-            check_boxes(record, *pixels.shape[:2])
-            boxes, labels = moved(record.boxes, whole, size), labels_of_boxes(record, record.boxes)
+        boxes, labels, mask = answers_in(record, (pixels.shape[0], pixels.shape[1]), whole, size, label_map)
+        mask = None if mask is None else mask.astype(np.uint8)
         shrunk = pixels if scale == 1 else resized_exactly(pixels, whole, size)
-        return Shrunk(shrunk, record.label, mask, boxes, labels)
+        return Record(shrunk, record.name, record.label, boxes, labels, mask)
     except UnreadableImage as error:
         return error

@@ -22,10 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from convnets.data.class_names import sort_classes, unknown_class
 from convnets.data.folder_scan import Paths
+from convnets.data.label_map import sort_classes, unknown_class
 from convnets.data.records import Boxes, LabelledFiles
 from convnets.errors import InvalidValue, nearest
+from convnets.files import read_text
 from convnets.progress import data_bar
 
 SUFFIXES = (".csv", ".json")
@@ -57,7 +58,7 @@ class ImageList:
         missing, first_missing = 0, ""
         # Each file that is named is looked for.
         with data_bar(f"entries of {path}") as bar:
-            for number, fields in read_entries(path):
+            for number, fields in (_read_csv if path.suffix.lower() == ".csv" else _read_json)(path):
                 self._numbers.append(number)
                 if fields.keys() != self._fields:
                     self._check_fields(fields)
@@ -87,19 +88,31 @@ class ImageList:
           InvalidValue: a class that is not among them, or a box without a class although another box has one.
         """
         places = {name: label for label, name in enumerate(classes)}
-        self._check_classes(places)
+        named = any(True for _ in self._named_boxes())
+        for i in range(len(self._numbers)):
+            names = [*self._labels[i : i + 1], *(self._box_classes[i] if self._box_classes else [])]
+            for name in names:
+                if name is None and named:
+                    raise InvalidValue(f"{self._place(i)} has a box without a class, unlike others: name its class")
+                if name is not None and name not in places:
+                    raise unknown_class(self._place(i), name, places)
+        boxes = None
+        if "boxes" in self._fields:
+            edges, ends = np.concatenate(self._edges), np.cumsum([len(each) for each in self._edges])
+            labels = np.array([places[name] for name in self._named_boxes()], np.int32)
+            boxes = Boxes(edges, ends, labels if len(labels) == len(edges) else None)
         return LabelledFiles(
             origin=self.path,
             folder=self.path.parent,
             images=Paths(bytes(self._images)),
             labels=np.array([places[name] for name in self._labels], np.int32) if "label" in self._fields else None,
-            boxes=self._boxes(places) if "boxes" in self._fields else None,
+            boxes=boxes,
             masks=Paths(bytes(self._masks)) if "mask" in self._fields else None,
             places=partial(_place_of, self.path, self._numbers),
         )
 
     def _place(self, i: int) -> str:
-        return entry_place(self.path, self._numbers[i])
+        return _place_of(self.path, self._numbers, i)
 
     def _check_fields(self, fields: dict[str, Any]) -> None:
         place = self._place(-1)
@@ -137,29 +150,14 @@ class ImageList:
                 files.append(fields[name])
         return files
 
-    def _check_classes(self, places: dict[str, int]) -> None:
-        named = any(True for _ in self._named_boxes())
-        for i in range(len(self._numbers)):
-            names = [*self._labels[i : i + 1], *(self._box_classes[i] if self._box_classes else [])]
-            for name in names:
-                if name is None and named:
-                    raise InvalidValue(f"{self._place(i)} has a box without a class, unlike others: name its class")
-                if name is not None and name not in places:
-                    raise unknown_class(self._place(i), name, places)
-
     def _named_boxes(self) -> Iterator[str]:
         """The classes of those boxes that have one."""
         return (name for names in self._box_classes for name in names if name is not None)
 
-    def _boxes(self, places: dict[str, int]) -> Boxes:
-        edges = np.concatenate(self._edges)
-        ends = np.cumsum([len(boxes) for boxes in self._edges])
-        labels = [places[name] for name in self._named_boxes()]
-        return Boxes(edges, ends, np.array(labels, np.int32) if len(labels) == len(edges) else None)
-
 
 def _place_of(path: Path, numbers: Sequence[int], i: int) -> str:
-    return entry_place(path, numbers[i])
+    """What an error calls an entry: a CSV file's by its (last) line, a JSON file's by its place, from 1 on."""
+    return f"{'line' if path.suffix.lower() == '.csv' else 'entry'} {numbers[i]} of {path}"
 
 
 def _parse_boxes(place: str, given: Any) -> tuple[np.ndarray, list[str | None]]:
@@ -182,15 +180,11 @@ def _parse_boxes(place: str, given: Any) -> tuple[np.ndarray, list[str | None]]:
 def _is_box(box: Any) -> bool:
     if not isinstance(box, list) or len(box) not in (4, 5) or (len(box) == 5 and _class_name(box[4]) is None):
         return False
-    if not all(map(_is_position, box[:4])):
+    # The comparison is false for NaN too.
+    if not all(type(edge) in (int, float) and abs(edge) < FARTHEST for edge in box[:4]):
         return False
     y0, x0, y1, x1 = np.array(box[:4], np.float32)
     return bool(y0 < y1 and x0 < x1)
-
-
-def _is_position(edge: Any) -> bool:
-    # The comparison is false for NaN too; bool is a kind of int.
-    return isinstance(edge, int | float) and not isinstance(edge, bool) and abs(edge) < FARTHEST
 
 
 def _class_name(given: Any) -> str | None:
@@ -208,30 +202,8 @@ def _is_file_name(given: Any) -> bool:
         return False
 
 
-def read_entries(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields (number, fields) for each entry; `entry_place` says where it stands in the list.
-
-    The fields of a CSV file are text. In a JSON file they are what it holds.
-
-    Args:
-      path: a list with one of `SUFFIXES`, in UTF-8.
-
-    Raises:
-      InvalidValue: the file can't be read or is malformed.
-    """
-    return _read_csv(path) if _is_csv(path) else _read_json(path)
-
-
-def entry_place(path: Path, number: int) -> str:
-    """What an error calls an entry: a CSV file's by its (last) line, a JSON file's by its place, from 1 on."""
-    return f"{'line' if _is_csv(path) else 'entry'} {number} of {path}"
-
-
-def _is_csv(path: Path) -> bool:
-    return path.suffix.lower() == ".csv"
-
-
 def _read_csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The number of the (last) line of each entry, and its fields as text."""
     number = 0
     try:
         with open(path, newline="", encoding="utf-8-sig") as stream:
@@ -244,7 +216,7 @@ def _read_csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 number = reader.line_num
                 if len(cells) not in (0, len(header)):
                     raise InvalidValue(
-                        f"{entry_place(path, number)} has {len(cells)} cells for the {len(header)} columns "
+                        f"line {number} of {path} has {len(cells)} cells for the {len(header)} columns "
                         f"{','.join(header)}: put a cell that has commas in it between quotes"
                     )
                 if cells:
@@ -258,15 +230,14 @@ def _read_csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _read_json(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    text = read_text(path)
     try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InvalidValue(f"{path} can't be read ({error.strerror}): check its permissions") from error
+        entries = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidValue(f"{path} is malformed ({error}): write it as JSON in UTF-8") from error
+        raise InvalidValue(f"{path} is malformed ({error}): write it as JSON") from error
     if not isinstance(entries, list):
         raise InvalidValue(f"{path} must be a list of objects ([{{...}}, {{...}}]), and is a {type(entries).__name__}")
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, dict):
-            raise InvalidValue(f"{entry_place(path, number)} must be an object, and is {entry!r:.40}")
+            raise InvalidValue(f"entry {number} of {path} must be an object, and is {entry!r:.40}")
         yield number, entry

@@ -1,13 +1,21 @@
-"""What the values in mask files mean: which level or colour stands for which class, and which for none."""
+"""Names of classes, and what the values in mask files mean: which level or colour stands for which class."""
 
-from collections.abc import Sequence
+import difflib
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from convnets.data.class_names import name_some
 from convnets.errors import InvalidValue
+from convnets.files import read_text
+
+CLASS_NAMES = "class_names.txt"
+BACKGROUND = "background"
 
 Value = int | tuple[int, int, int]
 """A grey level or place in a palette, as it is stored; or a colour (red, green, blue)."""
@@ -38,25 +46,32 @@ class LabelMap:
     ignored: tuple[Value, ...] = (IGNORED,)
 
     def __post_init__(self) -> None:
-        _check_names(self.classes)
+        names = self.classes
+        if isinstance(names, str) or not names or not all(isinstance(name, str) and name.strip() for name in names):
+            raise InvalidValue(
+                f"data.mask_classes is the names of the masks' classes, such as ('sky', 'road'), not {names!r}"
+            )
+        if len(names) > IGNORED:
+            raise InvalidValue(f"data.mask_classes has {len(names)} names, and masks have at most {IGNORED} classes")
+        if twice := repeated(names):
+            raise InvalidValue(f"data.mask_classes names {twice[0]!r} twice: give each class a name of its own")
         if self.values and len(self.values) != len(self.classes):
             raise InvalidValue(
                 f"data.mask_values has {len(self.values)} values and data.mask_classes {len(self.classes)} classes: "
                 "give one value for each class, or none for 0, 1, 2, ..."
             )
-        kinds = {_kind(value) for value in (*self._spelled, *self._left_out)}
-        if len(kinds) > 1:
-            raise InvalidValue(
-                f"data.mask_values {self._spelled!r} and data.mask_ignored {self._left_out!r} are levels and colours: "
-                "give either levels or colours in both"
-            )
         values = [*self._spelled, *self._left_out]
-        twice = [value for place, value in enumerate(values) if value in values[:place]]
-        if twice:
-            raise InvalidValue(
-                f"the value {twice[0]!r} is given twice in data.mask_values {self._spelled!r} and data.mask_ignored "
-                f"{self._left_out!r}: give each value once"
-            )
+        given = f"data.mask_values {self._spelled!r} and data.mask_ignored {self._left_out!r}"
+        for value in values:
+            if not (_is_level(value) or _is_colour(value)):
+                raise InvalidValue(
+                    f"data.mask_values and data.mask_ignored have levels in [0, {WHITE}] or colours such as "
+                    f"(128, 64, 0), and not {value!r}"
+                )
+        if len({_is_level(value) for value in values}) > 1:
+            raise InvalidValue(f"{given} are levels and colours: give either levels or colours in both")
+        if twice := repeated(values):
+            raise InvalidValue(f"the value {twice[0]!r} is given twice in {given}: give each value once")
 
     @property
     def colours(self) -> bool:
@@ -135,35 +150,66 @@ def override(
     return LabelMap(classes, values, ignored or (() if IGNORED in values else (IGNORED,)))
 
 
-def _check_names(names: Sequence[str]) -> None:
-    if isinstance(names, str) or not names or not all(isinstance(name, str) and name.strip() for name in names):
-        raise InvalidValue(
-            f"data.mask_classes is the names of the masks' classes, such as ('sky', 'road'), not {names!r}"
-        )
-    if len(names) > IGNORED:
-        raise InvalidValue(f"data.mask_classes has {len(names)} names, and masks have at most {IGNORED} classes")
-    twice = [name for place, name in enumerate(names) if name in names[:place]]
-    if twice:
-        raise InvalidValue(f"data.mask_classes names {twice[0]!r} twice: give each class a name of its own")
-
-
-def _kind(value: Value) -> str:
-    """Raises: InvalidValue, for what is neither a level nor a colour."""
-    if _is_level(value):
-        return "level"
-    if isinstance(value, tuple) and len(value) == 3 and all(map(_is_level, value)):
-        return "colour"
-    raise InvalidValue(
-        f"data.mask_values and data.mask_ignored have levels in [0, {WHITE}] or colours such as (128, 64, 0), and not "
-        f"{value!r}"
-    )
-
-
 def _is_level(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= WHITE
+
+
+def _is_colour(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 3 and all(map(_is_level, value))
 
 
 def _codes(colours: np.ndarray) -> np.ndarray:
     """Colours `[..., 3]` as one number each, int32."""
     red, green, blue = (colours[..., channel].astype(np.int32) for channel in range(3))
     return red << 16 | green << 8 | blue
+
+
+def sort_classes(names: Iterable[str]) -> tuple[str, ...]:
+    """The different names, sorted; if all are whole numbers then as numbers, so that 10 comes after 9."""
+    names = set(names)
+    if all(re.fullmatch("-?[0-9]{1,18}", name) for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))
+
+
+def read_class_names(folder: Path) -> tuple[str, ...]:
+    """The names of `class_names.txt`, one a line; () if a folder has no such file. `_background_` is `background`.
+
+    Raises:
+      InvalidValue: it can't be read, or has no name or one twice.
+    """
+    path = folder / CLASS_NAMES
+    if not path.is_file():
+        return ()
+    lines = filter(None, map(str.strip, read_text(path).splitlines()))
+    names = [BACKGROUND if line == "_background_" else line for line in lines]
+    twice = repeated(names)
+    if twice or not names:
+        has = f"names {twice[0]!r} twice" if twice else "is empty"
+        raise InvalidValue(f"{path} {has}: give each class a name of its own, one a line")
+    return tuple(names)
+
+
+def repeated(given: Sequence[Any]) -> list[Any]:
+    """Those that are given more than once."""
+    return [one for one, times in Counter(given).items() if times > 1]
+
+
+def name_some(names: Collection[object]) -> str:
+    """Up to three of the names, and how many more there are: `'a', 'b', 'c' and 4 more`."""
+    listed = ", ".join(map(repr, list(names)[:3]))
+    return listed if len(names) <= 3 else f"{listed} and {len(names) - 3} more"
+
+
+def unknown_class(place: str, name: str, classes: Collection[str]) -> InvalidValue:
+    """The error for a name that is none of the training split's classes.
+
+    Args:
+      place: where it was given, as "line 3 of val.txt".
+    """
+    close = difflib.get_close_matches(name, classes, n=3)
+    if close:
+        hint = f"did you mean {' or '.join(map(repr, close))}?"
+    else:
+        hint = f"those are {name_some(classes)}" if classes else "it has no classes"
+    return InvalidValue(f"{place} has the class {name!r}, which the training split has not: {hint}")

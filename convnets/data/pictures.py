@@ -1,19 +1,22 @@
 """Records served as examples of one size: a random part of the picture in training, its centre in evaluation."""
 
-from collections.abc import Sequence
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from convnets.data.answers import empty_batch, fill_answers
 from convnets.data.decoding import Picture, UnreadableImage
 from convnets.data.image_cache import cached
-from convnets.data.image_sizes import buckets_of, misfits
 from convnets.data.label_map import LabelMap
 from convnets.data.picture_options import PictureOptions
-from convnets.data.records import Record, Records, are_files, digest_of
+from convnets.data.records import Record, Records, are_files, buckets_of, digest_of, misfits
 from convnets.data.resampling import (
     Part,
     central_part,
@@ -23,8 +26,10 @@ from convnets.data.resampling import (
     scaled_part,
 )
 from convnets.data.source import Example, Source, as_index, as_indices
-from convnets.data.unreadable import UnreadablePictures
+from convnets.errors import InvalidValue
 from convnets.files import cache_folder
+
+log = logging.getLogger(__name__)
 
 
 class Pictures(Source):
@@ -46,6 +51,7 @@ class Pictures(Source):
         self.records, self.options, self.label_map = records, options, label_map
         self.unreadable = UnreadablePictures(options.unreadable)
         side = options.evaluation_size or options.size
+        fewest, most = records.info.box_counts or (0, options.boxes)
         self.info = replace(
             records.info,
             image_shape=(side, side, options.channels),
@@ -54,15 +60,8 @@ class Pictures(Source):
             digest=digest_of(records.info.state | options.mask_options),
             mask_classes=label_map.classes if label_map else (),
             variable_size=not options.evaluation_size,
-            box_counts=self._box_counts(),
+            box_counts=(min(fewest, options.boxes), min(most, options.boxes)) if "boxes" in records.info.fields else (),
         )
-
-    def _box_counts(self) -> tuple[int, int] | tuple[()]:
-        """What is known of the records', as far as there are places for boxes."""
-        if "boxes" not in self.records.info.fields:
-            return ()
-        fewest, most = self.records.info.box_counts or (0, self.options.boxes)
-        return min(fewest, self.options.boxes), min(most, self.options.boxes)
 
     @cached_property
     def buckets(self) -> np.ndarray | None:
@@ -91,11 +90,9 @@ class Pictures(Source):
         """
         indices = as_indices(indices, len(self))
         batch = self._empty_for_evaluation(indices)
-        for row, i in enumerate(indices):
-            try:
-                self._evaluated(batch, row, int(i))
-            except UnreadableImage as error:
-                self._pass_over(batch, row, error)
+        for row, i in enumerate(indices.tolist()):
+            with self._passing_over(batch, row):
+                self._evaluated(batch, row, i)
         return batch
 
     def training_batch(
@@ -113,11 +110,9 @@ class Pictures(Source):
         """
         side = size or self.options.size
         batch = self._empty(indices, (side, side))
-        for row, (i, epoch) in enumerate(zip(indices, epochs, strict=True)):
-            try:
-                self._trained_on(batch, row, int(i), draws_of(seed, int(epoch), int(i)))
-            except UnreadableImage as error:
-                self._pass_over(batch, row, error)
+        for row, (i, epoch) in enumerate(zip(indices.tolist(), epochs.tolist(), strict=True)):
+            with self._passing_over(batch, row):
+                self._trained_on(batch, row, i, np.random.Generator(np.random.PCG64((seed, epoch, i))))
         return batch
 
     @property
@@ -155,9 +150,13 @@ class Pictures(Source):
             except UnreadableImage as error:
                 self.unreadable.pass_over(i, error)
 
-    def _pass_over(self, batch: dict[str, np.ndarray], row: int, error: UnreadableImage) -> None:
-        self.unreadable.pass_over(int(batch["index"][row]), error)
-        batch["weight"][row] = 0.0
+    @contextmanager
+    def _passing_over(self, batch: dict[str, np.ndarray], row: int) -> Iterator[None]:
+        try:
+            yield
+        except UnreadableImage as error:
+            self.unreadable.pass_over(int(batch["index"][row]), error)
+            batch["weight"][row] = 0.0
 
     def _empty(self, indices: np.ndarray, size: tuple[int, int]) -> dict[str, np.ndarray]:
         return empty_batch(indices, size, self.options.channels, self.records.info.fields, self.options.boxes)
@@ -195,17 +194,56 @@ class Pictures(Source):
             part = central_part(height, width, side, side)
             image[...] = resized_exactly(picture.pixels(), part, (side, side))
         else:
-            draw = {
-                "scaled": partial(scaled_part, scale=options.scale),
-                "random_shape": partial(part_of_random_shape, area=options.area, aspect=options.aspect),
-            }[options.crop]
-            part = draw(rng, height, width)
+            if options.crop == "scaled":
+                part = scaled_part(rng, height, width, options.scale)
+            else:
+                part = part_of_random_shape(rng, height, width, options.area, options.aspect)
             resized_quickly(picture, part, image)
         fill_answers(batch, row, record, (height, width), part, (side, side), self.label_map)
 
     def _open(self, i: int) -> tuple[Record, Picture]:
         record = self.records[i]
         return record, Picture(record.image, record.name, self.options.channels)
+
+
+class UnreadablePictures:
+    """The unreadable pictures of a split, as far as they were met: named, counted, and passed over up to a limit.
+
+    Sent to a worker process, it counts no longer there: a batch says in `unreadable` which pictures it went without,
+    and `Reader` (pipeline.py) has them counted by the process that trains.
+
+    Args:
+      limit: so many different ones may be passed over.
+    """
+
+    def __init__(self, limit: int, counts: bool = True):
+        self.limit, self.counts = limit, counts
+        self.places: set[int] = set()
+        self._lock = threading.Lock()
+
+    def pass_over(self, index: int, error: UnreadableImage) -> None:
+        """Logs the picture at a place of the split, the first time that it is met.
+
+        Raises:
+          InvalidValue: there are more than the limit.
+        """
+        if self.limit and not self.counts:
+            return
+        with self._lock:
+            known = index in self.places
+            self.places.add(index)
+            count = len(self.places)
+        if count > self.limit:
+            more = f"and {self.limit} were passed over before it" if self.limit else "and none is to be passed over"
+            advice = f"{error.advice}, or else " if error.advice else ""
+            raise InvalidValue(
+                f"{error.fault}, {more}: {advice}replace it, remove it, or raise data.unreadable above {self.limit}"
+            ) from error
+        if not known:
+            log.warning("%s: passed over, %d of at most %d", error.fault, count, self.limit)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return UnreadablePictures, (self.limit, False)
 
 
 def serve(records: Records, options: PictureOptions, split: str) -> Pictures:
@@ -231,8 +269,3 @@ def serve(records: Records, options: PictureOptions, split: str) -> Pictures:
         )
         label_map = label_map and label_map.served
     return Pictures(records, options, label_map)
-
-
-def draws_of(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """The random numbers of an example in an epoch."""
-    return np.random.Generator(np.random.PCG64((seed, epoch, index)))

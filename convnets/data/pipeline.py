@@ -16,7 +16,7 @@ import grain
 import numpy as np
 from absl import flags
 
-from convnets.data.source import Source, load_training_batch
+from convnets.data.source import Source, load_training_batch, random_order
 
 Batch = dict[str, np.ndarray]
 
@@ -45,10 +45,9 @@ class EpochOrder:
     def _order(self, epoch: int) -> np.ndarray:
         order = self._orders.get(epoch)
         if order is None:
-            # Sorting raw bits, because NumPy promises the same bits in every version, but not the same `permutation`.
             # Spawned from the seed, so that no other use of the same seed meets the same bits.
             bits = np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=(epoch,)))
-            order = np.argsort(bits.random_raw(self.length), kind="stable")
+            order = random_order(self.length, bits)
             # Readers work ahead, so two epochs are in use around each end of one.
             self._orders = {e: o for e, o in list(self._orders.items()) if abs(e - epoch) <= 1} | {epoch: order}
         return order
@@ -108,7 +107,13 @@ class EvaluationBatches:
     def __init__(self, source: Source, *, batch_size: int, process: int = 0, process_count: int = 1):
         self.source, self.batch_size = source, batch_size
         self.slice = _share(batch_size, process, process_count)
-        self._places = _filled_up(_groups(source), batch_size)
+        buckets, groups = source.buckets, [np.arange(len(source))]
+        if buckets is not None and len(buckets):
+            number = np.unique(buckets, axis=0, return_inverse=True)[1].reshape(-1)
+            groups = [np.flatnonzero(number == group) for group in range(number.max() + 1)]
+        # Batches, with -1 behind the last of each group.
+        filled = [np.pad(group, (0, -len(group) % batch_size), constant_values=-1) for group in groups]
+        self._places = np.concatenate(filled).reshape(-1, batch_size)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -124,21 +129,6 @@ class EvaluationBatches:
             batch["unreadable"] = np.where(batch["weight"] > 0, -1, batch["index"]).astype(np.int32)
             weight *= batch["weight"]
         return batch | {"weight": weight, "place": places.astype(np.int32)}
-
-
-def _groups(source: Source) -> list[np.ndarray]:
-    """The places of the examples that may share batches, group by group."""
-    found = source.buckets
-    if found is None or not len(found):
-        return [np.arange(len(source))]
-    number = np.unique(found, axis=0, return_inverse=True)[1].reshape(-1)
-    return [np.flatnonzero(number == group) for group in range(number.max() + 1)]
-
-
-def _filled_up(groups: list[np.ndarray], batch_size: int) -> np.ndarray:
-    """Groups cut into batches `[number, batch_size]`, with -1 behind the last of each group."""
-    filled = [np.pad(group, (0, -len(group) % batch_size), constant_values=-1) for group in groups]
-    return np.concatenate(filled).reshape(-1, batch_size)
 
 
 def _share(batch_size: int, process: int, process_count: int) -> slice:

@@ -3,18 +3,26 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from PIL import Image
 
-from convnets.data.decoding import Content
+from convnets.data.decoding import Content, UnreadableImage, of_another_size, upright_size
 from convnets.data.folder_scan import Paths
 from convnets.data.label_map import LabelMap
 from convnets.data.source import UNKNOWN_SHAPE, SourceInfo, as_index
 from convnets.errors import InvalidValue
+from convnets.progress import data_bar
+
+UNREADABLE = 128
+"""The side of the bucket of a picture whose size is not known, in pixels."""
+THREADS = 16
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,7 @@ class Boxes:
     ends: np.ndarray
     labels: np.ndarray | None = None
 
-    def of(self, i: int) -> tuple[np.ndarray, np.ndarray | None]:
+    def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Edges `[k, 4]` and labels `[k]` of the image at place `i`."""
         rows = slice(self.ends[i - 1] if i else 0, self.ends[i])
         return self.edges[rows].copy(), None if self.labels is None else self.labels[rows].copy()
@@ -186,7 +194,63 @@ class FileRecords:
         i = as_index(i, len(files))
         image = files.folder / files.images[i]
         label = None if files.labels is None else int(files.labels[i])
-        boxes, box_labels = (None, None) if files.boxes is None else files.boxes.of(i)
+        boxes, box_labels = (None, None) if files.boxes is None else files.boxes[i]
         mask = None if files.masks is None else files.folder / files.masks[i]
         listed = "" if files.places is None else files.places(i)
         return Record(image, str(image), label, boxes, box_labels, mask, listed)
+
+
+def buckets_of(records: Records, multiple: int) -> np.ndarray:
+    """The sizes of the upright pictures, each side rounded up to a multiple of `multiple` pixels, int32 `[N, 2]`.
+
+    They are read from the files' headers. A picture whose header can't be read has a bucket of `UNREADABLE` pixels a
+    side.
+    """
+    found = np.empty((len(records), 2), np.int32)
+    # Most of the time goes by waiting for the disk.
+    with ThreadPoolExecutor(THREADS) as pool, data_bar(f"sizes of {records.info.name}", len(records)) as bar:
+        for i, size in enumerate(pool.map(partial(_size, records), range(len(records)))):
+            found[i] = size
+            bar.update(i + 1)
+    return -(-found // multiple) * multiple
+
+
+def misfits(records: Records, places: Sequence[int]) -> dict[int, UnreadableImage]:
+    """What is wrong with masks of another size than their pictures, by the place of the record; none is decoded.
+
+    A file whose header can't be read is left to who decodes it.
+    """
+    if "mask" not in records.info.fields:
+        return {}
+    title = f"sizes of masks of {records.info.name}"
+    found = {}
+    with ThreadPoolExecutor(THREADS) as pool, data_bar(title, len(places)) as bar:
+        for done, fault in enumerate(pool.map(partial(_misfit, records), places), 1):
+            if fault is not None:
+                found[places[done - 1]] = fault
+            bar.update(done)
+    return found
+
+
+def _size(records: Records, i: int) -> tuple[int, int]:
+    try:
+        return upright_size(records[i].image)
+    # What is wrong with it is said where it is decoded; Pillow's errors are of many kinds.
+    except Exception:
+        return UNREADABLE, UNREADABLE
+
+
+def _misfit(records: Records, i: int) -> UnreadableImage | None:
+    record = records[i]
+    mask = record.mask
+    if not isinstance(mask, Path):
+        return None
+    try:
+        picture = upright_size(record.image)
+        # A mask is not turned by an EXIF orientation.
+        with Image.open(mask) as image:
+            stored = image.height, image.width
+    # What is wrong with a file is said where it is decoded; Pillow's errors are of many kinds.
+    except Exception:
+        return None
+    return None if stored == picture else of_another_size(f"the mask {mask}", stored, picture)

@@ -3,14 +3,17 @@
 A part is resized exactly as Pillow does it, or quickly by OpenCV where that comes close.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from convnets.data.decoding import Picture
+from convnets.errors import InvalidValue
 
 # One call works on one image; the pipeline has threads of its own.
 cv2.setNumThreads(0)
@@ -122,6 +125,37 @@ def resized_quickly(picture: Picture, part: Part, result: np.ndarray) -> None:
     top, left = round(part.top), round(part.left)
     bottom, right = max(top + 1, round(part.top + part.height)), max(left + 1, round(part.left + part.width))
     cv2.resize(pixels[top:bottom, left:right], (columns, rows), dst=result, interpolation=cv2.INTER_LINEAR)
+
+
+def read_part(
+    path: str | os.PathLike[str], shape: tuple[int, int, int], padding: int = 0
+) -> tuple[np.ndarray, Part, tuple[int, int]]:
+    """A user's picture as uint8 `[H, W, C]` of exactly `shape`, with the part that it shows, and its height and width.
+
+    It is what a viewer shows (`decoding`), in grey (C = 1, ITU-R 601 luma) or RGB (C = 3), and resized (bilinear,
+    antialiased, aspect kept) so that it just covers the inner `[H - 2p, W - 2p]`; for a square that is the short side
+    brought to its size. Its centre is cropped and framed with p zeros.
+
+    Args:
+      path: the file; its content decides the format, not its suffix.
+      shape: (H, W, C), with C 1 or 3.
+      padding: p, the zeros on each side that the network's training images had.
+
+    Raises:
+      UnreadableImage: the file can't be opened or decoded.
+      InvalidValue: another number of channels, or a padding that leaves no room for the picture.
+    """
+    height, width, channels = shape
+    inner_height, inner_width = height - 2 * padding, width - 2 * padding
+    if channels not in (1, 3):
+        raise InvalidValue(f"images have 1 channel (grey) or 3 (RGB), not {channels}")
+    if padding < 0 or min(inner_height, inner_width) < 1:
+        raise InvalidValue(f"a padding of {padding} leaves no picture in {height} x {width}")
+    picture = Picture(Path(path), os.fspath(path), channels)
+    part = central_part(picture.height, picture.width, inner_height, inner_width)
+    inner = resized_exactly(picture.pixels(), part, (inner_height, inner_width))
+    framed = np.pad(inner, ((padding, padding), (padding, padding), (0, 0)))
+    return framed, part, (picture.height, picture.width)
 
 
 def nearest(mask: np.ndarray, part: Part, size: tuple[int, int]) -> np.ndarray:

@@ -14,18 +14,16 @@ import numpy as np
 from PIL import Image
 
 from convnets.data import fashion_mnist
-from convnets.data.source import NO_OBJECT, Source, SourceInfo, as_index
+from convnets.data.source import NO_OBJECT, SPLITS, Source, SourceInfo, as_index
 from convnets.errors import InvalidValue
 
 BACKGROUND = 0
 """The mask value of the ground; class c of `info.classes` is c + 1."""
 MASK_CLASSES = ("background", *fashion_mnist.CLASSES)
-SPLITS = ("train", "test")
 PLACES = 20
 """Places tried for a garment, before the one with the least overlap is taken."""
 OVERLAP = 0.15
 """The share of its box that a garment may hide of another's."""
-CLUTTER = 12
 BLOCK = 64
 """Numbers drawn at once."""
 SMALLEST = 32
@@ -40,13 +38,15 @@ class Recipe:
       objects: (fewest, most) garments of a scene; the most is also the number of boxes of every example.
       scale: (smallest, largest) side of a garment, as a share of the scene's.
       clutter: the most pieces of garments and stripes on the ground, which belong to no class.
+      examples: of the training split; a tenth as many are in the test split.
       seed: scenes of other seeds are others.
     """
 
     size: int = 128
     objects: tuple[int, int] = (1, 4)
     scale: tuple[float, float] = (0.25, 0.5)
-    clutter: int = CLUTTER
+    clutter: int = 12
+    examples: int = 10_000
     seed: int = 0
 
     def check(self) -> None:
@@ -55,16 +55,13 @@ class Recipe:
         Raises:
           InvalidValue: the first option that is out of its range.
         """
-        if self.size < SMALLEST:
-            raise InvalidValue(f"data.size is {self.size}, and a scene needs at least {SMALLEST} pixels")
         if not (len(self.objects) == 2 and 1 <= self.objects[0] <= self.objects[1]):
             raise InvalidValue(f"data.objects is (fewest, most) garments, at least 1, and is {self.objects!r}")
         if not (len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1] <= 1):
             raise InvalidValue(f"data.scale is (smallest, largest) in (0, 1], and is {self.scale!r}")
-        if self.clutter < 0:
-            raise InvalidValue(f"data.clutter is {self.clutter}, and must not be negative")
-        if self.seed < 0:
-            raise InvalidValue(f"data.seed is {self.seed}, and must not be negative")
+        for option, least in (("size", SMALLEST), ("examples", 10), ("clutter", 0), ("seed", 0)):
+            if getattr(self, option) < least:
+                raise InvalidValue(f"data.{option} is {getattr(self, option)}, and must be at least {least}")
 
 
 class Scenes(Source):
@@ -82,11 +79,11 @@ class Scenes(Source):
       DataNotFound: Fashion-MNIST is not there.
     """
 
-    def __init__(self, split: str, recipe: Recipe, *, examples: int, data_dir: str = "", keep: bool = False):
+    def __init__(self, split: str, recipe: Recipe, *, data_dir: str = "", keep: bool = False):
         if split not in SPLITS:
             raise InvalidValue(f"scenes have the splits {', '.join(SPLITS)}, not {split!r}")
         self.recipe, self.split = recipe, split
-        self.info = describe(recipe, examples)
+        self.info = describe(recipe)
         self._garments = fashion_mnist.load(split, data_dir=data_dir, padding=0)
         self._kept: dict[int, dict[str, Any]] | None = {} if keep else None
 
@@ -209,19 +206,14 @@ class Draws:
         return 0.3 + 0.7 * self.many(3)
 
 
-def describe(recipe: Recipe, examples: int) -> SourceInfo:
+def describe(recipe: Recipe) -> SourceInfo:
     """What is known of scenes before any is made.
-
-    Args:
-      examples: of the training split; a tenth as many are in the test split.
 
     Raises:
       InvalidValue: options out of their range.
     """
     recipe.check()
-    if examples < 10:
-        raise InvalidValue(f"data.examples is {examples}, and must be at least 10")
-    splits = {"train": examples, "test": examples // 10}
+    splits = {"train": recipe.examples, "test": recipe.examples // 10}
     shape = (recipe.size, recipe.size, 3)
     boxes = recipe.objects[0], recipe.objects[1]
     return SourceInfo("scenes", fashion_mnist.CLASSES, shape, splits, mask_classes=MASK_CLASSES, box_counts=boxes)

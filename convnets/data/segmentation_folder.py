@@ -1,19 +1,16 @@
 """Images in one folder and their masks in another, under the same names."""
 
 import os
-from collections.abc import Container
 from pathlib import Path, PurePath
 
-from convnets.data.class_names import CLASS_NAMES, name_some, read_class_names
 from convnets.data.decoding import SUFFIXES
-from convnets.data.folder_scan import Paths, scan_folder
-from convnets.data.image_files import data_folder
+from convnets.data.folder_scan import Paths, data_folder, images_below
+from convnets.data.label_map import CLASS_NAMES, name_some, read_class_names
 from convnets.data.records import FileRecords, LabelledFiles
-from convnets.data.source import DataNotFound
+from convnets.data.source import SPLITS, DataNotFound
 from convnets.errors import InvalidValue
 
 SPLIT = "{split}"
-SPLITS = ("train", "test")
 
 
 def segmentation_folder(
@@ -41,11 +38,9 @@ def segmentation_folder(
 
     Raises:
       DataNotFound: a folder is not there or has no images.
-      InvalidValue: another split, folders that are the same for both, no names of classes, an image without a mask or
+      InvalidValue: folders that are the same for both, no names of classes, an image without a mask or
         the reverse, a mask or an image in a file of another kind, two of one name, or a folder that can't be listed.
     """
-    if split not in SPLITS:
-        raise InvalidValue(f"folders of images and masks have the splits train and test, not {split!r}")
     for option, template in (("images", images), ("masks", masks)):
         if SPLIT not in template:
             raise InvalidValue(
@@ -69,26 +64,28 @@ def segmentation_folder(
 def _pair(images: Path, masks: Path, folder: Path) -> LabelledFiles:
     """The images and masks of two folders, with paths relative to a third."""
     of_images, of_masks = _by_stem(images, "images"), _by_stem(masks, "masks")
-    for these, others, what, other, top in (
-        (of_images, of_masks, f"image in {images} without a mask in {masks}", "mask", masks),
-        (of_masks, of_images, f"mask in {masks} without an image in {images}", "image", images),
+    for these, kind, there, others, other, top in (
+        (of_images, "image", images, of_masks, "mask", masks),
+        (of_masks, "mask", masks, of_images, "image", images),
     ):
-        if alone := [path for stem, path in these.items() if stem not in others]:
-            if (file := _no_image(top, {_stem(path) for path in alone})) is not None:
-                raise InvalidValue(
-                    f"the {other} {file} has the suffix {file.suffix!r}, and images and masks have one of "
-                    f"{' '.join(SUFFIXES)}: save {'its levels, whole numbers,' if other == 'mask' else 'it'} as a PNG"
-                )
+        alone = {stem: path for stem, path in these.items() if stem not in others}
+        if not alone:
+            continue
+        files = (path for path in sorted(top.rglob("[!.]*")) if _stem(path.relative_to(top)) in alone)
+        if (file := next(filter(Path.is_file, files), None)) is not None:
             raise InvalidValue(
-                f"{len(alone)} {what.replace(' in ', 's in ', 1) if len(alone) > 1 else what} of the same name "
-                f"({name_some(alone)}): add the {other} or leave it out"
+                f"the {other} {file} has the suffix {file.suffix!r}, and images and masks have one of "
+                f"{' '.join(SUFFIXES)}: save {'its levels, whole numbers,' if other == 'mask' else 'it'} as a PNG"
             )
+        raise InvalidValue(
+            f"{there} has {len(alone)} {kind} without its {other}, of the same name in {top} "
+            f"({name_some(alone.values())}): add the {other} or leave the {kind} out"
+        )
     paired = [
-        "".join(f"{os.path.relpath(top / path, folder)}\0" for path in paths)
+        Paths.of(os.path.relpath(top / path, folder) for path in paths)
         for top, paths in ((images, of_images.values()), (masks, (of_masks[stem] for stem in of_images)))
     ]
-    of_pairs = [Paths(os.fsencode(text)) for text in paired]
-    return LabelledFiles(images, folder, of_pairs[0], masks=of_pairs[1])
+    return LabelledFiles(images, folder, paired[0], masks=paired[1])
 
 
 def _by_stem(folder: Path, option: str) -> dict[str, str]:
@@ -98,13 +95,8 @@ def _by_stem(folder: Path, option: str) -> dict[str, str]:
             f"{folder} is not there: name the folders with data.{option}, and what stands for {SPLIT} in them with "
             "data.train and data.test"
         )
-    scan = scan_folder(folder)
-    if not len(scan.images):
-        others = _no_image(folder)
-        such = "" if others is None else f", but files such as {others.name}"
-        raise DataNotFound(f"{folder} has no images in it or below it ({' '.join(SUFFIXES)}){such}: put them there")
     found: dict[str, str] = {}
-    for path in scan.images:
+    for path in images_below(folder).images:
         other = found.setdefault(_stem(path), path)
         if other != path:
             raise InvalidValue(f"{folder} has both {other} and {path}, and one name stands for one picture: rename one")
@@ -114,9 +106,3 @@ def _by_stem(folder: Path, option: str) -> dict[str, str]:
 def _stem(path: str | PurePath) -> str:
     """A relative path without its suffix."""
     return str(PurePath(path).with_suffix(""))
-
-
-def _no_image(folder: Path, stems: Container[str] | None = None) -> Path | None:
-    """The first file below the folder that has not the suffix of an image, of those with one of the stems if given."""
-    files = sorted(path for path in folder.rglob("[!.]*") if path.suffix.lower() not in SUFFIXES and path.is_file())
-    return next((path for path in files if stems is None or _stem(path.relative_to(folder)) in stems), None)

@@ -11,6 +11,8 @@ import numpy as np
 from convnets.data.label_map import LabelMap
 from convnets.errors import ConvnetsError, InvalidValue
 
+SPLITS = ("train", "test")
+"""Of a data set as a run knows it."""
 UNKNOWN_SHAPE = (0, 0, 0)
 """Of pictures that are not decoded."""
 
@@ -213,11 +215,7 @@ class ArraySource(Source):
         return len(self._arrays["image"])
 
     def __getitem__(self, i: int, /) -> Example:
-        """The example at place `i`, with `index` = `i` (int32).
-
-        Raises:
-          IndexError: `i` outside `0 <= i < len`; there are no negative places.
-        """
+        """The example at place `i`, with `index` = `i` (int32); IndexError for `i` outside `0 <= i < len`."""
         i = as_index(i, len(self))
         return {name: array[i].copy() for name, array in self._arrays.items()} | {"index": np.int32(i)}
 
@@ -269,6 +267,12 @@ def load_training_batch(
     if not readable.all():
         raise InvalidValue(f"none of the {len(source)} pictures of {source.info.name!r} can be decoded: replace them")
     return batch
+
+
+def random_order(length: int, bits: np.random.PCG64) -> np.ndarray:
+    """The places `[length]` in an order that the bits decide, the same in every version of NumPy."""
+    # NumPy promises the same raw bits, but not the same `permutation`.
+    return np.argsort(bits.random_raw(length), kind="stable")
 
 
 def as_index(i: int, length: int) -> int:

@@ -13,9 +13,10 @@ from convnets.data.picture_options import PictureOptions
 from convnets.data.pictures import serve
 from convnets.data.records import Records
 from convnets.data.segmentation_folder import segmentation_folder
-from convnets.data.source import Source, SourceInfo
+from convnets.data.source import SPLITS, Source, SourceInfo
 from convnets.data.tfds_records import load_in_memory, tfds
 from convnets.data.voc import voc
+from convnets.errors import InvalidValue
 from convnets.registry import Registry
 
 sources: Registry[Callable[..., Source]] = Registry("data set")
@@ -49,26 +50,35 @@ def describe(name: str, **options: Any) -> SourceInfo:
     return create(name, "train", **options).info
 
 
+def with_fields(function: Callable[..., Source], options: type) -> Callable[..., Source]:
+    """Gives a function the fields of a dataclass as keyword-only parameters, in the place of `**`."""
+    of_fields = {
+        each.name: inspect.Parameter(
+            each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type
+        )
+        for each in fields(options)
+    }
+    signature = inspect.signature(function)
+    own = [p for p in signature.parameters.values() if p.name not in of_fields and p.kind != p.VAR_KEYWORD]
+    function.__signature__ = signature.replace(parameters=[*own, *of_fields.values()])  # type: ignore[attr-defined]
+    return function
+
+
 def pictures(open_records: Callable[..., Records]) -> Callable[..., Source]:
     """Decorator: from a function that opens records to one that serves them, which takes `PictureOptions` as well."""
-    signature = inspect.signature(open_records)
-    of_pictures = [
-        inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
-        for field in fields(PictureOptions)
-    ]
-    names = {option.name for option in of_pictures}
+    names, own = {field.name for field in fields(PictureOptions)}, inspect.signature(open_records).parameters
 
     @functools.wraps(open_records)
     def source(split: str, **given: Any) -> Source:
+        if split not in SPLITS:
+            raise InvalidValue(f"{open_records.__name__} has the splits {' and '.join(SPLITS)}, not {split!r}")
         options = PictureOptions(**{name: value for name, value in given.items() if name in names})
         options.check()
         # What the function takes too, it is told too.
-        own = {name: value for name, value in given.items() if name in signature.parameters or name not in names}
-        return serve(open_records(split, **own), options, split)
+        records = open_records(split, **{name: value for name, value in given.items() if name in own})
+        return serve(records, options, split)
 
-    parameters = [*(own for own in signature.parameters.values() if own.name not in names), *of_pictures]
-    source.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return source
+    return with_fields(source, PictureOptions)
 
 
 for opener in (image_folder, segmentation_folder, voc, tfds):
@@ -89,33 +99,20 @@ def fashion_mnist(split: str, *, data_dir: str = "", padding: int = 2) -> Source
     return _fashion_mnist.load(split, data_dir=data_dir, padding=padding)
 
 
-@sources.register
-def scenes(
-    split: str,
-    *,
-    data_dir: str = "",
-    size: int = 128,
-    objects: tuple[int, int] = (1, 4),
-    scale: tuple[float, float] = (0.25, 0.5),
-    clutter: int = 12,
-    examples: int = 10_000,
-    seed: int = 0,
-    keep: bool = False,
-) -> Source:
+def scenes(split: str, *, data_dir: str = "", keep: bool = False, **recipe: Any) -> Source:
     """Garments on textured grounds, with boxes and masks, composed on the fly."""
-    recipe = _scenes.Recipe(size, objects, scale, clutter, seed)
-    return _scenes.Scenes(split, recipe, examples=examples, data_dir=data_dir, keep=keep)
+    return _scenes.Scenes(split, _scenes.Recipe(**recipe), data_dir=data_dir, keep=keep)
 
 
-def _describe_scenes(*, data_dir: str = "", examples: int = 10_000, keep: bool = False, **recipe: Any) -> SourceInfo:
-    return _scenes.describe(_scenes.Recipe(**recipe), examples)
+sources.register(with_fields(scenes, _scenes.Recipe))
 
 
-descriptions["scenes"] = _describe_scenes
+def _describe_scenes(*, data_dir: str = "", keep: bool = False, **recipe: Any) -> SourceInfo:
+    return _scenes.describe(_scenes.Recipe(**recipe))
 
 
 def _describe_fashion_mnist(*, data_dir: str = "", padding: int = 2) -> SourceInfo:
     return _fashion_mnist.describe(padding)
 
 
-descriptions["fashion_mnist"] = _describe_fashion_mnist
+descriptions |= {"scenes": _describe_scenes, "fashion_mnist": _describe_fashion_mnist}

@@ -47,25 +47,21 @@ class PixelStatistics:
         Raises:
           InvalidValue: other fields, or fields that are not such numbers.
         """
-        names = [field.name for field in fields(cls)]
         # Its name in earlier files.
         content = {"std" if name == "deviation" else name: value for name, value in content.items()}
-        if sorted(content) != sorted(names):
-            raise InvalidValue(f"pixel statistics have the fields {names}, and were given with {sorted(content)}")
         try:
             mean, std = (tuple(map(float, content[name])) for name in ("mean", "std"))
             components = tuple(tuple(map(float, row)) for row in content["components"])
-            images, pixels = int(content["images"]), int(content["pixels"])
-        except (TypeError, ValueError) as error:
+            found = cls(mean, std, components, int(content["images"]), int(content["pixels"]))
+            lengths = {len(mean), len(std), len(components), *map(len, components)}
+            if content.keys() != asdict(found).keys() or len(lengths) > 1:
+                raise ValueError("other fields or numbers of channels")
+        except (TypeError, ValueError, KeyError) as error:
             raise InvalidValue(
-                f"pixel statistics are numbers and lists of numbers, and were given as {content}"
+                f"pixel statistics have {', '.join(field.name for field in fields(cls))}, as many numbers as channels "
+                f"in each list, and were given as {content}"
             ) from error
-        channels = len(mean)
-        if {len(std), len(components), *map(len, components)} != {channels}:
-            raise InvalidValue(
-                f"pixel statistics have as many numbers as channels in each list, and not as in {content}"
-            )
-        return cls(mean, std, components, images, pixels)
+        return found
 
 
 def pixel_statistics(
@@ -83,7 +79,7 @@ def pixel_statistics(
       progress: called with (images done, images in all) after each batch.
 
     Raises:
-      InvalidValue: a source without pixels, or a batch size below 1.
+      InvalidValue: a source without pixels.
       ValueError: images that are not uint8.
     """
     images, channels = len(source), source.info.image_shape[-1]
@@ -92,8 +88,6 @@ def pixel_statistics(
             f"statistics need at least one pixel, and {source.info.name!r} has {images} images of "
             f"{source.info.image_shape}"
         )
-    if batch_size < 1:
-        raise InvalidValue(f"the batch size of statistics must be 1 or more, and is {batch_size}")
     # Python's own integers, which do not overflow.
     sums = np.zeros(channels, object)
     products = np.zeros((channels, channels), object)
@@ -109,29 +103,21 @@ def pixel_statistics(
         if "weight" in examples:
             counted = examples["weight"] > 0
             batch, extents = batch[counted], None if extents is None else extents[counted]
-        values = batch.reshape(-1, channels) if extents is None else _own_pixels(batch, extents)
+        if extents is None:
+            values = batch.reshape(-1, channels)
+        else:
+            own = [image[:height, :width] for image, (height, width) in zip(batch, extents, strict=True)]
+            values = np.concatenate([batch[:0].reshape(0, channels), *(image.reshape(-1, channels) for image in own)])
         seen, pixels = seen + len(batch), pixels + len(values)
         for first in range(0, len(values), PIXELS_AT_ONCE):
             part = values[first : first + PIXELS_AT_ONCE].astype(np.float64)
-            sums += _integers(part.sum(axis=0))
-            products += _integers(part.T @ part)
+            sums += part.sum(axis=0).astype(np.int64).astype(object)
+            products += (part.T @ part).astype(np.int64).astype(object)
         if progress is not None:
             progress(stop, images)
     if not seen:
         raise InvalidValue(f"statistics need at least one picture, and none of {source.info.name!r} can be decoded")
     return _from_sums(sums, products, seen, pixels)
-
-
-def _own_pixels(images: np.ndarray, extents: np.ndarray) -> np.ndarray:
-    """The pixels `[..., C]` of padded images `[n, H, W, C]` whose own heights and widths are `[n, 2]`."""
-    channels = images.shape[-1]
-    own = [image[:height, :width] for image, (height, width) in zip(images, extents, strict=True)]
-    return np.concatenate([images[:0].reshape(0, channels), *(pixels.reshape(-1, channels) for pixels in own)])
-
-
-def _integers(values: np.ndarray) -> np.ndarray:
-    """Whole numbers in float64 as Python's."""
-    return values.astype(np.int64).astype(object)
 
 
 def _from_sums(sums: np.ndarray, products: np.ndarray, images: int, pixels: int) -> PixelStatistics:

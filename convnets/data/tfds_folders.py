@@ -74,7 +74,12 @@ def find(dataset: str, data_dir: str = "") -> Path:
     root = data_folder(data_dir) / name
     if not root.is_dir():
         check_known(name)
-    for parent in [root / configuration] if configuration else [root, root / (_default_configuration(root) or ".")]:
+    try:
+        # What the name without a configuration stands for, as TFDS notes it down whenever it prepares one.
+        default = json.loads((root / ".config" / "metadata.json").read_text()).get("default_config_name") or "."
+    except (OSError, ValueError):
+        default = "."
+    for parent in [root / configuration] if configuration else [root, root / default]:
         prepared = [folder for folder in _versions(parent) if version in ("", folder.name)]
         if prepared:
             return prepared[-1]
@@ -109,12 +114,6 @@ def open_builder(folder: Path) -> Any:
     return builder
 
 
-def splits_of_run(splits: Any, train: str = "", test: str = "") -> dict[str, str]:
-    """The expressions for what a run calls "train" and "test"; empty ones: `train`, and the first of `TESTED`."""
-    tested = next((name for name in TESTED if name in splits), TESTED[-1])
-    return {"train": train or "train", "test": test or tested}
-
-
 def shards_of(splits: Any, dataset: str, split: str) -> list[Any]:
     """The files of a split, or of an expression of splits, as TFDS's `file_instructions`.
 
@@ -126,19 +125,18 @@ def shards_of(splits: Any, dataset: str, split: str) -> list[Any]:
     """
     there = f"{dataset} has the splits {', '.join(f'{name} ({part.num_examples})' for name, part in splits.items())}"
     try:
-        instructions = splits[split].file_instructions
+        instructions = list(splits[split].file_instructions)
     except (ValueError, NotImplementedError) as error:
         names = [part.partition("[")[0].strip() for part in split.split("+")]
         if unknown := [name for name in names if name not in (*splits, "all")]:
             raise InvalidValue(f"{there}, and not {unknown[0]!r}") from error
-        known = next(iter(splits))
         raise InvalidValue(
-            f"{there}, and {split!r} is no part of them: write it as {known}, {known}[:90%] or {known}[100:200], "
+            f"{there}, and {split!r} is no part of them: write it as train, train[:90%] or train[100:200], "
             "within the examples that there are, with + in between if they are several"
         ) from error
     if not sum(part.take for part in instructions):
         raise InvalidValue(f"{there}, and {split!r} leaves no example: take a larger part")
-    return list(instructions)
+    return instructions
 
 
 def check_known(name: str) -> None:
@@ -151,17 +149,8 @@ def check_known(name: str) -> None:
     known = import_tfds().list_builders(with_community_datasets=False)
     if name not in known:
         hint = nearest(name, known)
-        if not hint.startswith("did you mean"):
-            hint = f"{CATALOG} lists them"
+        hint = hint if hint.startswith("did you mean") else f"{CATALOG} lists them"
         raise InvalidValue(f"TFDS has no data set {name!r}: {hint}")
-
-
-def _default_configuration(root: Path) -> str | None:
-    """What the name without a configuration stands for, as TFDS notes it down whenever it prepares one."""
-    try:
-        return json.loads((root / ".config" / "metadata.json").read_text()).get("default_config_name")
-    except (OSError, ValueError):
-        return None
 
 
 def _versions(folder: Path) -> list[Path]:

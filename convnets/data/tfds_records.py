@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from convnets.data.decoding import Content, UnreadableImage
+from convnets.data.decoding import ORIENTATION, Content, unreadable
 from convnets.data.label_map import LabelMap
 from convnets.data.records import Record
 from convnets.data.source import ArraySource, DataNotFound, SourceInfo, as_index
-from convnets.data.tfds_folders import find, import_tfds, open_builder, shards_of, splits_of_run
+from convnets.data.tfds_folders import TESTED, find, import_tfds, open_builder, shards_of
 from convnets.errors import InvalidValue
 from convnets.progress import data_bar
 
@@ -34,7 +34,6 @@ LABEL_MAPS = {"oxford_iiit_pet": LabelMap(("pet", "background"), (1, 2), (3,))}
 HEAD = "head_bbox"
 """The feature with the box around a pet's head."""
 
-_ORIENTATION = 0x0112  # the EXIF tag
 _TURNED = range(2, 9)
 
 
@@ -97,7 +96,7 @@ class TfdsRecords:
         named = {name: shards_of(published, dataset, expression) for name, expression in (names or {}).items()}
         first = self[0]
         configuration = builder.builder_config.name if builder.builder_config else ""
-        self._info = SourceInfo(
+        self.info = SourceInfo(
             name=f"{builder.name}/{configuration}" if configuration else builder.name,
             image_shape=cast(tuple[int, int, int], tuple(side or 0 for side in features["image"].shape)),
             classes=tuple(getattr(label if self._has_label else objects.get("label"), "names", ())),
@@ -117,11 +116,6 @@ class TfdsRecords:
             label_map=LABEL_MAPS.get(builder.name),
             box_counts=(0, 1) if self._boxes == HEAD else (),
         )
-
-    @property
-    def info(self) -> SourceInfo:
-        """The data set's description; `splits` has also the requested expression, and what `names` says."""
-        return self._info
 
     def __len__(self) -> int:
         return len(self._examples)
@@ -162,13 +156,14 @@ class TfdsRecords:
 
         try:
             feature = tf_example_pb2.Example.FromString(self._examples[i]).features.feature
-        except (RuntimeError, DecodeError) as error:
-            raise InvalidValue(
-                f"{name} can't be read from the files in {self._folder}, which are damaged: prepare the data set again"
-            ) from error
-        if "image" not in feature:
-            raise InvalidValue(f"{name} has no image in the files in {self._folder}: prepare the data set again")
-        return feature
+            if "image" in feature:
+                return feature
+            error: Exception = KeyError("image")
+        except (RuntimeError, DecodeError) as damage:
+            error = damage
+        raise InvalidValue(
+            f"{name} has no image, or can't be read from the files in {self._folder}: prepare the data set again"
+        ) from error
 
 
 def tfds(
@@ -186,11 +181,10 @@ def tfds(
       train, test: expressions of splits; empty: `train`, and the first of `validation` and `test` that there is.
 
     Raises:
-      InvalidValue, DataNotFound: as `TfdsRecords`, or another split.
+      InvalidValue, DataNotFound: as `TfdsRecords`.
     """
-    names = splits_of_run(open_builder(find(dataset, data_dir)).info.splits, train, test)
-    if split not in names:
-        raise InvalidValue(f"a run has the splits {' and '.join(names)}, not {split!r}")
+    splits = open_builder(find(dataset, data_dir)).info.splits
+    names = {"train": train or "train", "test": test or next((name for name in TESTED if name in splits), TESTED[-1])}
     return TfdsRecords(dataset, names[split], data_dir=data_dir, names=names)
 
 
@@ -265,7 +259,7 @@ def _bytes(feature: Any) -> bytes:
 def _as_stored(content: bytes, name: str) -> tuple[Content, int, int]:
     """The picture in a form that no viewer turns, its height and its width."""
     with _image(content, name) as image:
-        turned = image.getexif().get(_ORIENTATION) in _TURNED
+        turned = image.getexif().get(ORIENTATION) in _TURNED
         return np.asarray(image.convert("RGB")) if turned else content, image.height, image.width
 
 
@@ -274,7 +268,5 @@ def _image(content: bytes, name: str) -> Iterator[Image.Image]:
     try:
         with Image.open(io.BytesIO(content)) as image:
             yield image
-    # Pillow's decoders answer broken content with OSError, SyntaxError, ValueError, struct.error and more.
     except Exception as error:
-        reason = "its content is in no known format" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise UnreadableImage(f"the image of {name} can't be decoded: {reason.rstrip('.')}") from error
+        raise unreadable(f"the image of {name}", error) from error

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from convnets.data.source import Example, Source, as_index, as_indices
+from convnets.data.source import Example, Source, as_index, as_indices, random_order
 from convnets.errors import InvalidValue, nearest
 
 
@@ -30,11 +30,7 @@ class Subset(Source):
         return len(self.indices)
 
     def __getitem__(self, i: int, /) -> Example:
-        """The example at place `i` of the view.
-
-        Raises:
-          IndexError: `i` outside `0 <= i < len`.
-        """
+        """The example at place `i` of the view; IndexError for `i` outside `0 <= i < len`."""
         return self._served(self.source[int(self.indices[as_index(i, len(self))])])
 
     def batch(self, indices: np.ndarray | Sequence[int], /) -> dict[str, np.ndarray]:
@@ -49,8 +45,7 @@ class Subset(Source):
 
     def places(self) -> np.ndarray:
         """Those in the source below all views."""
-        places: np.ndarray = self.source.places()[self.indices]
-        return places
+        return np.asarray(self.source.places()[self.indices])
 
     @property
     def labels(self) -> np.ndarray | None:
@@ -81,8 +76,7 @@ class Subset(Source):
         return self.source.file_stamps()
 
     def _in_parent(self, indices: np.ndarray | Sequence[int]) -> np.ndarray:
-        places: np.ndarray = self.indices[as_indices(indices, len(self.indices))]
-        return places
+        return np.asarray(self.indices[as_indices(indices, len(self.indices))])
 
     def _served(self, examples: Example) -> Example:
         """An example, or a batch, as the view serves it."""
@@ -134,7 +128,7 @@ def class_subset(source: Source, split: str, classes: Sequence[str] = (), per_cl
     labels = source.labels
     if labels is None:
         raise InvalidValue(f"subset is for examples with one label each, and those of {name!r} have none")
-    order = np.argsort(np.random.PCG64(seed).random_raw(len(labels)), kind="stable")
+    order = random_order(len(labels), np.random.PCG64(seed))
     chosen = []
     for wanted in classes or known:
         of_class = order[labels[order] == known.index(wanted)]
@@ -162,7 +156,5 @@ def train_validation_split(source: Source, held_out: int, seed: int) -> tuple[Su
         raise InvalidValue(f"held_out must be 0 or more and below the {len(source)} examples, got {held_out}")
     if seed < 0:
         raise InvalidValue(f"the seed of a split must not be negative, got {seed}")
-    # Sorting raw bits, because NumPy promises the same bits in every version, but not the same `permutation`.
-    order = np.argsort(np.random.PCG64(seed).random_raw(len(source)), kind="stable")
-    validation, training = np.sort(order[:held_out]), np.sort(order[held_out:])
-    return Subset(source, training), Subset(source, validation)
+    order = random_order(len(source), np.random.PCG64(seed))
+    return Subset(source, np.sort(order[held_out:])), Subset(source, np.sort(order[:held_out]))

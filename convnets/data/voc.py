@@ -13,12 +13,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from convnets.data.class_names import BACKGROUND, name_some, read_class_names, unknown_class
-from convnets.data.folder_scan import Paths
-from convnets.data.image_files import data_folder
+from convnets.data.folder_scan import Paths, data_folder
+from convnets.data.label_map import BACKGROUND, name_some, read_class_names, repeated, unknown_class
 from convnets.data.records import Boxes, FileRecords, LabelledFiles
-from convnets.data.source import DataNotFound
+from convnets.data.source import SPLITS, DataNotFound
 from convnets.errors import InvalidValue
+from convnets.files import read_text
 from convnets.progress import data_bar
 
 CLASSES = (
@@ -27,7 +27,6 @@ CLASSES = (
 )
 """Level c + 1 of a mask is class c; 0 is the background, and 255 (void) the border of an object."""
 ALL = "all"
-SPLITS = ("train", "test")
 IMAGES, ANNOTATIONS = "JPEGImages", "Annotations"
 MASKS = ("SegmentationClass", "SegmentationClassPNG")
 """Where masks are PNGs: VOC's, or labelme's, which keeps arrays in the first."""
@@ -59,10 +58,8 @@ def voc(
 
     Raises:
       DataNotFound: the folder, a list, a picture or an answer is not there.
-      InvalidValue: another split, a malformed list or annotation, or a class that is not among those.
+      InvalidValue: a malformed list or annotation, or a class that is not among those.
     """
-    if split not in SPLITS:
-        raise InvalidValue(f"data in VOC's layout have the splits train and test, not {split!r}")
     folder = data_folder(data_dir)
     if not (folder / IMAGES).is_dir():
         raise DataNotFound(f"{folder} has no {IMAGES}: name the folder that has it, such as VOC2012, with --data_dir")
@@ -71,8 +68,7 @@ def voc(
     if not masks and not annotations:
         raise DataNotFound(f"{folder} has neither masks ({' or '.join(MASKS)}) nor {ANNOTATIONS}: put either there")
     names = {
-        part: _names(folder, option, given, masks, annotations)
-        for part, option, given in zip(SPLITS, ("train", "test"), (train, test), strict=True)
+        part: _names(folder, part, given, masks, annotations) for part, given in zip(SPLITS, (train, test), strict=True)
     }
     mask_classes = read_class_names(folder) or (BACKGROUND, *CLASSES)
     classes = mask_classes[1:] if mask_classes[0] == BACKGROUND else mask_classes
@@ -80,9 +76,9 @@ def voc(
     files = LabelledFiles(
         origin=folder,
         folder=folder,
-        images=_files(folder, IMAGES, mine),
+        images=_files(IMAGES, mine),
         boxes=_boxes(folder, mine, classes, first_pixel) if annotations else None,
-        masks=_files(folder, masks, mine) if masks else None,
+        masks=_files(masks, mine) if masks else None,
     )
     splits = {part: len(of_part) for part, of_part in names.items()}
     return FileRecords(files, name=folder.name, classes=classes, splits=splits, mask_classes=mask_classes)
@@ -107,20 +103,16 @@ def _names(folder: Path, option: str, given: str, masks: str, annotations: str) 
 
 
 def _read_list(path: Path, option: str) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
+    if not path.exists():
         raise DataNotFound(
             f"{path} is not there: name a list of that folder with data.{option}, or {ALL!r} for every picture that "
             "has an answer"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidValue(f"{path} can't be read ({error}): write a name a line in UTF-8") from error
-    names = [line.strip() for line in lines if line.strip()]
+        )
+    names = list(filter(None, map(str.strip, read_text(path).splitlines())))
     wrong = [name for name in names if len(name.split()) > 1 or "/" in name]
-    twice = len(names) - len(set(names))
+    twice = repeated(names)
     if wrong or twice or not names:
-        has = f"the line {wrong[0]!r}" if wrong else f"{twice} names twice" if twice else "no name in it"
+        has = f"the line {wrong[0]!r}" if wrong else f"{twice[0]!r} twice" if twice else "no name in it"
         raise InvalidValue(f"{path} has {has}: write the name of one picture, without folder and suffix, a line")
     return names
 
@@ -141,8 +133,8 @@ def _stems(folder: Path, kind: str) -> list[str]:
         raise InvalidValue(f"{folder / kind} can't be listed ({error.strerror}): check its permissions") from error
 
 
-def _files(folder: Path, kind: str, names: Sequence[str]) -> Paths:
-    return Paths(b"".join(os.fsencode(f"{kind}/{name}{SUFFIXES[kind]}\0") for name in names))
+def _files(kind: str, names: Sequence[str]) -> Paths:
+    return Paths.of(f"{kind}/{name}{SUFFIXES[kind]}" for name in names)
 
 
 def _boxes(folder: Path, names: Sequence[str], classes: Sequence[str], first_pixel: int) -> Boxes:
@@ -158,13 +150,11 @@ def _boxes(folder: Path, names: Sequence[str], classes: Sequence[str], first_pix
     return Boxes(np.concatenate(edges), np.array(ends[1:], np.int64), np.array(labels, np.int32))
 
 
-class DeclaresTypes(ValueError):
-    """A document with a DOCTYPE: only there can it declare entities, which grow without bound or name other files."""
-
-
 class _Builder(ElementTree.TreeBuilder):
+    """Refuses a DOCTYPE: only there can a document declare entities, which grow without bound or name other files."""
+
     def doctype(self, name: str, public_id: str | None, system_id: str | None) -> NoReturn:
-        raise DeclaresTypes
+        raise ValueError("it declares a DOCTYPE, which annotations have no need of")
 
 
 def read_boxes(path: Path, places: Mapping[str, int], first_pixel: int) -> tuple[np.ndarray, list[int]]:
@@ -178,9 +168,8 @@ def read_boxes(path: Path, places: Mapping[str, int], first_pixel: int) -> tuple
         edges between pixels.
 
     Raises:
-      DataNotFound: the file is not there.
-      InvalidValue: it can't be read, is no XML or declares a DOCTYPE, or has an object of an unknown class or without
-        a box.
+      InvalidValue: the file can't be read, is no XML, declares a DOCTYPE, or has an object of an unknown class or
+        without a box.
     """
     objects = _parse(path).findall("object")
     boxes, labels = [], []
@@ -209,10 +198,6 @@ def read_boxes(path: Path, places: Mapping[str, int], first_pixel: int) -> tuple
 def _parse(path: Path) -> ElementTree.Element:
     try:
         return ElementTree.fromstring(path.read_bytes(), ElementTree.XMLParser(target=_Builder()))
-    except DeclaresTypes as error:
-        raise InvalidValue(f"{path} declares a DOCTYPE, which annotations have no need of: remove it") from error
-    except FileNotFoundError as error:
-        raise DataNotFound(f"{path} is not there: add it, or leave its picture out") from error
     except OSError as error:
         raise InvalidValue(f"{path} can't be read ({error.strerror}): check its permissions") from error
     # An unknown encoding is a LookupError or a ValueError.

@@ -10,8 +10,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from convnets.data.decoding import Picture
-from convnets.data.image_files import find_images, read_part
-from convnets.data.resampling import Part
+from convnets.data.folder_scan import find_images
+from convnets.data.resampling import Part, read_part
 from convnets.errors import InvalidValue
 from convnets.evaluation.inference import Inference
 from convnets.parallel import Devices

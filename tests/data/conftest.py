@@ -1,6 +1,5 @@
 """A tiny stand-in for Fashion-MNIST, for the tests of reading and of fetching it."""
 
-import dataclasses
 import gzip
 import hashlib
 import struct
@@ -46,7 +45,7 @@ def published(tmp_path, arrays, contents, user_cache, monkeypatch) -> Path:
 
     def stand_in(file: fashion_mnist.IdxFile) -> fashion_mnist.IdxFile:
         sha256 = hashlib.sha256(contents[file.name]).hexdigest()
-        return dataclasses.replace(file, shape=arrays[file.name].shape, sha256=sha256)
+        return file._replace(shape=arrays[file.name].shape, sha256=sha256)
 
     files = {split: tuple(map(stand_in, pair)) for split, pair in fashion_mnist.FILES.items()}
     monkeypatch.setattr(fashion_mnist, "FILES", files)

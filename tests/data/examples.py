@@ -12,6 +12,7 @@ from PIL import Image
 
 from convnets.data.image_cache import cached
 from convnets.data.records import Record
+from convnets.data.resampling import read_part
 from convnets.data.source import UNKNOWN_SHAPE, SourceInfo
 
 PHOTOGRAPH = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
@@ -66,6 +67,11 @@ def png_of_few_levels(levels: np.ndarray, depth: int) -> bytes:
     rows = b"".join(b"\0" + np.packbits(row).tobytes() for row in bits)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
+
+
+def read_image(*arguments) -> np.ndarray:
+    """A user's picture in the shape of a network's images."""
+    return read_part(*arguments)[0]
 
 
 class FewRecords:

@@ -2,7 +2,6 @@
 
 import gzip
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,11 +30,6 @@ def test_images_are_framed_with_zeros_and_labels_are_int32(published, arrays, sp
     assert source.info.image_shape == (9, 8, 1) and source.info.splits == {"train": 6, "test": 3}
 
 
-def test_without_padding_images_are_as_published(published, arrays):
-    source = fashion_mnist.load("test", data_dir=str(published), padding=0)
-    np.testing.assert_array_equal(source[1]["image"][..., 0], arrays[TEST_IMAGES][1])
-
-
 def test_raw_files_are_read_as_well_as_gzipped_ones(published, arrays, contents):
     for name, content in contents.items():
         (published / f"{name}.gz").unlink()
@@ -43,18 +37,13 @@ def test_raw_files_are_read_as_well_as_gzipped_ones(published, arrays, contents)
     assert int(fashion_mnist.load("test", data_dir=str(published))[2]["label"]) == arrays[TEST_LABELS][2]
 
 
-def test_folders_are_tried_in_order(published, cache, tmp_path):
+def test_folders_are_tried_in_order_and_passed_over_if_they_lack_a_file(published, cache, tmp_path):
     shutil.copytree(published, cache)
     assert fashion_mnist.find() == cache
     shutil.copytree(published, tmp_path / "system")
     assert fashion_mnist.find() == tmp_path / "system"
     assert fashion_mnist.find(str(published)) == published
-
-
-def test_a_folder_lacking_a_file_is_passed_over(published, cache, tmp_path):
-    shutil.copytree(published, tmp_path / "system")
     (tmp_path / "system" / f"{TEST_LABELS}.gz").unlink()
-    shutil.copytree(published, cache)
     assert fashion_mnist.find() == cache
 
 
@@ -74,27 +63,18 @@ def test_not_found_says_where_it_looked_and_what_to_do(cache, tmp_path):
         assert part in said
 
 
-def test_the_cache_is_in_the_home_folder_unless_xdg_says_otherwise(monkeypatch):
-    monkeypatch.setenv("HOME", "/home/someone")
-    for value in ("", "relative/path"):
-        monkeypatch.setenv("XDG_CACHE_HOME", value)
-        assert fashion_mnist.cache_folder() == Path("/home/someone/.cache/convnets/fashion-mnist")
-
-
 def damaged(good: bytes) -> dict[str, bytes]:
     """Wrong versions of a gzipped idx file, by what is wrong."""
     content = gzip.decompress(good)
-    flipped = bytearray(content)
-    flipped[-1] ^= 1
     return {
-        "is empty": b"",
-        "is truncated": good[:-9],
-        "is damaged": good[:-8] + bytes(4) + good[-4:],  # the CRC
-        "is damaged (": b"<html>not found</html>",
-        "has only": gzip.compress(content[:-1]),
-        "has more": gzip.compress(content + b"\0"),
-        "begins with": gzip.compress(content[:3] + b"\2" + content[4:]),
-        "SHA-256": gzip.compress(bytes(flipped)),
+        "empty": b"",
+        "truncated": good[:-9],
+        "another checksum": good[:-8] + bytes(4) + good[-4:],
+        "a web page": b"<html>not found</html>",
+        "a byte less": gzip.compress(content[:-1]),
+        "a byte more": gzip.compress(content + b"\0"),
+        "another header": gzip.compress(content[:3] + b"\2" + content[4:]),
+        "another byte": gzip.compress(content[:-1] + bytes([content[-1] ^ 1])),
     }
 
 
@@ -103,24 +83,11 @@ def damaged(good: bytes) -> dict[str, bytes]:
 def test_a_damaged_file_is_refused_by_name(published, name, what):
     path = published / f"{name}.gz"
     path.write_bytes(damaged(path.read_bytes())[what])
-    with pytest.raises(fashion_mnist.CorruptData) as error:
+    with pytest.raises(
+        fashion_mnist.CorruptData, match=rf"^{path} (is damaged|has .* bytes and the SHA-256).*: replace"
+    ):
         fashion_mnist.load("test", data_dir=str(published))
-    check_sentence(str(error.value))
-    assert str(path) in str(error.value) and what in str(error.value)
     fashion_mnist.load("train", data_dir=str(published))  # the other split is not read
-
-
-def test_a_damaged_raw_file_is_refused(published, contents):
-    (published / f"{TEST_LABELS}.gz").unlink()
-    (published / TEST_LABELS).write_bytes(contents[TEST_LABELS][:-1])
-    with pytest.raises(fashion_mnist.CorruptData, match="has only"):
-        fashion_mnist.load("test", data_dir=str(published))
-
-
-def test_labels_in_the_place_of_images_are_refused(published):
-    shutil.copy(published / f"{TEST_LABELS}.gz", published / f"{TEST_IMAGES}.gz")
-    with pytest.raises(fashion_mnist.CorruptData, match="begins with 00000801"):
-        fashion_mnist.load("test", data_dir=str(published))
 
 
 @pytest.mark.parametrize("options", [{"split": "validation"}, {"split": "train", "padding": -1}])
@@ -141,7 +108,7 @@ def test_the_real_data_are_what_the_paper_and_others_report():
     # 6,000 of each class (paper, section 2); the first is an ankle boot, the second a T-shirt.
     np.testing.assert_array_equal(np.bincount(labels), [6000] * 10)
     assert [train.info.classes[label] for label in labels[:2]] == ["Ankle boot", "T-shirt/top"]
-    # The mean and deviation that everybody normalizes with.
+    # The mean and std that everybody normalizes with.
     counts = np.bincount(images[:, 2:-2, 2:-2].ravel(), minlength=256)
     values = np.arange(256) / 255
     mean = np.average(values, weights=counts)

@@ -3,19 +3,15 @@
 import os
 import pickle
 import shutil
-import subprocess
-import sys
-import threading
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from convnets import data
-from convnets.data import cached_records, image_cache
+from convnets.data import image_cache
 from convnets.data.cached_records import CachedRecords, DamagedCache
 from convnets.data.decoding import Picture, UnreadableImage
 from convnets.data.picture_options import PictureOptions
@@ -23,8 +19,6 @@ from convnets.data.pictures import serve
 from convnets.data.records import Record
 from convnets.data.source import DataNotFound
 from convnets.errors import InvalidValue
-from convnets.progress import Bar
-from tests.data import fake_tfds
 from tests.data.examples import (
     Changed,
     FewRecords,
@@ -50,16 +44,16 @@ def test_evaluation_at_the_size_of_the_cache_is_that_without_it(tmp_path):
         assert difference.max() <= 1
 
 
-def test_it_is_made_once_and_then_nothing_is_decoded(tmp_path, monkeypatch):
-    first = kept(four_records(), tmp_path)
-
-    def refuse(*_):
-        raise AssertionError("decoded again")
-
-    monkeypatch.setattr(image_cache, "_shrunk", refuse)
-    monkeypatch.setattr(Picture, "pixels", refuse)
-    second = kept(four_records(), tmp_path)
-    np.testing.assert_array_equal(first[1].image, second[1].image)
+def test_it_is_made_once_also_by_several_at_once_and_then_nothing_is_decoded(tmp_path, monkeypatch):
+    made = []
+    write = image_cache.write
+    monkeypatch.setattr(image_cache, "write", lambda *arguments: made.append(1) or write(*arguments))
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: kept(four_records(), tmp_path), range(3)))
+    assert len(made) == len(caches(tmp_path)) == 1
+    monkeypatch.setattr(Picture, "pixels", lambda *_: pytest.fail("decoded again"))
+    for cache in (*found, kept(four_records(), tmp_path)):
+        np.testing.assert_array_equal(cache[1].image, found[0][1].image)
 
 
 def test_work_that_is_broken_off_leaves_nothing_behind(tmp_path):
@@ -70,16 +64,6 @@ def test_work_that_is_broken_off_leaves_nothing_behind(tmp_path):
         kept(Changed(four_records(), 2, interrupt), tmp_path)
     assert [path for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == []
     assert len(kept(four_records(), tmp_path)) == 4
-
-
-def test_two_at_once_make_one(tmp_path):
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(kept(four_records(), tmp_path))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 4 and len(caches(tmp_path)) == 1
 
 
 def test_too_little_room_is_refused_before_anything_is_decoded_for_good(tmp_path, monkeypatch):
@@ -96,7 +80,7 @@ def test_a_disk_that_fills_up_is_one_sentence(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cached_records, "_append", full)
+    monkeypatch.setattr(image_cache, "write", full)
     with pytest.raises(InvalidValue, match=r"can't be made \(the disk is full\): name another folder with data\.cache"):
         kept(four_records(), tmp_path)
 
@@ -105,14 +89,6 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidValue, match=r"the cache of pictures in .* can't be made"):
         kept(four_records(), tmp_path / "file" / "cache")
-
-
-def test_how_far_the_work_has_come_is_told(tmp_path, monkeypatch):
-    told = []
-    monkeypatch.setattr(Bar, "__enter__", lambda self: told.append((self.title, self.total)) or self)
-    monkeypatch.setattr(Bar, "update", lambda self, done: told.append(done))
-    kept(four_records(), tmp_path)
-    assert told == [("decoding few", 4), 1, 2, 3, 4]
 
 
 def test_files_of_the_data_set_that_are_missing_are_said_to_be(tmp_path):
@@ -151,11 +127,7 @@ def test_what_killed_processes_left_is_removed(tmp_path):
 
 def test_a_whole_cache_is_read_where_nothing_can_be_written(tmp_path, monkeypatch):
     kept(four_records(), tmp_path)
-
-    def refuse(_):
-        raise OSError(30, "Read-only file system")
-
-    monkeypatch.setattr(image_cache, "_locked", refuse)
+    monkeypatch.setattr(image_cache.fcntl, "flock", lambda *_: pytest.fail("locked"))
     assert len(kept(four_records(), tmp_path)) == 4
 
 
@@ -170,47 +142,6 @@ def test_evaluation_resizes_once(tmp_path):
     assert isinstance(serve(some, through, "train").records, CachedRecords)
 
 
-BUILDER = """
-import sys, threading, time
-from pathlib import Path
-from convnets.data.image_cache import cached
-from tests.data.examples import FewRecords
-from tests.data.examples import four_records
-
-fetched = []
-
-class Slow(FewRecords):
-    def __getitem__(self, i):
-        fetched.append(i)
-        time.sleep(0.1)
-        return self.records[i]
-
-some = four_records()
-some.__class__ = Slow
-print("ready", flush=True)
-sys.stdin.readline()
-cache = cached(some, sys.argv[1], short_side=40, channels=3, unreadable=0)
-print(len(fetched), cache.folder.name, cache[3].image.sum())
-"""
-
-
-def test_two_processes_at_once_make_one(tmp_path):
-    command = [sys.executable, "-c", BUILDER, str(tmp_path)]
-    root = Path(__file__).parents[2]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": root}
-    with subprocess.Popen(command, **pipes) as one, subprocess.Popen(command, **pipes) as other:
-        for process in (one, other):
-            assert process.stdout.readline() == "ready\n"
-        for process in (one, other):
-            process.stdin.write("\n")
-            process.stdin.flush()
-        said = [process.communicate(timeout=60)[0].split() for process in (one, other)]
-    # The one that waited fetched a record to see whether they are files, and no more.
-    assert sorted(int(fetched) for fetched, *_ in said)[0] == 1 < max(int(fetched) for fetched, *_ in said)
-    assert said[0][1:] == said[1][1:]
-    assert caches(tmp_path) == [tmp_path / said[0][1]]
-
-
 @pytest.mark.parametrize("change", [{"state": {"state": 2}}, {"short_side": 30}, {"channels": 1}])
 def test_other_pictures_or_another_size_make_another_cache(tmp_path, change):
     kept(four_records(), tmp_path)
@@ -219,41 +150,32 @@ def test_other_pictures_or_another_size_make_another_cache(tmp_path, change):
     assert len(caches(tmp_path)) == 2
 
 
-def test_files_that_were_replaced_or_repaired_are_decoded_anew(tmp_path):
-    some = files(tmp_path / "photos")
-    (tmp_path / "photos" / "2.png").write_bytes(b"no picture")
-    assert len(kept(some, tmp_path / "cache", unreadable=1).errors) == 1
-    Image.new("RGB", (40, 30), (9, 9, 9)).save(tmp_path / "photos" / "2.png")
-    assert kept(some, tmp_path / "cache")[2].image.max() == 9
-    (tmp_path / "photos" / "1.png").write_bytes((tmp_path / "photos" / "2.png").read_bytes())
-    assert kept(some, tmp_path / "cache")[1].image.max() == 9
-    assert len(caches(tmp_path / "cache")) == 3
-
-
-def test_files_that_did_not_change_are_decoded_once(tmp_path, monkeypatch):
+def test_files_that_were_replaced_repaired_or_touched_are_decoded_anew_and_others_once(tmp_path, monkeypatch):
     monkeypatch.setattr(image_cache, "AT_ONCE", 2)
-    folders = [kept(files(tmp_path / "photos"), tmp_path / "cache").folder]
-    for i in range(3):
-        os.utime(tmp_path / "photos" / f"{i}.png", ns=(0, 10**18 + i))
-        folders.append(kept(FewRecords(records_of(tmp_path / "photos")), tmp_path / "cache").folder)
-        assert kept(FewRecords(records_of(tmp_path / "photos")), tmp_path / "cache").folder == folders[-1]
-    assert len(set(folders)) == 4
-
-
-def test_masks_in_files_that_were_replaced_are_decoded_anew(tmp_path):
-    path = tmp_path / "mask.png"
-    some = FewRecords([Record(noise(30, 30), "noise", mask=path)], fields=("mask",))
+    photos, root = tmp_path / "photos", tmp_path / "cache"
+    some = files(photos)
+    (photos / "2.png").write_bytes(b"no picture")
+    assert len(kept(some, root, unreadable=1).errors) == 1
+    Image.new("RGB", (40, 30), (9, 9, 9)).save(photos / "2.png")
+    assert kept(some, root)[2].image.max() == 9
+    (photos / "1.png").write_bytes((photos / "2.png").read_bytes())
+    assert kept(some, root)[1].image.max() == 9
+    os.utime(photos / "0.png", ns=(0, 10**18))
+    folder = kept(some, root).folder
+    assert kept(FewRecords(records_of(photos)), root).folder == folder and len(caches(root)) == 4
+    mask = tmp_path / "mask.png"
+    masked = FewRecords([Record(noise(30, 30), "noise", mask=mask)], fields=("mask",))
     for level in (1, 2):
-        Image.new("L", (30, 30), level).save(path)
-        os.utime(path, ns=(0, level))
-        assert kept(some, tmp_path / "cache")[0].mask.max() == level
+        Image.new("L", (30, 30), level).save(mask)
+        os.utime(mask, ns=(0, level))
+        assert kept(masked, root)[0].mask.max() == level
 
 
-def test_masks_are_kept_as_classes_and_another_legend_makes_another_cache(tmp_path):
+def test_masks_are_kept_as_classes_and_another_label_map_makes_another_cache(tmp_path):
     levels = np.repeat([[1, 2, 3]], 3, axis=0).astype(np.uint8).repeat(10, 0).repeat(10, 1)
     some = FewRecords([Record(noise(30, 30), "noise", mask=levels)], fields=("mask",))
     options = {"size": 8, "evaluation_size": 30, "cache_size": 30, "cache": str(tmp_path)}
-    legends = [
+    label_maps = [
         {},
         {"mask_classes": ("a", "b"), "mask_values": (1, 2), "mask_ignored": (3,)},
         {"mask_classes": ("a", "b"), "mask_values": (2, 1), "mask_ignored": (3,)},
@@ -262,32 +184,12 @@ def test_masks_are_kept_as_classes_and_another_legend_makes_another_cache(tmp_pa
     ]
     expected = [[1, 2, 3], [0, 1, 255], [1, 0, 255], [255, 1, 0], [255, 1, 0]]
     for _ in range(2):
-        for label_map, row in zip(legends, expected, strict=True):
+        for label_map, row in zip(label_maps, expected, strict=True):
             source = serve(some, PictureOptions(**options, **label_map), "test")
             assert isinstance(source.records, CachedRecords)
             assert source[0]["mask"][::10, ::10].tolist() == [row] * 3
             assert source.info.mask_classes == label_map.get("mask_classes", ())
     assert len(caches(tmp_path)) == 4
-
-
-def test_a_set_of_tfds_that_was_prepared_again_or_elsewhere_has_a_cache_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
-    options = {"size": 8, "evaluation_size": 8, "cache_size": 8, "cache": str(tmp_path / "cache")}
-
-    def made():
-        return [
-            data.create("tfds", "train", data_dir=str(tmp_path / folder), **options).records.folder
-            for folder in ("one", "other")
-        ]
-
-    for folder in ("one", "other"):
-        fake_tfds.write_imagenet(tmp_path / folder)
-    first = made()
-    assert first == made()
-    shutil.rmtree(tmp_path / "one")
-    fake_tfds.write_imagenet(tmp_path / "one")
-    again = made()
-    assert len({*first, *again}) == 3 and again[1] == first[1]
 
 
 def test_boxes_and_masks_are_kept_at_the_pictures_size(tmp_path):
@@ -311,23 +213,19 @@ def test_boxes_and_masks_are_kept_at_the_pictures_size(tmp_path):
 
 
 def test_a_picture_that_cannot_be_decoded_is_refused_when_it_is_read(tmp_path):
+    def refuse():
+        raise UnreadableImage("picture 0 can't be decoded")
+
     some = four_records()
     some.records[1] = broken(some.records[1])
-    cache = kept(some, tmp_path, unreadable=1)
+    cache = kept(Changed(some, 0, refuse), tmp_path, unreadable=2)
+    assert cache.errors.keys() == {0, 1} and cache.errors[0] == "picture 0 can't be decoded"
     with pytest.raises(UnreadableImage, match=r"^picture 1 can't be read as an image"):
         cache[1]
     np.testing.assert_array_equal(cache[2].image, np.asarray(photograph(30, 24)))
-    batch = serve(
-        some, PictureOptions(size=8, evaluation_size=8, unreadable=1, cache_size=40, cache=str(tmp_path)), "train"
-    )
-    assert batch.batch(np.arange(4))["weight"].tolist() == [1, 0, 1, 1]
-
-
-def test_it_can_be_sent_to_another_process(tmp_path):
-    cache = kept(four_records(), tmp_path)
-    sent = pickle.loads(pickle.dumps(cache))
-    np.testing.assert_array_equal(sent[3].image, cache[3].image)
-    assert sent.info == cache.info
+    assert [cache[i].label for i in (2, 3)] == [2, 3]
+    options = PictureOptions(size=8, evaluation_size=8, unreadable=1, cache_size=40, cache=str(tmp_path / "own"))
+    assert serve(some, options, "train").batch(np.arange(4))["weight"].tolist() == [1, 0, 1, 1]
 
 
 def test_classes_and_sizes_are_those_of_now(tmp_path):
@@ -336,11 +234,6 @@ def test_classes_and_sizes_are_those_of_now(tmp_path):
     other.info = replace(other.info, classes=("e", "f", "g", "h"), splits={"train": 4, "test": 9})
     cache = kept(other, tmp_path)
     assert cache.info == other.info and len(caches(tmp_path)) == 1
-
-
-def test_a_split_without_records_has_an_empty_cache(tmp_path):
-    assert len(kept(FewRecords([]), tmp_path)) == 0
-    assert os.listdir(tmp_path)
 
 
 def truncate(path):
@@ -369,21 +262,6 @@ def test_a_damaged_cache_is_made_anew(tmp_path, damage):
     assert again.folder == cache.folder
     for i in range(4):
         np.testing.assert_array_equal(again[i].image, expected[i])
-
-
-def test_a_mask_of_another_size_than_its_picture_makes_the_picture_unreadable(tmp_path):
-    some = FewRecords([Record(noise(32, 32), "p.jpg", mask=np.zeros((32, 30), np.uint8))], fields=("mask",))
-    with pytest.raises(UnreadableImage, match=r"the mask of p\.jpg has 32 x 30 pixels, and the picture 32 x 32"):
-        kept(some, tmp_path, unreadable=1)[0]
-
-
-def test_a_record_that_cannot_be_given_is_one_of_the_unreadable(tmp_path):
-    def refuse():
-        raise UnreadableImage("picture 0 can't be decoded")
-
-    cache = kept(Changed(four_records(), 0, refuse), tmp_path, unreadable=1)
-    assert cache.errors == {0: "picture 0 can't be decoded"}
-    assert [cache[i].label for i in (1, 2, 3)] == [1, 2, 3]
 
 
 def test_larger_pictures_are_kept_shrunk_as_pillow_does_and_smaller_ones_as_they_are(tmp_path):

@@ -111,7 +111,8 @@ def test_boxes_have_their_own_class_or_the_images(data, suffix):
         ],
     )
     assert given.info.classes == ("ant", "cow", "ox")
-    assert tuple(given.info.fields) == ("label", "boxes")
+    assert tuple(given.info.fields) == ("label", "boxes") and given.info.box_counts == (0, 2)
+    assert given[2].listed == f"{'line 4' if suffix == '.csv' else 'entry 3'} of {data}/train{suffix}"
     expected = [([[1, 2, 3.5, 4], [0, 0, 10, 20]], [2, 0]), (np.zeros((0, 4)), []), ([[5, 6, 7, 8]], [1])]
     for record, (boxes, labels) in zip(given, expected, strict=True):
         np.testing.assert_array_equal(record.boxes, np.array(boxes, np.float32), strict=True)

@@ -1,10 +1,8 @@
 """Variable image size: buckets from headers, padding, batches of one bucket; and masks whose sizes do not fit."""
 
 import io
-import pickle
 import struct
 import zlib
-from contextlib import closing
 
 import numpy as np
 import pytest
@@ -13,15 +11,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from convnets import data
-from convnets.data import image_sizes as module
-from convnets.data.cached_records import CachedRecords
-from convnets.data.decoding import Picture
-from convnets.data.image_sizes import UNREADABLE, buckets_of, upright_size
+from convnets.data.decoding import Picture, upright_size
 from convnets.data.picture_options import PictureOptions
-from convnets.data.pictures import Pictures, serve
+from convnets.data.pictures import serve
 from convnets.data.pipeline import EvaluationBatches, read_ahead
-from convnets.data.records import Record
-from convnets.data.source import Splits, load_training_batch
+from convnets.data.records import UNREADABLE, Record, buckets_of
+from convnets.data.source import Splits
 from convnets.data.statistics import pixel_statistics
 from convnets.data.views import Subset, class_subset, train_validation_split
 from convnets.errors import InvalidValue
@@ -61,7 +56,7 @@ def test_the_info_says_that_sizes_are_the_pictures_own():
     assert info.mask_classes == one_size.info.mask_classes == ("a", "b", "c")
 
 
-def test_canvases_are_sizes_rounded_up_also_through_views():
+def test_buckets_are_sizes_rounded_up_also_through_views():
     pictures = source()
     assert pictures.buckets.tolist() == BUCKETS and pictures.buckets.dtype == np.int32
     view = Subset(Subset(pictures, [5, 3, 1]), [2, 0])
@@ -70,7 +65,7 @@ def test_canvases_are_sizes_rounded_up_also_through_views():
     assert some.buckets.tolist() == BUCKETS[1::2]
 
 
-def test_without_a_canvas_pictures_of_one_size_share_batches_that_are_not_padded():
+def test_without_a_bucket_pictures_of_one_size_share_batches_that_are_not_padded():
     pictures = source(bucket=1)
     assert pictures.buckets.tolist() == [list(size) for size in SIZES]
     sizes = [(pictures[i]["image"].shape[:2], tuple(pictures[i]["extent"])) for i in range(len(SIZES))]
@@ -80,7 +75,7 @@ def test_without_a_canvas_pictures_of_one_size_share_batches_that_are_not_padded
         source(bucket=0)
 
 
-def test_images_and_masks_are_padded_to_the_largest_canvas_of_the_batch():
+def test_images_and_masks_are_padded_to_the_largest_bucket_of_the_batch():
     batch = source().batch(np.array([0, 4]))
     assert batch["image"].shape == (2, 256, 128, 3) and batch["mask"].shape == (2, 256, 128)
     assert batch["extent"].tolist() == [[30, 40], [129, 128]] and batch["extent"].dtype == np.int32
@@ -97,23 +92,7 @@ def test_images_and_masks_are_padded_to_the_largest_canvas_of_the_batch():
     np.testing.assert_array_equal(example["mask"][:30, :40], levels(30, 40))
 
 
-def test_training_is_what_it_is_with_an_evaluation_of_one_size():
-    places, epochs = np.arange(6), np.zeros(6, int)
-    own, one_size = (load_training_batch(source(evaluation_size=size), places, epochs, 3) for size in (0, 32))
-    assert own.keys() == one_size.keys() and "extent" not in own
-    for name in own:
-        np.testing.assert_array_equal(own[name], one_size[name])
-
-
-def test_canvases_are_found_once_and_travel_to_other_processes(monkeypatch):
-    pictures = source()
-    found = pictures.buckets
-    monkeypatch.setattr(module, "upright_size", None)
-    assert pictures.buckets is found
-    assert pickle.loads(pickle.dumps(pictures)).buckets.tolist() == BUCKETS
-
-
-def test_no_picture_is_decoded_for_its_canvas(monkeypatch, tmp_path):
+def test_no_picture_is_decoded_for_its_bucket(monkeypatch, tmp_path):
     for form, name in (("JPEG", "a.jpg"), ("PNG", "b.png"), ("WEBP", "c.webp"), ("BMP", "d.bmp")):
         Image.fromarray(noise(50, 140)).save(tmp_path / name, form)
     some = [Record(path, str(path)) for path in sorted(tmp_path.iterdir())]
@@ -144,11 +123,7 @@ def test_an_orientation_behind_a_pngs_pixels_counts():
     assert upright_size(content) == (picture.height, picture.width) == (30, 20)
 
 
-def test_decoded_pictures_have_the_size_that_they_have():
-    assert upright_size(noise(7, 9, 1)) == (7, 9)
-
-
-def test_unreadable_pictures_have_a_canvas_and_are_passed_over():
+def test_unreadable_pictures_have_a_bucket_and_are_passed_over():
     some = records()
     some[1], some[5] = broken(some[1]), broken(some[5])
     pictures = source(some, unreadable=2)
@@ -183,7 +158,7 @@ def of_sizes(sizes):
     st.integers(1, 3),
     st.integers(1, 3),
 )
-def test_every_example_is_in_one_batch_of_its_canvas_whatever_the_processes(sizes, share, processes):
+def test_every_example_is_in_one_batch_of_its_bucket_whatever_the_processes(sizes, share, processes):
     pictures = of_sizes(sizes)
     parts = [
         EvaluationBatches(pictures, batch_size=share * processes, process=p, process_count=processes)
@@ -207,39 +182,6 @@ def test_every_example_is_in_one_batch_of_its_canvas_whatever_the_processes(size
     assert found == [i for places in of_kind for i in places]
 
 
-def test_places_are_those_of_the_view_that_is_evaluated():
-    pictures = of_sizes([(10, 10), (200, 10), (10, 10), (10, 10)])
-    batches = EvaluationBatches(Subset(pictures, [3, 1, 0]), batch_size=2)
-    read = [batches[number] for number in range(len(batches))]
-    assert [batch["place"].tolist() for batch in read] == [[0, 2], [1, -1]]
-    assert [batch["index"].tolist() for batch in read] == [[3, 0], [1, 1]]
-
-
-def test_worker_processes_serve_the_same_batches():
-    batches = EvaluationBatches(source(), batch_size=2)
-    with closing(read_ahead(batches, workers=1, threads=1)) as stream:
-        read = [{name: np.array(value) for name, value in batch.items()} for batch in stream]
-    assert len(read) == len(batches) == 4
-    for number, batch in enumerate(read):
-        expected = batches[number]
-        del expected["unreadable"]
-        assert batch.keys() == expected.keys()
-        for name, value in batch.items():
-            np.testing.assert_array_equal(value, expected[name])
-
-
-def test_the_test_split_is_not_cached_and_the_training_split_is(tmp_path):
-    serving = PictureOptions(
-        size=24, evaluation_size=0, cache_size=64, cache=str(tmp_path), mask_classes=("a", "b", "c")
-    )
-    some = FewRecords(records(), fields=("label", "boxes", "mask"))
-    assert not isinstance(serve(some, serving, "test").records, CachedRecords)
-    train = serve(some, serving, "train")
-    assert isinstance(train.records, CachedRecords)
-    # What is held out of it for validation has the sizes of the cache.
-    assert train.batch(np.array([5]))["extent"].tolist() == [[64, 64]]
-
-
 def test_statistics_are_of_the_pictures_and_not_of_what_pads_them():
     found = pixel_statistics(source())
     pixels = np.concatenate([noise(*size).reshape(-1, 3) for size in SIZES]) / 255
@@ -249,12 +191,6 @@ def test_statistics_are_of_the_pictures_and_not_of_what_pads_them():
     some = [broken(record) for record in records()]
     with pytest.raises(InvalidValue, match="none of 'few' can be decoded"):
         pixel_statistics(source(some, unreadable=9))
-
-
-def test_a_picture_alone_is_as_pictures_serves_it_directly():
-    """Without `serve`, a source has no label map and its masks are levels."""
-    pictures = Pictures(FewRecords(records(), fields=("mask",)), PictureOptions(size=8, evaluation_size=0))
-    assert pictures.info.mask_classes == () and set(np.unique(pictures[2]["mask"])) == {0, 1, 2}
 
 
 NAMES = ("a", "b", "c", "d")
@@ -285,6 +221,7 @@ def spoil(folder, split, name):
 
 def test_masks_that_fit_are_found_to_from_headers_alone(folder, monkeypatch):
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
+    (folder / "train/masks/b.png").write_bytes(b"no picture, which is said where it is decoded")
     streets(folder).check_masks()
 
 
@@ -316,8 +253,3 @@ def test_only_the_examples_of_a_view_count(folder):
                 part.check_masks()
         else:
             part.check_masks()
-
-
-def test_files_that_are_no_pictures_are_left_to_who_decodes_them(folder):
-    (folder / "train/masks/b.png").write_bytes(b"no picture")
-    streets(folder).check_masks()

@@ -44,20 +44,17 @@ def test_an_example_is_the_centre_as_pillow_resizes_it():
     np.testing.assert_array_equal(example["image"], expected)
     assert (example["label"], example["index"]) == (0, 0)
     assert (example["label"].dtype, example["index"].dtype, example["image"].dtype) == ("int32", "int32", "uint8")
+    with pytest.raises(IndexError, match="outside the 6 examples"):
+        source()[6]
 
 
-def test_batches_hold_what_the_info_says():
-    pictures = source(channels=1)
-    assert pictures.info.image_shape == (32, 32, 1) and pictures.info.training_shape == (24, 24, 1)
-    assert pictures.batch(np.arange(6))["image"].shape == (6, 32, 32, 1)
-    assert trained(pictures, range(6))["image"].shape == (6, 24, 24, 1)
-    assert trained(pictures, range(6), size=20)["image"].shape == (6, 20, 20, 1)
-
-
-def test_a_place_outside_the_source_is_refused():
-    for i in (-1, 6):
-        with pytest.raises(IndexError, match="outside the 6 examples"):
-            source()[i]
+def test_batches_hold_what_the_info_says_also_in_another_process():
+    pictures = pickle.loads(pickle.dumps(source(channels=1, crop="centre", evaluation_size=24)))
+    assert pictures.info.image_shape == pictures.info.training_shape == (24, 24, 1)
+    batch = pictures.batch(np.arange(6))
+    assert batch["image"].shape == (6, 24, 24, 1) and trained(pictures, [0], size=20)["image"].shape == (1, 20, 20, 1)
+    for epoch in (0, 9):
+        np.testing.assert_array_equal(trained(pictures, range(6), epoch=epoch)["image"], batch["image"])
 
 
 @pytest.mark.parametrize("crop", ["scaled", "random_shape"])
@@ -71,12 +68,6 @@ def test_the_part_that_training_sees_is_drawn_from_seed_epoch_and_index_alone(cr
     for other in ({"epoch": 4, "seed": 7}, {"epoch": 3, "seed": 8}):
         same = (trained(pictures, range(6), **other)["image"] == whole["image"]).all(axis=(1, 2, 3))
         assert not same.any()
-
-
-def test_the_centre_is_the_same_in_every_epoch():
-    pictures = source(crop="centre", evaluation_size=24)
-    np.testing.assert_array_equal(trained(pictures, range(6))["image"], pictures.batch(np.arange(6))["image"])
-    np.testing.assert_array_equal(trained(pictures, range(6), epoch=9)["image"], trained(pictures, range(6))["image"])
 
 
 def test_a_subset_is_trained_on_by_its_parents_draws():
@@ -118,26 +109,6 @@ def test_boxes_that_are_out_of_sight_give_their_places_up():
     )
 
 
-def test_boxes_without_classes_are_all_of_one():
-    record = Record(noise(32, 32), "noise", boxes=np.array([[1, 2, 9, 9]], np.float32))
-    batch = source([record], fields=("boxes",)).batch(np.array([0]))
-    assert batch["box_labels"][0].tolist() == [0] + [-1] * 15 and "label" not in batch
-
-
-def test_a_mask_of_another_size_than_its_picture_is_refused_by_name():
-    record = Record(noise(32, 32), "p.jpg", mask=np.zeros((32, 30), np.uint8))
-    with pytest.raises(InvalidValue, match=r"the mask of p\.jpg has 32 x 30 pixels, and the picture 32 x 32"):
-        source([record], fields=("mask",)).batch(np.array([0]))
-
-
-def test_by_default_a_picture_that_cannot_be_decoded_is_refused_by_name():
-    some = records()
-    some[3] = broken(some[3])
-    for batch in (lambda pictures: pictures.batch(np.arange(6)), lambda pictures: trained(pictures, range(6))):
-        with pytest.raises(InvalidValue, match=r"^picture 3 can't be read .* raise data\.unreadable above 0$"):
-            batch(source(some))
-
-
 def test_pictures_are_passed_over_up_to_the_limit_and_named_once(caplog):
     some = records()
     some[1], some[4] = broken(some[1]), broken(some[4])
@@ -147,72 +118,55 @@ def test_pictures_are_passed_over_up_to_the_limit_and_named_once(caplog):
             batch = pictures.batch(np.arange(6))
             trained(pictures, range(6))
     assert batch["weight"].tolist() == [1, 0, 1, 1, 0, 1]
-    assert [message.split(":")[0] for message in caplog.messages] == [
-        "picture 1 can't be read as an image",
-        "picture 4 can't be read as an image",
-    ]
-    assert "passed over, 2 of at most 2" in caplog.messages[1]
-    with pytest.raises(InvalidValue, match="and 1 were passed over before it"):
-        source(some, unreadable=1).batch(np.arange(6))
+    first, second = caplog.messages
+    assert first.startswith("picture 1 can't be read as an image") and "passed over, 2 of at most 2" in second
+    for limit, sentence in (
+        (0, r"^picture 1 can't be read .*, and none is to be passed over: .* raise data\.unreadable above 0$"),
+        (1, "^picture 4 can't be read .*, and 1 were passed over before it"),
+    ):
+        for read in (Pictures.batch, trained):
+            with pytest.raises(InvalidValue, match=sentence):
+                read(source(some, unreadable=limit), np.arange(6))
 
 
 def test_in_training_the_next_picture_takes_the_place_of_one_that_is_passed_over():
     some = records()
     some[1], some[2], some[5] = broken(some[1]), broken(some[2]), broken(some[5])
-    batch = trained(source(some, unreadable=3), range(6))
+    pictures = source(some, unreadable=3)
+    batch = trained(pictures, range(6))
     assert batch["index"].tolist() == [0, 3, 3, 3, 4, 0]
     assert batch["unreadable"].tolist() == [-1, 1, 2, -1, -1, 5]
     np.testing.assert_array_equal(batch["image"][1], trained(source(), [3])["image"][0])
     assert batch["label"].tolist() == [0, 1, 1, 1, 0, 0]
+    # One that is held out never does.
+    batch = trained(Subset(pictures, np.array([1, 3, 5])), range(3))
+    assert batch["index"].tolist() == [3, 3, 3] and batch["unreadable"].tolist() == [1, -1, 5]
 
 
-def test_a_picture_that_is_held_out_never_takes_the_place_of_one_that_is_trained_on():
-    some = records()
-    some[0], some[4] = broken(some[0]), broken(some[4])
-    view = Subset(source(some, unreadable=3), np.array([0, 2, 4]))
-    batch = load_training_batch(view, np.arange(3), np.zeros(3, int), 0)
-    assert batch["index"].tolist() == [2, 2, 2]
-    assert batch["unreadable"].tolist() == [0, -1, 4]
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_the_limit_holds_however_many_processes_decode(workers, caplog):
+@pytest.mark.parametrize(
+    ("workers", "kind"),
+    [(0, EvaluationBatches), (0, partial(TrainingBatches, seed=0, steps=4)), (1, EvaluationBatches)],
+)
+def test_the_limit_holds_however_many_processes_decode(workers, kind, caplog):
     some = records()
     for i in (0, 2, 3):
         some[i] = broken(some[i])
-    for kind in (EvaluationBatches, partial(TrainingBatches, seed=0, steps=4)):
-        pictures = source(some, unreadable=2)
-        with (
-            closing(read_ahead(kind(pictures, batch_size=2), workers=workers, threads=1)) as stream,
-            pytest.raises(InvalidValue, match="and 2 were passed over before it"),
-        ):
-            list(stream)
-        caplog.clear()
-        pictures = source(some, unreadable=3)
-        with closing(read_ahead(kind(pictures, batch_size=2), workers=workers, threads=1)) as stream:
-            batches = list(stream)
-        assert len(caplog.messages) == 3
-        assert all("unreadable" not in batch for batch in batches)
-
-
-def test_a_refused_picture_stays_refused():
-    some = records()
-    some[0] = broken(some[0])
-    pictures = source(some)
-    for _ in range(2):
-        with pytest.raises(InvalidValue, match="none is to be passed over"):
-            pictures.batch(np.arange(2))
+    with (
+        closing(read_ahead(kind(source(some, unreadable=2), batch_size=2), workers=workers, threads=1)) as stream,
+        pytest.raises(InvalidValue, match="and 2 were passed over before it"),
+    ):
+        list(stream)
+    if workers:
+        return
+    caplog.clear()
+    batches = list(read_ahead(kind(source(some, unreadable=3), batch_size=2), threads=1))
+    assert len(caplog.messages) == 3
+    assert all("unreadable" not in batch for batch in batches)
 
 
 def test_a_split_without_any_picture_ends():
     with pytest.raises(InvalidValue, match="none of the 2 pictures of 'few' can be decoded"):
         trained(source([broken(record) for record in records(2)], unreadable=9), [0])
-
-
-def test_a_source_can_be_sent_to_another_process():
-    pictures = pickle.loads(pickle.dumps(source(unreadable=1)))
-    np.testing.assert_array_equal(trained(pictures, range(6))["image"], trained(source(), range(6))["image"])
-    assert pictures.unreadable.limit == 1
 
 
 @pytest.mark.parametrize(

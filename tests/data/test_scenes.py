@@ -36,15 +36,6 @@ def test_a_scene_is_what_its_index_says_and_nothing_else(scenes):
 
 
 @needs_data
-def test_every_mask_value_of_a_garment_is_named_as_its_label_is(scenes):
-    info = scenes.info
-    assert info.mask_classes[0] == "background" and not info.variable_size
-    for i in range(10):
-        present = {info.classes[label] for label in scenes[i]["box_labels"] if label >= 0}
-        assert {info.mask_classes[value] for value in np.unique(scenes[i]["mask"])} == {"background", *present}
-
-
-@needs_data
 def test_boxes_are_tight_around_the_pixels_of_their_garments(scenes):
     """Where no two garments of one class touch, a box's garment is all of its class in the box."""
     checked = 0
@@ -91,7 +82,8 @@ def test_scenes_are_batched_and_described_as_they_are(scenes):
     assert batch["image"].shape == (3, *scenes.info.image_shape) == (3, 96, 96, 3)
     assert batch["image"].dtype == np.uint8 and batch["mask"].dtype == np.int32
     assert batch["boxes"].shape == (3, 4, 4) and batch["boxes"].dtype == np.float32
-    assert scenes.info == data.describe("scenes", objects=(1, 4), size=96)
+    assert scenes.info == data.describe("scenes", objects=(1, 4), size=96) and scenes.info.box_counts == (1, 4)
+    assert scenes.info.mask_classes == ("background", *scenes.info.classes)
     assert len(scenes) == 10_000 and len(data.create("scenes", "test")) == 1_000
     with pytest.raises(IndexError):
         scenes[10_000]
@@ -119,24 +111,20 @@ def test_draws_are_uniform_and_the_same_everywhere():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"size": 16}, "data.size is 16, and a scene needs at least 32"),
+        ({"size": 16}, "data.size is 16, and must be at least 32"),
         ({"objects": (3, 2)}, r"data.objects is \(fewest, most\)"),
         ({"objects": (0, 2)}, "at least 1"),
         ({"scale": (0.5, 1.5)}, r"data.scale is \(smallest, largest\) in \(0, 1\]"),
         ({"clutter": -1}, "data.clutter is -1"),
         ({"examples": 3}, "data.examples is 3"),
         ({"seed": -1}, "data.seed is -1"),
+        ({"split": "validation"}, "the splits train, test, not 'validation'"),
         ({"sizes": 64}, "no option 'sizes': did you mean 'size'"),
     ],
 )
 def test_what_no_scene_can_be_made_of_is_refused(options, sentence):
     with pytest.raises(InvalidValue, match=sentence):
-        data.create("scenes", "train", **options)
-
-
-def test_there_is_no_other_split():
-    with pytest.raises(InvalidValue, match="the splits train, test, not 'validation'"):
-        data.create("scenes", "validation")
+        data.create("scenes", options.pop("split", "train"), **options)
 
 
 @needs_data

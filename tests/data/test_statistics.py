@@ -50,28 +50,12 @@ def test_they_are_numpys_mean_covariance_and_singular_vectors(seed, channels, ba
     assert (found.images, found.pixels) == (11, 330)
 
 
-def test_black_and_white_alternating_have_mean_and_deviation_a_half():
-    found = pixel_statistics(source_of([[[[0], [255]]], [[[255], [0]]]]))
-    assert found == PixelStatistics((0.5,), (0.5,), ((0.5,),), images=2, pixels=4)
-
-
 def test_two_colours_have_one_component_along_their_difference():
     """(255, 0) and (0, 51) are 1 and 1/5 apart; half of that is the deviation, and the longer entry is positive."""
     found = pixel_statistics(source_of([[[[255, 0], [0, 51]]]]))
     np.testing.assert_allclose(found.mean, (0.5, 0.1), rtol=1e-15)
     np.testing.assert_allclose(found.std, (0.5, 0.1), rtol=1e-15)
     np.testing.assert_allclose(found.components, [(0.5, -0.1), (0, 0)], atol=1e-8)
-
-
-def test_equal_entries_of_opposite_signs_start_with_the_positive_one():
-    found = pixel_statistics(source_of([[[[200, 100], [100, 200]]]]))
-    np.testing.assert_allclose(found.components[0], (50 / 255, -50 / 255), rtol=1e-12)
-
-
-def test_one_colour_has_no_deviation():
-    found = pixel_statistics(source_of(np.full((3, 2, 2, 3), (7, 8, 9))))
-    assert found.mean == (7 / 255, 8 / 255, 9 / 255) and found.std == (0, 0, 0)
-    np.testing.assert_array_equal(found.components, np.zeros((3, 3)))
 
 
 def test_small_deviations_of_bright_pixels_are_exact(monkeypatch):
@@ -85,44 +69,36 @@ def test_small_deviations_of_bright_pixels_are_exact(monkeypatch):
     assert found.std[0] == pytest.approx(float(variance) ** 0.5, rel=1e-15)
 
 
-def test_the_order_of_examples_and_the_size_of_batches_change_no_bit():
+def test_the_order_of_examples_and_the_size_of_batches_change_no_bit_nor_does_json():
     source = colourful(5)
     found = pixel_statistics(source)
     shuffled = Subset(source, np.random.default_rng(0).permutation(11))
-    assert all(pixel_statistics(shuffled, batch_size=size) == found for size in (1, 2, 3, 11, 12))
-
-
-def test_progress_is_told_after_each_batch():
     told: list[tuple[int, int]] = []
-    pixel_statistics(colourful(0), batch_size=4, progress=lambda done, of: told.append((done, of)))
+    for size in (1, 3, 4):
+        told.clear()
+        assert pixel_statistics(shuffled, batch_size=size, progress=lambda *done: told.append(done)) == found
     assert told == [(4, 11), (8, 11), (11, 11)]
-
-
-def test_they_come_back_from_json_to_the_last_bit():
-    found = pixel_statistics(colourful(2))
     assert PixelStatistics.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    "change",
     [
-        ({"pixel": 3}, "have the fields"),
-        ({"mean": [0.5, "grey", 0.5]}, "are numbers and lists of numbers"),
-        ({"components": 3}, "are numbers and lists of numbers"),
-        ({"mean": [0.5]}, "as many numbers as channels"),
-        ({"components": [[1, 2, 3], [1, 2, 3]]}, "as many numbers as channels"),
+        {"pixel": 3},
+        {"mean": [0.5, "grey", 0.5]},
+        {"components": 3},
+        {"mean": [0.5]},
+        {"components": [[1, 2, 3], [1, 2, 3]]},
     ],
 )
-def test_other_json_is_refused(change, message):
-    with pytest.raises(InvalidValue, match=message):
+def test_other_json_is_refused(change):
+    with pytest.raises(InvalidValue, match="pixel statistics have mean, std, components, images, pixels, as many"):
         PixelStatistics.from_json(pixel_statistics(colourful(2)).to_json() | change)
 
 
 def test_nothing_to_count_is_refused():
     with pytest.raises(InvalidValue, match=r"at least one pixel, and 'pixels' has 0 images of \(2, 2, 1\)"):
         pixel_statistics(source_of(np.zeros((0, 2, 2, 1))))
-    with pytest.raises(InvalidValue, match="batch size of statistics must be 1 or more, and is 0"):
-        pixel_statistics(colourful(0), batch_size=0)
 
 
 def test_images_that_are_not_bytes_are_refused():

@@ -7,7 +7,6 @@ import tensorflow_datasets as tfds
 from fake_tfds import encode, noise, write_dataset, write_imagenet, write_scenes
 
 from convnets.data.source import DataNotFound
-from convnets.data.tfds_folders import parse_name
 from convnets.data.tfds_records import TfdsRecords
 from convnets.errors import InvalidValue
 
@@ -100,31 +99,10 @@ def test_damaged_and_missing_files_are_named_at_once(tmp_path):
         TfdsRecords("imagenet2012", "train", data_dir=str(tmp_path))
 
 
-def test_an_example_that_is_damaged_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize("example", [b"\xff" * 40, b""], ids=["damaged", "without an image"])
+def test_an_example_that_is_damaged_is_named(tmp_path, monkeypatch, example):
     write_imagenet(tmp_path)
     records = TfdsRecords("imagenet2012", "train", data_dir=str(tmp_path))
-    monkeypatch.setattr(records, "_examples", [b"\xff" * 40] * 7)
-    with pytest.raises(InvalidValue, match="imagenet2012 train, example 0 can't be read"):
+    monkeypatch.setattr(records, "_examples", [example] * 7)
+    with pytest.raises(InvalidValue, match="imagenet2012 train, example 0 has no image, or can't be read"):
         records[0]
-
-
-def test_an_example_without_an_image_is_named(tmp_path):
-    features = tfds.features.FeaturesDict({"image": tfds.features.Image()})
-    write_dataset(tmp_path, "holes", "1.0.0", features, {"train": [{"image": b"x"}, {"other": b"x"}]})
-    records = TfdsRecords("holes", "train", data_dir=str(tmp_path))
-    with pytest.raises(InvalidValue, match="holes train, example 1 has no image"):
-        records[1]
-
-
-@pytest.mark.parametrize("index", [-1, 7])
-def test_a_place_outside_the_split_is_refused(tmp_path, index):
-    write_imagenet(tmp_path)
-    with pytest.raises(IndexError, match=f"index {index} is outside the 7 examples"):
-        TfdsRecords("imagenet2012", "train", data_dir=str(tmp_path))[index]
-
-
-def test_names_are_taken_apart():
-    assert parse_name("cifar10") == ("cifar10", "", "")
-    assert parse_name("imagenet2012:5.1.0") == ("imagenet2012", "", "5.1.0")
-    assert parse_name("imagenette/320px-v2") == ("imagenette", "320px-v2", "")
-    assert parse_name("voc/2007:4.0.0") == ("voc", "2007", "4.0.0")

@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,11 @@ pytestmark = pytest.mark.usefixtures("user_cache")
 def test_a_classification_set_gives_the_stored_bytes_labels_and_names(tmp_path):
     examples = write_imagenet(tmp_path)
     records = TfdsRecords("imagenet2012", "train", data_dir=str(tmp_path))
+    shutil.rmtree(tmp_path / "imagenet2012")
+    write_imagenet(tmp_path)
+    again = TfdsRecords("imagenet2012", "train", data_dir=str(tmp_path))
+    assert records.info.state["files"] != again.info.state["files"]
+    records = again
     assert len(records) == 7
     for i, (record, example) in enumerate(zip(records, examples, strict=True)):
         name = f"imagenet2012 train, example {i} ({example['file_name']})"
@@ -83,14 +89,8 @@ def test_split_expressions_are_those_of_tfds(tmp_path, split, places):
     examples = write_imagenet(tmp_path)
     records = TfdsRecords("imagenet2012", split, data_dir=str(tmp_path))
     assert [record.image for record in records] == [examples[place]["image"] for place in places]
+    assert records[0].name.startswith(f"imagenet2012 {split}, example 0 (")
     assert records.info.splits == {"train": 7, "validation": 3, "test": 2, split: len(places)}
-
-
-def test_splits_can_be_joined(tmp_path):
-    write_imagenet(tmp_path)
-    joined = TfdsRecords("imagenet2012", "train+validation", data_dir=str(tmp_path))
-    assert len(joined) == 10
-    assert joined[9].name == "imagenet2012 train+validation, example 9 (n01443537_52.JPEG)"
 
 
 def test_a_split_without_labels_has_none(tmp_path):
@@ -114,19 +114,6 @@ def test_boxes_are_in_pixels_and_masks_are_as_stored(tmp_path):
         np.testing.assert_allclose(record.boxes, expected[:n], rtol=1e-6)
         assert record.box_labels.tolist() == [1, 0][:n] and record.box_labels.dtype == np.int32
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(record.mask))), mask)
-
-
-def test_boxes_without_classes_have_none(tmp_path):
-    """As those of stanford_dogs, where the picture has the class."""
-    objects = tfds.features.Sequence({"bbox": tfds.features.BBoxFeature()})
-    label = tfds.features.ClassLabel(names=["husky", "pug"])
-    features = tfds.features.FeaturesDict({"image": tfds.features.Image(), "label": label, "objects": objects})
-    box = np.array([[0.5, 0, 1, 1]], np.float32)
-    example = {"image": encode(noise(0, 10, 20, 3), "JPEG"), "label": 1, "objects": {"bbox": box}}
-    write_dataset(tmp_path, "dogs", "1.0.0", features, {"train": [example]}, shards=1)
-    records = TfdsRecords("dogs", "train", data_dir=str(tmp_path))
-    assert records[0].boxes.tolist() == [[5, 0, 10, 20]] and records[0].box_labels is None
-    assert records[0].label == 1 and records.info.classes == ("husky", "pug")
 
 
 def test_the_box_around_a_pet_s_head_is_read_and_an_empty_one_is_none(tmp_path):
@@ -207,17 +194,6 @@ def test_a_small_data_set_becomes_arrays_in_its_order(tmp_path):
     assert source.info.splits == {"train": 5, "test": 2, "train[1:]": 4}
 
 
-def test_grey_images_keep_their_one_channel(tmp_path):
-    features = tfds.features.FeaturesDict(
-        {"image": tfds.features.Image(shape=(28, 28, 1)), "label": tfds.features.ClassLabel(num_classes=10)}
-    )
-    pixels = noise(0, 28, 28)
-    examples = [{"image": encode(pixels, "PNG"), "label": 3}]
-    write_dataset(tmp_path, "mnist", "3.0.1", features, {"train": examples}, shards=1)
-    source = load_in_memory(TfdsRecords("mnist", "train", data_dir=str(tmp_path)))
-    np.testing.assert_array_equal(source[0]["image"], pixels[..., None])
-
-
 def test_only_small_labelled_images_of_one_shape_are_kept_in_memory(tmp_path):
     write_imagenet(tmp_path)
     with pytest.raises(InvalidValue, match="imagenet2012 has images of different sizes with label, and only"):
@@ -238,5 +214,5 @@ def test_a_small_image_that_cannot_be_decoded_is_named(tmp_path):
     for name, content in (("foreign", b"hello"), ("cut", good[:200]), ("size", encode(noise(0, 16, 16, 3), "PNG"))):
         examples = [{"image": good, "label": 1}, {"image": content, "label": 1}]
         write_dataset(tmp_path, name, "1.0.0", features, {"train": examples}, shards=1)
-        with pytest.raises(InvalidValue, match=f"the image of {name} train, example 1 can't be decoded"):
+        with pytest.raises(InvalidValue, match=f"the image of {name} train, example 1 can't be read as"):
             load_in_memory(TfdsRecords(name, "train", data_dir=str(tmp_path)))

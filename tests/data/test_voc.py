@@ -5,13 +5,9 @@ import pytest
 
 from convnets import data
 from convnets.data.source import DataNotFound
+from convnets.data.voc import CLASSES
 from convnets.errors import InvalidValue
 from tests.data.voc_folder import LISTS, SIZES, annotation, mask, write_voc
-
-VOC = [
-    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
-    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
-]
 
 
 def opened(folder, split="train", **options):
@@ -33,7 +29,7 @@ def test_splits_are_the_lists_in_their_order(tmp_path):
 
 def test_masks_are_the_places_of_the_palette_and_void_is_ignored(tmp_path):
     source = opened(write_voc(tmp_path))
-    assert source.info.mask_classes == ("background", *VOC) and source.info.classes == tuple(VOC)
+    assert source.info.mask_classes == ("background", *CLASSES) and source.info.classes == CLASSES
     for i, name in enumerate(LISTS["train"]):
         height, width = SIZES[name]
         np.testing.assert_array_equal(source[i]["mask"][:height, :width], mask(name))
@@ -45,7 +41,7 @@ def test_boxes_count_from_1_and_include_their_last_pixel(tmp_path):
     height, width = SIZES["2007_000032"]
     # The second is one pixel, in the fourth row and the third column.
     assert example["boxes"].tolist() == [[1, 0, height, width], [3, 2, 4, 3], [0, 0, 0, 0]]
-    assert example["box_labels"].tolist() == [VOC.index("dog"), VOC.index("person"), -1]
+    assert example["box_labels"].tolist() == [CLASSES.index("dog"), CLASSES.index("person"), -1]
 
 
 def test_edges_of_labelme_are_taken_as_they_are(tmp_path):
@@ -121,7 +117,7 @@ def test_folders_of_another_layout_are_refused(tmp_path):
         opened(tmp_path)
     with pytest.raises(DataNotFound, match="has neither masks"):
         opened(write_voc(tmp_path, masks=False, boxes=False))
-    with pytest.raises(InvalidValue, match="have the splits train and test, not 'val'"):
+    with pytest.raises(InvalidValue, match="voc has the splits train and test, not 'val'"):
         opened(tmp_path, "val")
 
 
@@ -130,7 +126,7 @@ def test_folders_of_another_layout_are_refused(tmp_path):
     [
         ("2007_000032 -1\n", "has the line '2007_000032 -1'"),
         ("../2007_000032\n", "has the line '../2007_000032'"),
-        ("2007_000032\n2007_000032\n", "has 1 names twice"),
+        ("2007_000032\n2007_000032\n", "has '2007_000032' twice"),
         ("\n", "has no name in it"),
     ],
 )
@@ -169,7 +165,6 @@ def test_malformed_and_hostile_annotations_are_refused(tmp_path, text, sentence)
         if encoding == "utf-16" and "encoding=" in text:
             continue
         (folder / "Annotations" / "2007_000032.xml").write_bytes(text.encode(encoding))
-        with pytest.raises(
-            InvalidValue, match=rf"2007_000032\.xml.*{sentence}|{sentence}.*2007_000032\.xml|{sentence}"
-        ):
+        with pytest.raises(InvalidValue, match=sentence) as refused:
             opened(folder)
+        assert "2007_000032.xml" in str(refused.value)
