@@ -14,8 +14,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from convnets import models
-from convnets.data.image_files import read_image
 from convnets.data.normalization import Normalization
+from convnets.data.resampling import read_part
 from convnets.errors import InvalidValue
 from convnets.pretrained.conversion import convert, recognised
 from convnets.pretrained.files import read_weights
@@ -71,7 +71,7 @@ class Pretrained:
           InvalidValue: as `predict`.
         """
         side, channels = int(self.network.image_size), _channels(flat(self.variables))
-        probabilities = np.asarray(self.predict(read_image(file, (side, side, channels))[None]))[0]
+        probabilities = np.asarray(self.predict(read_part(file, (side, side, channels))[0][None]))[0]
         best = np.argsort(-probabilities, kind="stable")[:k]
         return [(self.classes[i] if self.classes else str(i), float(probabilities[i])) for i in best]
 
