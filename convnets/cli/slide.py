@@ -19,7 +19,7 @@ from convnets.cli.experiments import config_of_run
 from convnets.cli.printing import new_table, picture_path, print_tables
 from convnets.cli.runtime import prepare
 from convnets.data.decoding import Picture
-from convnets.data.image_files import find_images
+from convnets.data.folder_scan import find_images
 from convnets.data.resampling import Part, resized_exactly
 from convnets.errors import InvalidValue
 from convnets.evaluation.protocols import views_of
