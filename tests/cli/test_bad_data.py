@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from launching import ROOT
-from test_bad_input import refused
 
 from convnets.data import image_cache
 from tests.data.examples import write
@@ -50,13 +49,13 @@ def truncate_an_image(folder: Path) -> None:
         (None, ("--config.data.cache_size=146",), "the cache of 4 pictures needs about"),
     ],
 )
-def test_a_folder_is_refused_before_training(capsys, photos, tmp_path, monkeypatch, damage, options, sentence):
+def test_a_folder_is_refused_before_training(refused, photos, tmp_path, monkeypatch, damage, options, sentence):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(image_cache.shutil, "disk_usage", lambda path: usage(10**9, 10**9, 1000))
     if damage is not None:
         damage(photos)
     given = (f"--data_dir={photos}", f"--workdir={tmp_path / 'run'}", f"--config.data.cache={tmp_path / 'cache'}")
-    assert sentence in refused(capsys, *FOLDER, *given, *options)
+    assert sentence in refused(*FOLDER, *given, *options)
     assert not (tmp_path / "run").exists()
 
 
@@ -67,8 +66,8 @@ def test_a_folder_is_refused_before_training(capsys, photos, tmp_path, monkeypat
         ("--config.data.train=training", "imagenet2012 has the splits train (7)"),
     ],
 )
-def test_a_data_set_of_tfds_is_refused_before_training(capsys, tmp_path, option, sentence):
+def test_a_data_set_of_tfds_is_refused_before_training(refused, tmp_path, option, sentence):
     write_imagenet(tmp_path / "data")
     given = ("--config.data.dataset=imagenet2012", f"--data_dir={tmp_path / 'data'}", f"--workdir={tmp_path / 'run'}")
-    assert sentence in refused(capsys, *RUN, *given, option)
+    assert sentence in refused(*RUN, *given, option)
     assert not (tmp_path / "run").exists()
