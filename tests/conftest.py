@@ -55,8 +55,13 @@ def _memory() -> int:
     return int(MEMORY.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if MEMORY.exists() else 0
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips what needs eight devices where there are fewer."""
+    """Marks tests of the compiled kernels and those that compare with PyTorch; skips what needs more devices."""
     for item in items:
+        if item.path.parent.name == "kernels":
+            item.add_marker(pytest.mark.kernels)
+        if hasattr(getattr(item, "module", None), "torch"):
+            item.add_marker(pytest.mark.torch)
         if item.get_closest_marker("devices8") and DEVICES < 8:
             item.add_marker(pytest.mark.skip(reason="needs CONVNETS_TEST_DEVICES=8"))
