@@ -48,7 +48,10 @@ def build_report(
         raise InvalidValue(f"{workdir.folder} has no metrics yet: train first")
     workdir.plots.mkdir(exist_ok=True)
     curves, filters = workdir.plots / "learning_curves.png", workdir.plots / "filters.png"
-    plot_learning_curves(records, curves, metric=model.task.progress)
+    task = model.task
+    # A curve of what is missing to 1.
+    metric = next((name for name in (task.progress, task.primary) if task.metrics[name]), task.progress)
+    plot_learning_curves(records, curves, metric=metric)
     name, kernel = first_kernel(model, variables["params"])
     plot_filters(kernel, filters)
     pictures = [("Learning curves", curves), (f"The filters of {name}, the first layer, at step {step}", filters)]

@@ -61,6 +61,8 @@ class Evaluator:
           predictions: `[n, ...]`, of its real examples; there is no padding among them.
           batch: the scalars of these examples and `fields`, `[n, ...]`.
         """
+        if both := predictions.keys() & batch.keys():
+            raise ValueError(f"{sorted(both)} are names of predictions and of fields of the batch: name them apart")
         # In float64, so that a sum over many batches stays exact for counts.
         for name, value in sums.items():
             self.sums[name] = self.sums.get(name, 0.0) + np.asarray(value, np.float64)

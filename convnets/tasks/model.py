@@ -50,7 +50,7 @@ class Model:
 
     @property
     def of_images(self) -> Any:
-        """The network with `init` and `apply` of images alone, as summaries trace it."""
+        """The network as a function of images alone, as summaries trace it."""
         return self.network if type(self.task).forward is Task.forward else _OfImages(self.task, self.network)
 
     def forward(self, variables: Any, batch: Mapping[str, Any]) -> Outputs:
@@ -72,6 +72,10 @@ class _OfImages:
 
     def apply(self, variables: Any, images: Array, train: bool = False) -> Any:
         return self.task.forward(self.network, variables, {"image": images}, train=train)[0]
+
+    def init_with_output(self, rngs: Mapping[str, Array], images: Array, train: bool = False) -> Any:
+        variables = self.init(rngs, images)
+        return self.apply(variables, images, train), variables
 
 
 def unit_range(batch: Batch) -> dict[str, Array]:
