@@ -28,8 +28,9 @@ class _Averaging:
         """The sum of weighted scores."""
         return total + more if self.average == "logits" else jnp.logaddexp(total, more)
 
-    def outputs(self, total: Array) -> Any:
+    def outputs(self, said: Sequence[Array]) -> Any:
         """The averaged scores in the place of logits."""
+        [total] = said
         return total, {}
 
     def _weighted(self, scores: Array, share: Array) -> Array:
@@ -49,8 +50,9 @@ class AverageScores(_Averaging):
         """The weighted scores of a view: log-probabilities or logits, float32 `[N, classes]`."""
         return self._weighted(image_scores(outputs[0], self.average), seen.share)
 
-    def scores(self, total: Array) -> Array:
+    def scores(self, said: Sequence[Array]) -> Array:
         """The averaged scores themselves."""
+        [total] = said
         return total
 
 

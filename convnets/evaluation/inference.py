@@ -77,7 +77,8 @@ class Inference:
             return {}, self._in_bands(variables, batch)
         else:
             views = views_of(OF_WHOLE_IMAGES[0], size, self.model.size)
-        return self._program(self._finish)(variables, dict(batch) | {"total": self._total(variables, batch, views)})
+        said = {f"view {i:04}": each for i, each in enumerate(self._said(variables, batch, views))}
+        return self._program(self._finish)(variables, dict(batch) | {"said": said})
 
     def join(self, predictions: Any) -> dict[str, np.ndarray]:
         """Predictions as NumPy arrays `[n, ...]` over this process's examples, in their order."""
@@ -104,9 +105,9 @@ class Inference:
             _, sums = loss_and_sums(task, outputs, batch, train=False)
         return sum_over_devices(sums), task.decode(outputs, batch)
 
-    def _total(self, variables: Any, batch: Any, views: Views) -> Any:
-        """What all views say, on the devices."""
-        size, total = batch["image"].shape[-3:-1], None
+    def _said(self, variables: Any, batch: Any, views: Views) -> list[Any]:
+        """What the views say, on the devices; the one total of all where the task adds them up."""
+        size, found = batch["image"].shape[-3:-1], list[Any]()
         of_crop, of_map = views.shares()
         weighted: list[tuple[Crop | Map, float]] = [(view, of_crop) for view in views.crops]
         weighted += [(view, of_map) for view in views.maps]
@@ -119,9 +120,11 @@ class Inference:
                 _, images = self._program(self._show, shown, whole)(variables, fed)
                 fed["logits"] = self.windows(variables, images)
             _, said = self._program(self._look, shown, whole)(variables, fed)
-            total = said if total is None else self._program(self._add)(variables, {"total": total, "more": said})[1]
+            found.append(said)
+            if len(found) == 2 and hasattr(self.merger, "add"):
+                found = [self._program(self._add)(variables, dict(zip(("total", "more"), found, strict=True)))[1]]
             self.seen()
-        return total
+        return found
 
     def _show(self, size: Size, whole: bool, variables: Any, batch: Batch) -> tuple[dict[str, Array], Array]:
         """The images of a view, as the network takes them."""
@@ -142,9 +145,9 @@ class Inference:
         return {}, self.merger.add(batch["total"], batch["more"])
 
     def _finish(self, variables: Any, batch: Batch) -> tuple[Any, Any]:
-        total = batch["total"]
-        sums, predictions = self._answer(self.merger.outputs(total), batch)
-        return sums, predictions | ({"scores": self.merger.scores(total)} if self.keep_scores else {})
+        said = [batch["said"][name] for name in sorted(batch["said"])]
+        sums, predictions = self._answer(self.merger.outputs(said), batch)
+        return sums, predictions | ({"scores": self.merger.scores(said)} if self.keep_scores else {})
 
     def _in_bands(self, variables: Any, batch: Any) -> list[Any]:
         """The predictions for bands of large images, of which only one row of windows is kept at a time."""

@@ -7,7 +7,7 @@ training run.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -37,7 +37,11 @@ Predictions = Mapping[str, np.ndarray]
 
 
 class ViewMerger(Protocol):
-    """How a task puts together what it sees in several views of the same images, such as ten crops."""
+    """How a task puts together what it sees in several views of the same images, such as ten crops.
+
+    One that has `add(total, more)` too, what two views say together, has it called after each view, so that one total
+    is kept.
+    """
 
     def check(self, views: Views, whole: bool) -> None:
         """Refuses views that it can't put together.
@@ -52,17 +56,14 @@ class ViewMerger(Protocol):
     def look(self, outputs: Outputs, seen: Seen) -> Any:
         """What one view says of the images, as a tree of arrays `[N, ...]`, weighted by `seen.share`."""
 
-    def add(self, total: Any, more: Any) -> Any:
-        """What two views or groups of views say together."""
-
-    def outputs(self, total: Any) -> Outputs:
-        """What all views say, as a network would for the images themselves."""
+    def outputs(self, said: Sequence[Any]) -> Outputs:
+        """What all views say, as a network would for the images themselves; one total where there is `add`."""
 
 
 class ScoreMerger(ViewMerger, Protocol):
     """A merger of class scores, which can be kept and averaged over several networks (`launch.py ensemble`)."""
 
-    def scores(self, total: Any) -> Array:
+    def scores(self, said: Sequence[Any]) -> Array:
         """Float32 `[N, classes]`."""
 
 

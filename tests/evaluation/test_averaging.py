@@ -76,7 +76,7 @@ def test_shares_add_up_to_the_mean_and_one_alone_is_itself(average):
     logits = np.random.default_rng(2).normal(size=(3, 2, 5)).astype(np.float32)
     merger, shares = AverageScores(average), (0.5, 0.25, 0.25)
     said = [merger.look((view, {}), seen_with(share)) for view, share in zip(logits, shares, strict=True)]
-    total = merger.scores(merger.add(merger.add(said[0], said[1]), said[2]))
+    total = merger.scores([merger.add(merger.add(said[0], said[1]), said[2])])
     found, of_view = (np.exp(total), softmax(logits, -1)) if average == "probabilities" else (total, logits)
     np.testing.assert_allclose(found, np.average(of_view, axis=0, weights=shares), rtol=1e-5, atol=1e-7)
     parts = [np.asarray(image_scores(view, average)) for view in logits]

@@ -371,7 +371,7 @@ def test_merged_boxes_are_the_best_windows(box_model, variables, wrapper):
         "box_labels": np.array([[0], [1], [2], [0]], np.int32),
         "weight": np.array([1, 1, 1, 0], np.float32),
     }
-    step = Inference(box_model, devices, section(protocol="multi_crop_and_dense", scales=(1.0, 1.25)))
+    step = Inference(box_model, devices, section(protocol="dense", scales=(1.0, 1.25)))
     sums, predictions = step(devices.replicate(variables), devices.split(batch))
     assert sums["weight"] == 3
     found = step.join(predictions)

@@ -1,5 +1,6 @@
 """How the boxes of several windows of an image are put together."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -65,15 +66,12 @@ class MergeBoxes:
         boxes = boxes * jnp.tile(seen.region[2:] / image, 2) + jnp.tile(seen.region[:2] / image, 2)
         return _in_a_row(jax.nn.softmax(logits)), _in_a_row(boxes)
 
-    def add(self, total: Windows, more: Windows) -> Windows:
-        """All their windows."""
-        return jax.tree.map(lambda one, other: jnp.concatenate([one, other], axis=1), total, more)
-
-    def outputs(self, total: Windows) -> Outputs:
+    def outputs(self, said: Sequence[Windows]) -> Outputs:
         """What all windows of each image say together, as the network's own outputs for one."""
+        probabilities, boxes = (jnp.concatenate(parts, axis=1) for parts in zip(*said, strict=True))
         # Over images and objects; windows come first in each.
         answer = jax.vmap(jax.vmap(lambda p, b: merged_answer(p, b, self.task.merging), in_axes=1))
-        scores, places = answer(*total)
+        scores, places = answer(probabilities, boxes)
         return self.task.outputs_of(jnp.log(jnp.maximum(scores, TINY)), places)
 
     def _stride(self) -> int:
