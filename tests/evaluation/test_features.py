@@ -5,13 +5,13 @@ import os
 import jax
 import numpy as np
 import pytest
-from convnets.training.features import FeatureCache, facts_of, features_of
 from PIL import Image
 from rich.console import Console
 from stripes import config_of, striped
 
 from convnets import data
 from convnets.data.views import Subset, class_subset
+from convnets.evaluation.features import FeatureCache, facts_of, features_of
 from convnets.parallel import Devices
 from convnets.progress import Screen
 from convnets.training.plan import make_plan
@@ -35,7 +35,7 @@ def test_each_feature_is_a_filters_mean_over_its_map_for_every_example_once(netw
     config, model, variables = network
     devices = Devices("pmap", jax.devices()[:count])
     with Screen(Console(quiet=True)) as screen:
-        found = features_of(config, model, variables, SOURCE, devices, "features", screen)
+        found = features_of(config, model, variables, SOURCE, devices, title="features", screen=screen)
     raw = SOURCE.batch(np.arange(21))
     mean, deviation = config.normalization.mean, config.normalization.std
     images = (raw["image"] / np.float32(255) - np.float32(mean)) / np.float32(deviation)

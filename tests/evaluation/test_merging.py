@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from convnets.evaluation import merging
+from convnets.evaluation import boxes
 from convnets.evaluation.boxes import match_scores
 
-merge, merged_answer = jax.jit(merging.merge), jax.jit(merging.merged_answer)
+merge, merged_answer = jax.jit(boxes.merge), jax.jit(boxes.merged_answer)
 
 
 def iou(one, other):
