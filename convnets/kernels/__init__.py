@@ -6,7 +6,7 @@ and bfloat16 arrays of shapes that the layers have checked; call `load` first, w
 
 from convnets.kernels.build import Unavailable
 from convnets.kernels.convolutions import Window, convolution, input_gradient
-from convnets.kernels.library import load, multiplies_bfloat16
+from convnets.kernels.library import load
 from convnets.kernels.norms import BETA, batch_norm, local_response_norm
 from convnets.kernels.pools import LARGEST_WINDOW, max_pool
 from convnets.kernels.products import fully_connected
@@ -23,5 +23,4 @@ __all__ = [
     "load",
     "local_response_norm",
     "max_pool",
-    "multiplies_bfloat16",
 ]

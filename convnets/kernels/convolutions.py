@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from convnets.kernels.derivatives import relu_gradient
-from convnets.kernels.library import call, multiplies_tiles
+from convnets.kernels.library import call, multiplies_bfloat16, multiplies_tiles
 
 Shape = tuple[int, ...]
 _Array = Array | jax.ShapeDtypeStruct
@@ -176,7 +176,7 @@ def points(x: Shape, kernel: Shape, y: Shape, dtype: jnp.dtype, kernel_dtype: jn
     ):
         return DIRECT
     side, channels, features = kernel[0], kernel[2], kernel[3] // window.groups
-    costs = {DIRECT: side * side * y[1] * y[2] * channels * features / (2 if narrow else 1)}
+    costs = {DIRECT: side * side * y[1] * y[2] * channels * features / (2 if narrow and multiplies_bfloat16() else 1)}
     for count in POINTS if narrow else POINTS[:1]:
         responses = count + 1 - side
         tiles = -(-y[1] // responses) * -(-y[2] // responses)

@@ -1,4 +1,4 @@
-"""The compiled kernels, loaded into this process and known to XLA; one Python function for each.
+"""The compiled kernels, loaded into this process and known to XLA.
 
 Kernels take arrays of float32 and bfloat16. They are called on shapes and types that the operations above have
 checked: what is wrong is refused there, in Python. Each call says how many threads it may use, so a sum is always
@@ -35,6 +35,9 @@ KERNELS = (
     "local_response_norm",
     "local_response_norm_gradient",
 )
+
+ONEDNN = (*KERNELS[:3], "matrix_product")
+"""Kernels that oneDNN computes: it takes bfloat16 only where the processor multiplies it."""
 
 
 @cache
@@ -81,6 +84,14 @@ def call(name: str, results: Any, *arguments: Array | None, **attributes: Any) -
       attributes: int, bool, float, or tuples of int.
     """
     load()
+    if name in ONEDNN and not multiplies_bfloat16():
+        arguments = tuple(None if array is None else array.astype(jnp.float32) for array in arguments)
+        wide = jax.ShapeDtypeStruct(results.shape, jnp.float32)
+        return _call(name, wide, arguments, attributes).astype(results.dtype)
+    return _call(name, results, arguments, attributes)
+
+
+def _call(name: str, results: Any, arguments: tuple[Array | None, ...], attributes: dict[str, Any]) -> Any:
     arrays = [jnp.zeros((0,), jnp.float32) if array is None else array for array in arguments]
     known = {key: _attribute(value) for key, value in (attributes | {"threads": threads()}).items()}
     return jax.ffi.ffi_call(_target(name), results, vmap_method="sequential")(*arrays, **known)

@@ -124,18 +124,8 @@ def convolution(
     if residual is not None:
         residual = residual.astype(x.dtype)
     if is_compiled(x, result.shape, kernel, where):
-        narrow = x.dtype == jnp.bfloat16 and not kernels.multiplies_bfloat16()
-        dtype = jnp.float32 if narrow else x.dtype
-        y = kernels.convolution(
-            x.astype(dtype),
-            kernel.astype(jnp.float32) if narrow else kernel,
-            None if factor is None else factor.astype(jnp.float32),
-            None if bias is None else bias.astype(jnp.float32),
-            None if residual is None else residual.astype(dtype),
-            window(where),
-            relu,
-        )
-        return y.astype(x.dtype)
+        factor, bias = (None if array is None else array.astype(jnp.float32) for array in (factor, bias))
+        return kernels.convolution(x, kernel, factor, bias, residual, window(where), relu)
     y = convolve(x, kernel if factor is None else kernel * factor, where)
     if bias is not None:
         y = y + bias.astype(x.dtype)

@@ -182,9 +182,6 @@ def transposed_convolution(
         return _by_jax(x, kernel, where, extra)
     if min(where.strides) >= COARSE and where.dilation == (1, 1):
         return _by_phases(x, kernel, where, (side[0], side[1]))
-    if x.dtype == jnp.bfloat16 and not kernels.multiplies_bfloat16():
-        wide = x.astype(jnp.float32), kernel.astype(jnp.float32)
-        return kernels.input_gradient(*wide, window(where), shape).astype(x.dtype)
     return kernels.input_gradient(x, kernel, window(where), shape)
 
 

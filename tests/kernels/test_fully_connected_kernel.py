@@ -10,8 +10,7 @@ from float64 import assert_rounded, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convnets.kernels import products
-from convnets.kernels.library import multiplies_bfloat16
+from convnets.kernels import library, products
 from convnets.kernels.products import FEW_ROWS
 from convnets.layers import implementation
 from convnets.layers.fully_connected import fully_connected
@@ -59,7 +58,7 @@ def assert_right(problem: Problem, rounds_kernel: bool | None = None) -> None:
 
     kernel = arrays["kernel"]
     if rounds_kernel is None:
-        rounds_kernel = problem.rows > FEW_ROWS and multiplies_bfloat16()
+        rounds_kernel = problem.rows > FEW_ROWS and library.multiplies_bfloat16()
     kernel = numbers(kernel.astype(arrays["x"].dtype) if rounds_kernel else kernel)
     x, bias = numbers(arrays["x"]), numbers(arrays.get("bias", 0))
     right, terms = x @ kernel + bias, np.abs(x) @ np.abs(kernel) + np.abs(bias)
@@ -116,7 +115,8 @@ def test_products_of_the_same_shapes_are_told_apart():
 
 @pytest.mark.parametrize("types", TYPES[1:])
 def test_bfloat16_is_right_on_processors_that_do_not_multiply_it(types, monkeypatch):
-    monkeypatch.setattr(products, "multiplies_bfloat16", lambda: False)
+    for module in (library, products):
+        monkeypatch.setattr(module, "multiplies_bfloat16", lambda: False)
     assert_right(Problem(FEW_ROWS + 6, 33, 17, types, bias=True, relu=True), rounds_kernel=False)
 
 
