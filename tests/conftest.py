@@ -65,3 +65,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.torch)
         if item.get_closest_marker("devices8") and DEVICES < 8:
             item.add_marker(pytest.mark.skip(reason="needs CONVNETS_TEST_DEVICES=8"))
+
+
+@pytest.fixture(scope="module")
+def onednn() -> None:
+    """Skips where the compiled kernels can't be had, but not where they don't compile."""
+    from convnets.kernels import Unavailable, load
+
+    try:
+        load()
+    except Unavailable as reason:
+        if "the compiler failed" in str(reason):
+            raise
+        pytest.skip(f"the compiled kernels can't be had: {reason}")

@@ -99,13 +99,15 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
     Raises:
       InvalidValue: a field that is not there (the nearest are named), or a value of another type.
     """
-    given = {match[1]: match[2] for argument in arguments if (match := _OVERRIDE.fullmatch(argument))}
+    named = {match[1]: (argument, match[2]) for argument in arguments if (match := _OVERRIDE.fullmatch(argument))}
+    given = {name: value for name, (_, value) in named.items()}
     names = {section: given[f"{section}.name"] for section in CHOICES if given.get(f"{section}.name")}
     config = complete(config, names)
     fields = dict(flatten(config))
     refuse_unknown(config, given, "--config.")
     values = flags.FlagValues()
-    line = ["launch.py", *arguments]
+    # Of a field that is given twice the last one counts; the library would join two tuples.
+    line = ["launch.py", *(argument for argument, _ in named.values())]
     config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=line)
     try:
         values(line)

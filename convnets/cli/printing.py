@@ -26,7 +26,8 @@ def new_table(title: str, columns: Sequence[str], left: Collection[str] = ()) ->
     Args:
       left: the columns of words.
     """
-    table = Table(title=Text(title, "bold not italic"), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    name = Text(title, "bold not italic", no_wrap=True, overflow="ignore")
+    table = Table(title=name, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in columns:
         table.add_column(column, justify="left" if column in left else "right")
     return table

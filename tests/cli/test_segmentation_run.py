@@ -112,10 +112,10 @@ def test_no_picture_takes_the_place_of_another_or_of_an_image(segmenter, said, r
 def test_a_finer_network_begins_with_a_coarser_one(segmenter, tmp_path, refused):
     finer = tmp_path / "finer"
     fields = [*SEGMENTATION, "--config.task.stride=1", f"--config.initialize.workdir={segmenter}", *TWO_STEPS]
+    fields.append("--config.train.resolutions=()")
     assert "head/score_stem/kernel is absent there" in refused("train", *fields, f"--workdir={finer}")
-    resolutions = "--config.train.resolutions=()"
     allowed = "--config.initialize.allow=('head*',)"
-    assert main(["", "train", *fields, resolutions, allowed, f"--workdir={finer}"]) == 0
+    assert main(["", "train", *fields, allowed, f"--workdir={finer}"]) == 0
     arrays = json.loads((finer / "initialization.json").read_text())["arrays"]
     assert {entry["what"] for entry in arrays if entry["name"].startswith("logits")} == {"taken"}
     assert {entry["what"] for entry in arrays if entry["name"].startswith("head/score_stem")} == {"new"}

@@ -5,9 +5,6 @@ from collections.abc import Iterator
 import jax
 import pytest
 
-from convnets.kernels import library
-from convnets.kernels.build import Unavailable
-
 
 @pytest.fixture(scope="module", autouse=True)
 def two_threads() -> Iterator[None]:
@@ -15,14 +12,3 @@ def two_threads() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", str(2 * jax.local_device_count()))
         yield
-
-
-@pytest.fixture(scope="module")
-def onednn() -> None:
-    """Skips where the compiled kernels can't be had, but not where they don't compile."""
-    try:
-        library.load()
-    except Unavailable as reason:
-        if "the compiler failed" in str(reason):
-            raise
-        pytest.skip(f"the compiled kernels can't be had: {reason}")

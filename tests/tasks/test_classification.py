@@ -13,7 +13,7 @@ from asking import loss_of, sums_of
 from convnets import tasks
 from convnets.data.source import ArraySource, SourceInfo
 from convnets.errors import InvalidValue
-from convnets.tasks import classification as module
+from convnets.plots import classification as pictures_of
 
 CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt")
 
@@ -104,7 +104,7 @@ def test_metrics_are_means_over_the_weight_and_are_named_with_their_better_side(
 
 def test_predictions_are_the_five_likeliest_classes_in_order_with_their_probabilities():
     logits, _ = some_logits()
-    predictions = jax.jit(tasks.create("classification", info()).predictions)(outputs(logits))
+    predictions = jax.jit(tasks.create("classification", info()).decode)(outputs(logits), {})
     best = np.argsort(-logits, -1, kind="stable")[:, :5]
     assert predictions["classes"].dtype == jnp.int32 and predictions["probabilities"].dtype == jnp.float32
     np.testing.assert_array_equal(predictions["classes"], best)
@@ -166,8 +166,8 @@ def test_the_pictures_count_true_by_predicted_and_show_the_most_confident_mistak
     images = np.arange(6, dtype=np.uint8)[:, None, None, None] * np.ones((6, 4, 4, 1), np.uint8)
     source = ArraySource({"image": images}, info(("cat", "dog", "eel")))
     drawn: dict[str, Any] = {}
-    monkeypatch.setattr(module, "plot_confusion_matrix", lambda *given: drawn.update(matrix=given))
-    monkeypatch.setattr(module, "plot_mistakes", lambda *given: drawn.update(mistakes=given))
+    monkeypatch.setattr(pictures_of, "plot_confusion_matrix", lambda *given: drawn.update(matrix=given))
+    monkeypatch.setattr(pictures_of, "plot_mistakes", lambda *given: drawn.update(mistakes=given))
     predictions = {
         "label": np.array([0, 1, 2, 1, 0, 2]),
         "index": np.array([10, 11, 12, 13, 14, 15]),

@@ -223,7 +223,7 @@ def test_another_normalization_is_refused_with_the_one_that_the_weights_expect_u
         ),
         (
             NEW | {"initialize.allow": ("conv9",)},
-            "allow has 'conv9', which is no layer of either: did you mean",
+            "allow: neither network has a layer 'conv9': did you mean 'conv1'",
         ),
         (NEW | {"initialize.weights": "/nowhere/vgg.pth"}, "initialize.weights: .*/nowhere/vgg.pth"),
     ],
