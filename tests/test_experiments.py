@@ -1,4 +1,4 @@
-"""Every experiment of the folder resolves and fits its data; one of each file takes two steps at a tiny width."""
+"""Every experiment of the folder resolves and fits its data; some take two steps at a tiny width."""
 
 import math
 from typing import Any
@@ -18,6 +18,17 @@ from convnets.pretrained.surgery import Surgery, operate
 from convnets.training.dry_run import dry_run
 from convnets.training.plan import make_plan
 from convnets.training.setup import build_model, check_batch_size, initial_state, load_splits, mapped_train_step
+
+STEPPING = [
+    "experiments/lenet_fashion_mnist.py",
+    "experiments/imagenet_alexnet.py",
+    "experiments/imagenet_resnet.py:18",
+    "experiments/cifar10_resnet.py:20",
+    "experiments/localization_scenes.py:agnostic",
+    "experiments/segmentation_scenes.py:8s",
+]
+"""Those that are trained for two steps: each task, with and without batch norm, on small and on large images. Of all
+the others `dry_run` traces the step."""
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +82,8 @@ def test_it_resolves_and_fits_its_data(experiment):
     assert held_out > 0 or (plan.plateau is None and config.evaluation.checkpoint == "last")
     assert len(check_views(model, config.evaluation)) > 0
     check_batch_size(config, Devices("pmap", jax.devices()[: math.gcd(2, config.train.batch_size)]))
-    dry_run(config, model, splits.train, plan)
+    if words_of(experiment.partition(":")[0])[0] == experiment.partition(":")[2]:
+        dry_run(config, model, splits.train, plan)
 
 
 @pytest.mark.parametrize("letter", ["B", "C", "D", "E"])
@@ -85,7 +97,7 @@ def test_a_deep_vgg_begins_with_layers_that_net_a_has_in_the_same_shapes(letter)
     assert report.count("taken") == 14 and not a[0].initialize.layers
 
 
-@pytest.mark.parametrize("experiment", [f"{file}:{words_of(file)[0]}".removesuffix(":") for file in FILES])
+@pytest.mark.parametrize("experiment", STEPPING)
 def test_two_steps_have_finite_losses_and_move_the_first_layer_and_the_last(experiment):
     config, splits, model = resolved(experiment, "--config.train.batch_size=2", "--config.schedule.warmup=0 steps")
     plan = make_plan(config, model, len(splits.train))

@@ -116,8 +116,7 @@ def test_views_of_a_constant_network_change_nothing(protocol, average):
     assert evaluation.metrics["top1"] == np.mean(striped(24).labels == 9)
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("average", ["probabilities", "logits"])
+@pytest.mark.parametrize(("way", "average"), [*zip(WAYS, ("logits", "probabilities", "logits"), strict=True)])
 def test_scores_of_a_linear_network_are_the_mean_that_numpy_takes(way, average):
     """At the size of the crops all ten are the image or its mirror image; the last batch is padded."""
     evaluation = evaluated(model_of(Linear()), 21, way, protocol="ten_crop", average=average, scales=(1.0,))
@@ -222,9 +221,11 @@ def by_views(image: np.ndarray, scales: Any, average: str) -> np.ndarray:
     return np.log(np.mean(total, 0)) if average == "probabilities" else np.mean(total, 0)
 
 
-@pytest.mark.parametrize("extents", [None, EXTENTS], ids=["one size", "variable size"])
-@pytest.mark.parametrize("average", ["probabilities", "logits"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("extents", "average", "way"),
+    [(None, "probabilities", WAYS[1]), (EXTENTS, "logits", WAYS[0]), (EXTENTS, "probabilities", WAYS[2])],
+    ids=["one size", "variable size", "variable size on two devices"],
+)
 def test_pixel_scores_are_the_mean_over_each_image_alone(extents, average, way):
     scales, data, devices, seen = (0.5, 1.0, 1.5), pixel_batch(extents=extents), devices_of(*way), []
     step = Inference(pixel_model(), devices, section(protocol="whole_and_mirrored", scales=scales, average=average))
@@ -257,8 +258,7 @@ def test_windows_cover_every_pixel_and_overlap_enough():
         assert all(begin + 32 - following >= 8 for begin, following in itertools.pairwise(begins))
 
 
-@pytest.mark.parametrize("average", ["probabilities", "logits"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("way", "average"), [*zip(WAYS, ("logits", "probabilities", "logits"), strict=True)])
 def test_large_images_are_scored_by_the_mean_over_windows(average, way):
     devices, data = devices_of(*way), pixel_batch((50, 70))
     info = replace(INFO, image_shape=(50, 70, 3))
@@ -360,10 +360,9 @@ def test_a_scaled_image_gives_boxes_in_the_pixels_of_the_image_itself(box_model,
         np.testing.assert_allclose(boxes[row, column], own[0] / 2 + np.array([row, column] * 2) * 2, atol=1e-2)
 
 
-@pytest.mark.parametrize("wrapper", ["pmap", "shard_map"])
-def test_merged_boxes_are_the_best_windows(box_model, variables, wrapper):
+def test_merged_boxes_are_the_best_windows(box_model, variables):
     """Without merging, the answer for a class is the box of the likeliest of all windows."""
-    devices = devices_of(1, wrapper)
+    devices = devices_of()
     batch = {
         "image": noise(),
         "label": np.array([0, 1, 2, 0], np.int32),

@@ -233,8 +233,9 @@ def logits(network: Any, variables: Any, train: bool) -> tuple[Any, Any]:
     return np.asarray(result), changed
 
 
-@pytest.mark.parametrize("train", [True, False], ids=["training", "evaluation"])
-@pytest.mark.parametrize(("shallow", "deep", "blocks", "options"), DEEPER)
+@pytest.mark.parametrize(
+    ("shallow", "deep", "blocks", "options", "train"), [*((*each, True) for each in DEEPER), (*DEEPER[0], False)]
+)
 def test_new_blocks_are_the_identity_and_the_logits_those_of_the_shallow_network(shallow, deep, blocks, options, train):
     small, large = narrow(shallow, **options), narrow(deep, **options)
     theirs, mine = variables_of(small, 1), variables_of(large, 0)

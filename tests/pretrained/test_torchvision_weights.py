@@ -30,6 +30,8 @@ NETWORKS: dict[str, Any] = (
     | {"googlenet_bn": (GoogLeNet, 64)}
     | {name if name in ("resnet18", "resnet34") else f"{name}_v1_5": (make, 64) for name, make in RESNETS.items()}
 )
+SEEN = ("alexnet_owt", "vgg11", "vgg16_bn", "googlenet_bn", "resnet18", "resnet50_v1_5")
+"""Of each kind of layers and names one; of the others the arrays have their places."""
 ENDINGS = (".pth", ".safetensors")
 
 
@@ -56,6 +58,7 @@ def published(request, tmp_path_factory) -> Published:
     return Published(request.param, network, rgb, weights, convert(weights, request.param))
 
 
+@pytest.mark.parametrize("published", SEEN, indirect=True)
 def test_logits_and_feature_maps_are_those_of_the_network_in_pytorch(published):
     rgb = published.rgb[:2]
     given = by_jax(published.imported, published.architecture, rgb)

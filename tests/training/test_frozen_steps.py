@@ -72,7 +72,6 @@ def lenet_by_hand(params: Any, statistics: Any, images: Any, evaluated: set[str]
 @pytest.mark.parametrize(
     ("freeze", "frozen"),
     [
-        (BELOW, LAYERS_BELOW),
         # Trained layers below frozen ones: the gradient passes through.
         ({"freeze.layers": ("norm?", "fc3")}, {"norm1", "norm2", "norm3", "norm4", "fc3"}),
         ({"freeze.below": "stage2", "freeze.layers": ("fc4",)}, {"conv1", "norm1", "fc4"}),
@@ -100,10 +99,8 @@ def test_a_step_is_that_of_the_whole_gradient_masked_by_hand(freeze, frozen):
 @pytest.mark.parametrize(
     ("devices", "per_call", "optimizer", "fields"),
     [
-        (1, 1, "sgd", {"optimizer.gradient_clip": 0.1}),
-        (1, 2, "sgd", {"train.gradient_accumulation": 2}),
-        (2, 2, "sgd", {"train.wrapper": "shard_map", "batch_norm.scope": "device"}),
-        (2, 1, "adamw", {}),
+        (1, 2, "sgd", {"train.gradient_accumulation": 2, "optimizer.gradient_clip": 0.1}),
+        (2, 1, "adamw", {"train.wrapper": "shard_map", "batch_norm.scope": "device"}),
     ],
 )
 def test_frozen_parameters_and_statistics_stay_to_the_last_bit_and_all_others_move(
@@ -163,7 +160,7 @@ def test_with_everything_below_the_head_frozen_there_are_no_convolutions_but_tho
     assert convolutions_of(resnet({"freeze.below": "stage3"})) == 19 + 6 + 5
 
 
-@pytest.mark.parametrize("fields", [{}, {"train.wrapper": "shard_map"}, {"train.gradient_accumulation": 4}])
+@pytest.mark.parametrize("fields", [{}, {"train.wrapper": "shard_map", "train.gradient_accumulation": 4}])
 def test_devices_and_parts_change_nothing(fields):
     # With all norms still, parts of a batch do not differ from the whole.
     freeze = BELOW | {"freeze.layers": ("norm*",)}
@@ -207,7 +204,7 @@ def test_the_state_before_the_first_step_takes_other_variables_without_sharing_m
         assert not np.shares_memory(array, flat(begun.params)[path])
 
 
-def factors_after_a_step(fields: dict[str, Any], optimizer: str = "sgd") -> dict[str, float]:
+def factors_after_a_step(fields: dict[str, Any], optimizer: str) -> dict[str, float]:
     """By how much more than by the plain step each layer moved."""
     fields = fields | {"optimizer.weight_decay": 0.1, "optimizer.decay_bias_and_norm": True}
     config = config_of(fields, network="lenet5_bn", optimizer=optimizer)
@@ -225,9 +222,8 @@ def factors_after_a_step(fields: dict[str, Any], optimizer: str = "sgd") -> dict
     return found
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_rate_is_a_factor_of_the_whole_update_decay_included(optimizer):
+def test_a_rate_is_a_factor_of_the_whole_update_decay_included():
     rates = (("logits", 4.0), ("conv*", 0.5), ("fc4/kernel", 2))
-    found = factors_after_a_step({"optimizer.rates": rates, "optimizer.learning_rate": 0.2}, optimizer)
+    found = factors_after_a_step({"optimizer.rates": rates, "optimizer.learning_rate": 0.2}, "adamw")
     expected = dict.fromkeys(LAYERS, 1.0) | {"logits": 4.0, "conv1": 0.5, "conv2": 0.5, "fc4": 2.0}
     assert found == pytest.approx(expected, rel=1e-2)

@@ -3,9 +3,9 @@
 import jax
 import numpy as np
 import optax
-import pytest
 from stripes import config_of, largest_difference, run_steps, striped
 
+from convnets.data.pipeline import TrainingBatches
 from convnets.training.plan import make_plan
 from convnets.training.setup import build_model, initial_state
 
@@ -22,8 +22,6 @@ def test_a_step_of_plain_sgd_is_the_hand_written_one():
     config = config_of({"optimizer.momentum": 0.0, "optimizer.weight_decay": 0.0, "train.batch_size": 8})
     state, figures = run_steps(config, 1, jax.devices()[ONE])
     model, before = first_state(config)
-    from convnets.data.pipeline import TrainingBatches
-
     batch = TrainingBatches(striped(256), batch_size=8, seed=0, steps=1)[0]
 
     def loss(params):
@@ -31,7 +29,7 @@ def test_a_step_of_plain_sgd_is_the_hand_written_one():
         logits, _ = model.network.apply({"params": params}, images.astype(np.float32), train=True)
         return optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
 
-    value, gradient = jax.value_and_grad(loss)(before.params)
+    value, gradient = jax.jit(jax.value_and_grad(loss))(before.params)
     np.testing.assert_allclose(figures["objective"][0], value, rtol=1e-5)
     expected = jax.tree.map(lambda p, g: p - 0.05 * g, before.params, gradient)
     assert largest_difference(state.params, expected) < 1e-5
@@ -87,11 +85,10 @@ def test_the_plateaus_scale_multiplies_the_learning_rate():
     np.testing.assert_allclose(scales, [1, 1, 1, 1, 1, 1, 0.1, 0.1, 0.1, 0.1], rtol=1e-6)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_run_is_a_function_of_its_seed(seed):
-    fields = {"seed": seed, "augmentation": (("flip", {}),)}
+def test_a_run_is_a_function_of_its_seed():
+    fields = {"seed": 1, "augmentation": (("flip", {}),)}
     (one, first), (two, second) = (run_steps(config_of(fields), 5, jax.devices()[ONE]) for _ in range(2))
     np.testing.assert_array_equal(first["objective"], second["objective"])
     assert largest_difference(one.params, two.params) == 0
-    other, _ = run_steps(config_of(fields | {"seed": seed + 7}), 5, jax.devices()[ONE])
+    other, _ = run_steps(config_of(fields | {"seed": 8}), 5, jax.devices()[ONE])
     assert largest_difference(one.params, other.params) > 0.01

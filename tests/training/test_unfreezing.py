@@ -80,13 +80,19 @@ def states(folder: Path) -> dict[int, Any]:
 
 
 @pytest.fixture(scope="module")
-def left_alone(tmp_path_factory) -> dict[int, Any]:
-    folder = tmp_path_factory.mktemp("left_alone") / "run"
-    run(folder)
-    return states(folder)
+def whole(tmp_path_factory) -> tuple[Path, str]:
+    """The folder of a run that is left alone, and what it printed."""
+    folder, said = tmp_path_factory.mktemp("left_alone") / "run", io.StringIO()
+    run(folder, console=Console(file=said, width=200))
+    return folder, said.getvalue()
 
 
-@pytest.mark.parametrize("stop", [FIRST - 1, FIRST, SECOND])
+@pytest.fixture(scope="module")
+def left_alone(whole) -> dict[int, Any]:
+    return states(whole[0])
+
+
+@pytest.mark.parametrize("stop", [FIRST - 1, FIRST])
 def test_a_run_that_was_stopped_around_a_change_goes_on_to_the_same_bits(left_alone, tmp_path, stop):
     assert run(tmp_path, stop).interrupted == signal.SIGTERM
     assert max(states(tmp_path)) == stop
@@ -118,10 +124,9 @@ def test_adamw_counts_the_steps_of_each_parameter_from_its_own_beginning(left_al
     assert {count for name, count in counts.items() if "logits" in name or "fc4" in name} == {FIRST + 2}
 
 
-def test_the_networks_of_all_phases_are_restored(tmp_path):
-    run(tmp_path)
-    workdir, model = Workdir(tmp_path), build_model(CONFIG, TRAIN.info)
-    for step, state in states(tmp_path).items():
+def test_the_networks_of_all_phases_are_restored(whole, left_alone):
+    workdir, model = Workdir(whole[0]), build_model(CONFIG, TRAIN.info)
+    for step, state in left_alone.items():
         if step in (FIRST - 1, FIRST, SECOND + 1):
             _, variables = restore_variables(workdir, CONFIG, model, str(step))
             jax.tree.map(np.testing.assert_array_equal, variables, state.variables())
@@ -136,10 +141,8 @@ def test_the_best_checkpoint_of_an_earlier_phase_is_tested(tmp_path, monkeypatch
     jax.tree.map(np.testing.assert_array_equal, outcome.variables, expected)
 
 
-def test_a_line_at_the_start_of_each_phase_says_what_is_trained(tmp_path):
-    said = io.StringIO()
-    run(tmp_path, console=Console(file=said, width=200))
-    lines = [line for line in said.getvalue().splitlines() if line.startswith("from step")]
+def test_a_line_at_the_start_of_each_phase_says_what_is_trained(whole):
+    lines = [line for line in whole[1].splitlines() if line.startswith("from step")]
     assert [line.split(" layers")[0] for line in lines] == [
         "from step 0 on 3 of 9",
         f"from step {FIRST} on 7 of 9",
