@@ -8,17 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_runs import CLASSIFICATION, LOCALIZATION, SEGMENTATION, stripes
+from small_runs import CLASSIFICATION, LOCALIZATION, SEGMENTATION, small_things_are_known
 
 from convnets.cli.command_line import main
-from convnets.data import fashion_mnist, sources
+from convnets.data import fashion_mnist
 
 
 @pytest.fixture(autouse=True, scope="module")
-def stripes_are_a_data_set() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sources._choices, "stripes", stripes)
+def _small_things_are_known() -> Iterator[None]:
+    with small_things_are_known():
         yield
+
+
+@pytest.fixture
+def no_report(monkeypatch) -> None:
+    """Runs end without their report, whose pictures take longer than a few steps: of other runs they are read."""
+    monkeypatch.setattr("convnets.cli.train.build_report", lambda *arguments: None)
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
@@ -42,8 +47,7 @@ def _classifiers(tmp_path_factory) -> Path:
             "small-seed1": ["--config.seed=1"],
             "large": ["--config.optimizer.learning_rate=0.1"],
         }
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(sources._choices, "stripes", stripes)
+        with small_things_are_known():
             for name, fields in different.items():
                 assert main(["", "train", *CLASSIFICATION, *fields, f"--workdir={folder / name}"]) == 0
 
@@ -71,7 +75,8 @@ def _of_scenes(name: str, fields: tuple[str, ...]) -> Any:
             pytest.skip(str(error))
 
         def make(folder: Path) -> None:
-            assert main(["", "train", *fields, f"--workdir={folder / 'scenes'}"]) == 0
+            with small_things_are_known():
+                assert main(["", "train", *fields, f"--workdir={folder / 'scenes'}"]) == 0
 
         return once(tmp_path_factory, name, make) / "scenes"
 

@@ -1,10 +1,18 @@
 """Experiments of a few steps on a few examples, one for each task."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
+from convnets.data import sources
 from convnets.data.source import ArraySource, SourceInfo
+from convnets.layers import BatchNorm
+from convnets.models.registry import architectures
+from convnets.models.resnet import ResNet, cifar_resnet
 
 ROOT = Path(__file__).parents[2]
 CLASSES = tuple("abcdefghij")
@@ -21,7 +29,7 @@ CLASSIFICATION = (
     "--config.schedule.warmup=2 steps",
 )
 SMALL_RESNET = (
-    "--config.network.name=resnet20",
+    "--config.network.name=resnet8",
     "--config.network.width=0.25",
     "--config.network.dtype=float32",
     "--config.data.examples=200",
@@ -61,6 +69,22 @@ def stripes(split: str, *, data_dir: str = "", padding: int = 2) -> ArraySource:
     images = np.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     info = SourceInfo("stripes", CLASSES, images.shape[1:], {"train": 200, "test": 200}, padding=padding)
     return ArraySource({"image": images, "label": labels}, info)
+
+
+def resnet8(
+    num_classes: int, *, image_size: int = 0, width: float = 1.0, norm: Any = BatchNorm, dtype: str = "float32"
+) -> ResNet:
+    """ResNet-20 with one block in each stage: the same kinds of layers, and a third of them to compile."""
+    return cifar_resnet(num_classes, blocks=1, image_size=image_size, width=width, norm=norm, dtype=dtype)
+
+
+@contextmanager
+def small_things_are_known() -> Iterator[None]:
+    """Within it `stripes` is a data set, and `resnet8` a network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sources._choices, "stripes", stripes)
+        patch.setitem(architectures._choices, "resnet8", resnet8)
+        yield
 
 
 TWO_STEPS = (
