@@ -35,23 +35,18 @@ def config_of(scope="synchronized", below="", parts=1):
     return complete(config)
 
 
-# Published parameters, auxiliary classifiers among them, and multiply-adds of an image; channels of the batch norms.
+# Published parameters; channels of the batch norms.
 @pytest.mark.parametrize(
     ("name", "parameters", "channels", "norms"),
     [
         ("lenet5", 61_706, 0, 0),
-        ("googlenet", 13_378_280, 0, 0),
-        # By hand: 64, then 3 (64 + 64 + 256) + 4 (128 + 128 + 512) + 6 (256 + 256 + 1024) + 3 (512 + 512 + 2048), and
-        # the projections' 256 + 512 + 1024 + 2048.
-        ("resnet50", 25_557_032, 26_560, 53),
         # By hand: 16 + 6 (16 + 32 + 64).
-        ("resnet20", None, 16 + 6 * (16 + 32 + 64), 19),
+        ("resnet20", 269_722, 16 + 6 * (16 + 32 + 64), 19),
     ],
 )
 def test_the_papers_networks_sum_their_gradients_and_four_vectors_of_each_batch_norm(name, parameters, channels, norms):
     work = named_work(name)
-    if parameters is not None:
-        assert work.traffic.gradients == 4 * parameters
+    assert work.traffic.gradients == 4 * parameters
     # Forward the mean and the variance, and backward their gradients.
     assert sum(work.traffic.statistics) == 4 * 4 * channels
     assert len(work.traffic.statistics) == 4 * norms
@@ -68,7 +63,8 @@ def test_all_reduces_of_the_compiled_step_are_those_that_were_counted():
     batch |= {"epoch": numbers, "weight": jax.ShapeDtypeStruct((2, 4), jnp.float32)}
     with implementation.use("plain"):
         mapped = jax.pmap(step, AXIS, in_axes=(None, 0), out_axes=None, devices=jax.devices()[:2])
-        program = mapped.lower(initial_shapes(config, model, plan), batch).compile().as_text()
+        lowered = mapped.lower(initial_shapes(config, model, plan), batch)
+        program = lowered.compile({"xla_backend_optimization_level": 0}).as_text()
     summed = 0
     for result in re.findall(r"= (\([^)]*\)|\S+) all-reduce(?:-start)?\(", program):
         for kind, sides in re.findall(r"(\w+)\[([\d,]*)\]", result):
