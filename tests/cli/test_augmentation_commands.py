@@ -5,13 +5,14 @@ import os
 
 import numpy as np
 import pytest
-from launching import EXPERIMENT, ROOT, needs_data
+from launching import EXPERIMENT, ROOT
 from PIL import Image
+from small_runs import CLASSIFICATION, TWO_STEPS, stripes
 
 from convnets.cli.command_line import main
-from convnets.data import fashion_mnist
+from convnets.data.views import train_validation_split
 
-pytestmark = needs_data()
+STRIPES = (EXPERIMENT, "--config.data.name=stripes", "--config.validation.examples=0")
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +23,7 @@ def at_the_root(monkeypatch):
 def test_augment_draws_a_sheet(tmp_path):
     chain = "--config.augmentation=(('flip',{}),('affine',{}),('mixup',{}))"
     out = tmp_path / "sheet.png"
-    assert main(["launch.py", "augment", EXPERIMENT, chain, "--rows=3", "--columns=4", f"--out={out}"]) == 0
+    assert main(["launch.py", "augment", *STRIPES, chain, "--rows=3", "--columns=4", f"--out={out}"]) == 0
     with Image.open(out) as picture:
         width, height = picture.size
         assert width > height > 300
@@ -30,35 +31,28 @@ def test_augment_draws_a_sheet(tmp_path):
 
 
 def test_statistics_are_those_of_the_training_pixels(capsys):
-    assert main(["launch.py", "statistics", EXPERIMENT, "--json", "--config.validation.examples=0"]) == 0
+    assert main(["launch.py", "statistics", *STRIPES, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    whole = fashion_mnist.load("train", padding=2)
+    whole = stripes("train")
     pixels = whole.batch(np.arange(len(whole)))["image"] / 255
     assert found["mean"] == [pytest.approx(pixels.mean())]
     assert found["std"] == [pytest.approx(pixels.std())]
     assert found["components"] == [[pytest.approx(pixels.std())]]
-    assert main(["launch.py", "statistics", EXPERIMENT]) == 0
+    assert main(["launch.py", "statistics", *STRIPES]) == 0
     assert "principal component 1" in capsys.readouterr().out
 
 
-def test_training_counts_principal_components_once_and_keeps_them_with_the_run(tmp_path, capsys):
+@pytest.mark.usefixtures("no_report")
+def test_training_counts_principal_components_once_and_keeps_them_with_the_run(tmp_path):
     workdir = tmp_path / "run"
-    train = (
-        "launch.py",
-        "train",
-        EXPERIMENT,
-        "--config.augmentation=(('pca_colour',{}),)",
-        "--config.train.batch_size=64",
-        "--config.validation.examples=59000",
-        "--config.evaluation.batch_size=2000",
-        "--config.schedule.warmup=0 steps",
-        "--config.train.duration=4 steps",
-        f"--workdir={workdir}",
-    )
+    colour = "--config.augmentation=(('pca_colour',{}),)"
+    train = ("launch.py", "train", *CLASSIFICATION, *TWO_STEPS, colour, f"--workdir={workdir}")
     assert main(list(train)) == 0
     kept = json.loads((workdir / "statistics.json").read_text())
-    assert kept["images"] == 1000
-    assert kept["components"] == [[pytest.approx(0.33, abs=0.02)]]
+    images, _ = train_validation_split(stripes("train"), 41, 0)
+    assert kept["images"] == len(images) == 159
+    pixels = images.batch(np.arange(len(images)))["image"] / 255
+    assert kept["components"] == [[pytest.approx(pixels.std())]]
     before = os.stat(workdir / "statistics.json").st_mtime_ns
     assert main(list(train)) == 0
     assert os.stat(workdir / "statistics.json").st_mtime_ns == before
@@ -71,7 +65,7 @@ def test_training_counts_principal_components_once_and_keeps_them_with_the_run(t
         (("augment", EXPERIMENT, "--out=sheet.gif"), "let it end in .png"),
         (("augment", EXPERIMENT, "--out=sheet.png", "--rows=0"), "--rows is 0, and must lie in [1, 32]"),
         (("augment", "--out=sheet.png"), "--config is missing"),
-        (("augment", EXPERIMENT, "--out=a.png", "--config.augmentation=(('random_crop',{'size':64}),)"), "64"),
+        (("augment", *STRIPES, "--out=a.png", "--config.augmentation=(('random_crop',{'size':64}),)"), "64"),
     ],
 )
 def test_what_cant_be_is_refused_in_a_sentence(capsys, arguments, sentence):
