@@ -87,6 +87,14 @@ def small_things_are_known() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def without_report() -> Iterator[None]:
+    """Within it runs end without their report, whose pictures take longer than a few steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("convnets.cli.train.build_report", lambda *arguments: None)
+        yield
+
+
 TWO_STEPS = (
     "--config.train.duration=2 steps",
     "--config.evaluation.every=2 steps",

@@ -1,4 +1,4 @@
-"""`launch.py export` of a run of a few steps on real data: what comes out serves as the run itself does."""
+"""`launch.py export` of a run of a few steps: what comes out serves as the run itself does."""
 
 import json
 import os
@@ -9,27 +9,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from launching import EXPERIMENT, ROOT, needs_data
+from launching import ROOT
 from PIL import Image
+from small_runs import CLASSES, CLASSIFICATION, stripes, without_report
 
 from convnets.cli.command_line import main
 from convnets.cli.export_onnx import NEEDED
-from convnets.data import fashion_mnist
 from convnets.pretrained.conversion import to_own_names
 from convnets.training.checkpoints import restore_variables
 from convnets.training.setup import build_model
 from convnets.training.workdir import Workdir
 
 FIELDS = (
-    EXPERIMENT,
+    *CLASSIFICATION,
     "--config.network.name=lenet5_bn",
-    "--config.train.batch_size=64",
     "--config.train.average_decay=0.9",
-    "--config.validation.examples=59000",
-    "--config.evaluation.batch_size=2000",
     "--config.schedule.warmup=0 steps",
 )
-pytestmark = needs_data()
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +39,8 @@ def workdir(tmp_path_factory) -> Path:
     os.chdir(ROOT)
     folder = tmp_path_factory.mktemp("export") / "run"
     fields = ("--config.train.duration=20 steps", "--config.evaluation.every=10 steps")
-    assert main(["launch.py", "train", *FIELDS, *fields, f"--workdir={folder}"]) == 0
+    with without_report():
+        assert main(["launch.py", "train", *FIELDS, *fields, f"--workdir={folder}"]) == 0
     return folder
 
 
@@ -68,6 +65,7 @@ def assert_same(given: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -
     assert all(np.array_equal(given[name], expected[name]) for name in expected)
 
 
+@pytest.mark.usefixtures("no_report")
 def test_weights_are_those_that_evaluation_uses_and_another_run_begins_with_them(workdir, tmp_path, capsys):
     weights = tmp_path / "lenet.npz"
     assert export(workdir, weights, "--checkpoint=20") == 0
@@ -114,9 +112,9 @@ def test_a_program_predicts_what_launch_predicts_in_a_process_that_has_jax_alone
     )
     about = json.loads((tmp_path / "lenet.stablehlo.json").read_text())
     assert (about["image_shape"], about["padding"], about["architecture"]) == ([32, 32, 1], 2, "lenet5_bn")
-    assert about["classes"] == list(fashion_mnist.CLASSES)
+    assert about["classes"] == list(CLASSES)
 
-    source = fashion_mnist.load("test", padding=0)
+    source = stripes("test", padding=0)
     images = np.stack([source[i]["image"] for i in range(5)])
     photos.mkdir()
     for i, image in enumerate(images):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from launching import needs_data
 from PIL import Image
-from small_runs import SEGMENTATION, TWO_STEPS
+from small_runs import SEGMENTATION, TWO_STEPS, without_report
 
 from convnets import data
 from convnets.cli.command_line import main
@@ -119,8 +119,7 @@ def finer_fields(segmenter) -> tuple[str, ...]:
 def finer(finer_fields, tmp_path_factory) -> Path:
     """The workdir of its run, without a report."""
     workdir = tmp_path_factory.mktemp("runs") / "finer"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("convnets.cli.train.build_report", lambda *arguments: None)
+    with without_report():
         assert main(["", "train", *finer_fields, "--config.initialize.allow=('head*',)", f"--workdir={workdir}"]) == 0
     return workdir
 
