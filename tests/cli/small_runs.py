@@ -72,10 +72,16 @@ def stripes(split: str, *, data_dir: str = "", padding: int = 2) -> ArraySource:
 
 
 def resnet8(
-    num_classes: int, *, image_size: int = 0, width: float = 1.0, norm: Any = BatchNorm, dtype: str = "float32"
+    num_classes: int,
+    *,
+    image_size: int = 0,
+    remat: bool = False,
+    width: float = 1.0,
+    norm: Any = BatchNorm,
+    dtype: str = "float32",
 ) -> ResNet:
     """ResNet-20 with one block in each stage: the same kinds of layers, and a third of them to compile."""
-    return cifar_resnet(num_classes, blocks=1, image_size=image_size, width=width, norm=norm, dtype=dtype)
+    return cifar_resnet(num_classes, blocks=1, image_size=image_size, remat=remat, width=width, norm=norm, dtype=dtype)
 
 
 @contextmanager
