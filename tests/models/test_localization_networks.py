@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from counting import run_once
 
 from convnets import models
 from convnets.data.source import SourceInfo
@@ -61,7 +62,7 @@ def test_every_head_begins_with_a_box_in_the_middle():
     for coordinates in ("corner", "centre_size"):
         task = create("localization", INFO, coordinates=coordinates)
         module = task.network("vgg11", BACKBONES["vgg11"][0])
-        outputs, _ = module.init_with_output(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
+        outputs, _ = run_once(module.init_with_output, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
         np.testing.assert_allclose(task.answers(outputs)[1][0, 0, 0], [0.25, 0.25, 0.75, 0.75], atol=1e-6)
 
 
@@ -77,13 +78,14 @@ def test_dense_prediction_is_the_sliding_window_s_where_no_map_is_padded(attach)
     task = create("localization", INFO, hidden=8, attach=attach, regression="per_class")
     module = task.network("lenet5", {})
     images = jax.random.normal(jax.random.key(0), (2, 44, 52, 3))
-    variables = module.init(jax.random.key(1), images[:, :32, :32])
-    logits, maps = module.apply(variables, images)
+    variables = run_once(module.init, jax.random.key(1), images[:, :32, :32])
+    logits, maps = run_once(module.apply, variables, images)
     assert logits.shape == (2, 4, 6, 3) and maps["boxes"].shape == (2, 4, 6, 1, 3, 4)
+    apply = jax.jit(module.apply)
     for row in range(4):
         for column in range(6):
             window = images[:, 4 * row : 4 * row + 32, 4 * column : 4 * column + 32]
-            expected, found = module.apply(variables, window)
+            expected, found = apply(variables, window)
             np.testing.assert_allclose(logits[:, row, column], expected, atol=1e-5)
             np.testing.assert_allclose(maps["boxes"][:, row, column], found["boxes"], atol=1e-5)
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from counting import run_once
 
 from convnets import models
 from convnets.analysis.feature_grids import feature_grids
@@ -40,9 +41,10 @@ def shapes(module, size):
     return jax.eval_shape(lambda: module.init_with_output(jax.random.key(0), images))
 
 
-@pytest.mark.parametrize("size", [(64, 64), (70, 101), (33, 47)])
-@pytest.mark.parametrize("head", HEADS, ids=str)
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("size", [(70, 101), (33, 47)])
+@pytest.mark.parametrize(
+    ("name", "head"), [*((name, HEADS[0]) for name in BACKBONES), *(("resnet18", head) for head in HEADS[1:])], ids=str
+)
 def test_the_scores_have_exactly_the_images_size_and_the_parameters_one_shape(name, head, size):
     module = network(name, **head)
     (scores, _), variables = shapes(module, size)
@@ -88,15 +90,15 @@ def test_the_paper_s_maps_are_scored():
 def test_skips_begin_without_a_say():
     coarse, fine = network("resnet18", stride=32, upsampling="fixed"), network("resnet18", stride=8, upsampling="fixed")
     images = jax.random.normal(jax.random.key(0), (1, 64, 96, 3))
-    variables = fine.init(jax.random.key(1), images)
+    variables = run_once(fine.init, jax.random.key(1), images)
     ones = {"params": {name: value for name, value in variables["params"].items() if name != "head"}}
-    expected, _ = coarse.apply({**variables, **ones}, images)
-    scores, _ = fine.apply(variables, images)
+    expected, _ = run_once(coarse.apply, {**variables, **ones}, images)
+    scores, _ = run_once(fine.apply, variables, images)
     # Interpolated twice by 2 and by 8 it is the same as at once by 32.
     np.testing.assert_allclose(scores, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["alexnet", "vgg11", "resnet18", "resnet20"])
+@pytest.mark.parametrize("name", ["alexnet", "vgg11", "resnet20"])
 def test_a_pattern_that_moves_by_the_last_stride_moves_the_scores_by_as_much(name):
     """The scores lie where the image's patterns do, whatever is padded and cut."""
     module = network(name, stride=8 if name != "resnet20" else 4)
@@ -104,9 +106,9 @@ def test_a_pattern_that_moves_by_the_last_stride_moves_the_scores_by_as_much(nam
     stride = feature_grids(backbone, (backbone.image_size,) * 2 + (3,))["logits"].stride
     side = 16 * stride
     square = jnp.zeros((1, side, side, 3)).at[:, side // 2 - stride : side // 2, side // 2 - stride : side // 2].set(3)
-    variables = module.init(jax.random.key(1), square)
-    scores, _ = module.apply(variables, square)
-    moved, _ = module.apply(variables, jnp.roll(square, (stride, -stride), (1, 2)))
+    variables = run_once(module.init, jax.random.key(1), square)
+    both = jnp.concatenate([square, jnp.roll(square, (stride, -stride), (1, 2))])
+    scores, moved = jnp.split(run_once(module.apply, variables, both)[0], 2)
     inner = slice(4 * stride, -4 * stride)
     expected = jnp.roll(scores, (stride, -stride), (1, 2))
     np.testing.assert_allclose(moved[:, inner, inner], expected[:, inner, inner], atol=1e-4)
@@ -127,8 +129,6 @@ def test_strides_and_backbones_that_there_are_not_are_refused():
 def test_auxiliary_scores_have_the_images_size_in_training():
     module = network("googlenet")
     images = jnp.zeros((2, 64, 80, 3))
-    variables = module.init(jax.random.key(0), images)
-    (_, maps), _ = module.apply(
-        variables, images, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(1)}
-    )
+    key = jax.random.key(0)
+    (_, maps), _ = jax.eval_shape(lambda: module.init_with_output({"params": key, "dropout": key}, images, train=True))
     assert maps["auxiliary1"].shape == maps["auxiliary2"].shape == (2, 64, 80, 3)
