@@ -10,9 +10,9 @@ import jax
 from ml_collections import ConfigDict
 
 from convnets.data.source import Source, SourceInfo
+from convnets.evaluation.evaluator import evaluate
 from convnets.evaluation.features import Features, features_of
 from convnets.evaluation.inference import Inference
-from convnets.evaluation.runner import evaluate
 from convnets.parallel import Devices
 from convnets.progress import Screen
 from convnets.training.feed import Feed

@@ -15,9 +15,15 @@ from convnets.errors import InvalidValue
 from convnets.evaluation.inference import check_views
 from convnets.parallel import Devices
 from convnets.pretrained.surgery import Surgery, operate
-from convnets.training.dry_run import dry_run
 from convnets.training.plan import make_plan
-from convnets.training.setup import build_model, check_batch_size, initial_state, load_splits, mapped_train_step
+from convnets.training.setup import (
+    build_model,
+    check_batch_size,
+    dry_run,
+    initial_state,
+    load_splits,
+    mapped_train_step,
+)
 
 STEPPING = [
     "experiments/lenet_fashion_mnist.py",

@@ -15,8 +15,7 @@ from convnets.errors import InvalidValue
 from convnets.plots.contact_sheet import plot_contact_sheet
 from convnets.progress import Screen
 from convnets.tasks.model import unit_range
-from convnets.training.pixel_statistics import transforms_of
-from convnets.training.setup import augmented_shape, load_splits
+from convnets.training.setup import augmented_shape, load_splits, transforms_of
 
 MOST = 32
 

@@ -18,8 +18,7 @@ from convnets.errors import InvalidValue
 from convnets.plots.compared_runs import MOST, Compared, plot_compared_runs
 from convnets.plots.learning_curves import curve_of, lines_of
 from convnets.tasks import Task, create
-from convnets.training.config import flatten, options_of
-from convnets.training.config_file import PLACES
+from convnets.training.config import PLACES, flatten, options_of
 from convnets.training.metrics_log import Record, read_records
 from convnets.training.setup import load_splits
 from convnets.training.workdir import Workdir

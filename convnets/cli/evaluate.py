@@ -16,9 +16,8 @@ from convnets.cli.experiments import config_of_run, refuse_rest
 from convnets.cli.results import print_result, result_of
 from convnets.cli.runtime import prepare
 from convnets.errors import InvalidValue, nearest
-from convnets.evaluation.evaluator import Evaluation
+from convnets.evaluation.evaluator import Evaluation, evaluate
 from convnets.evaluation.inference import Inference, check_smallest, check_views
-from convnets.evaluation.runner import evaluate
 from convnets.files import write_atomically
 from convnets.parallel import Devices
 from convnets.progress import Screen

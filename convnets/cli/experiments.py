@@ -14,8 +14,7 @@ from ml_collections import ConfigDict, config_flags
 
 from convnets.cli.command_line import Arguments
 from convnets.errors import InvalidValue, nearest
-from convnets.training.config import CHOICES, complete, flatten, refuse_unknown
-from convnets.training.config_file import PLACES, from_json
+from convnets.training.config import CHOICES, PLACES, complete, flatten, from_json, refuse_unknown
 from convnets.training.config_rules import check
 from convnets.training.workdir import Workdir
 

@@ -8,8 +8,7 @@ from rich.table import Table
 from convnets.cli.command_line import Arguments
 from convnets.cli.experiments import load_experiment, override, refuse_rest, with_data_dir
 from convnets.progress import Screen
-from convnets.training.pixel_statistics import statistics_of
-from convnets.training.setup import load_splits
+from convnets.training.setup import load_splits, statistics_of
 
 
 def run(arguments: Arguments) -> int:

@@ -30,7 +30,6 @@ from convnets.layers.implementation import implementation
 from convnets.parallel import Devices
 from convnets.tasks.model import Model
 from convnets.training.checkpoint_mirror import CheckpointMirror
-from convnets.training.dry_run import dry_run
 from convnets.training.initialization import (
     initial_weights,
     initialization_of,
@@ -40,7 +39,7 @@ from convnets.training.initialization import (
 from convnets.training.interruption import end_with_parent
 from convnets.training.loop import Loop, Outcome
 from convnets.training.plan import make_plan
-from convnets.training.setup import build_model, check_batch_size, check_masks, check_splits, load_splits
+from convnets.training.setup import build_model, check_batch_size, check_masks, check_splits, dry_run, load_splits
 from convnets.training.this_machine import shares_of_processes
 from convnets.training.workdir import Workdir
 

@@ -25,12 +25,10 @@ from convnets.parallel import Devices
 from convnets.plots.accuracy_by_depth import plot_accuracy_by_depth
 from convnets.pretrained.depth import LOGITS, groups
 from convnets.progress import Screen
-from convnets.training.config import default_config
-from convnets.training.config_file import to_json
-from convnets.training.dry_run import dry_run
+from convnets.training.config import default_config, to_json
 from convnets.training.metrics_log import read_records
 from convnets.training.plan import make_plan
-from convnets.training.setup import check_batch_size
+from convnets.training.setup import check_batch_size, dry_run
 from convnets.training.workdir import Workdir
 
 METRIC = "top1"

@@ -13,9 +13,8 @@ from convnets.errors import InvalidValue
 from convnets.files import write_atomically
 from convnets.parallel import Devices
 from convnets.progress import Screen
-from convnets.training.pixel_statistics import transforms_of
 from convnets.training.plan import make_plan
-from convnets.training.setup import initial_state, mapped_train_step
+from convnets.training.setup import initial_state, mapped_train_step, transforms_of
 from convnets.training.workdir import Workdir
 
 FILE = "duration.json"

@@ -13,9 +13,8 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from convnets.data.source import Source
-from convnets.evaluation.evaluator import Evaluator
+from convnets.evaluation.evaluator import Evaluator, evaluate
 from convnets.evaluation.inference import centre_view
-from convnets.evaluation.runner import evaluate
 from convnets.parallel import REPLICATED, SPLIT, Devices, sum_over_devices
 from convnets.pretrained.patterns import flat
 from convnets.progress import Screen
@@ -27,7 +26,7 @@ Features = dict[str, np.ndarray]
 
 
 class FeatureStep:
-    """A `runner.Step` whose predictions are the named maps of a network, each filter's mean over the map.
+    """A `evaluator.Step` whose predictions are the named maps of a network, each filter's mean over the map.
 
     They are of the `centre_view`.
     """

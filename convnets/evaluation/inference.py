@@ -35,7 +35,7 @@ class Inference:
       measured: whether batches have the truth, so that there are sums; without, there are only predictions.
 
     Attributes:
-      calls, seen: as `runner.Step` has them; `seen` is called after each view.
+      calls, seen: as `evaluator.Step` has them; `seen` is called after each view.
 
     Raises:
       InvalidValue: a protocol that does not fit the images or the task, or scores that the task does not have.

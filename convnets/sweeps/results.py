@@ -17,7 +17,7 @@ from convnets.sweeps.study import optuna_distributions, to_optuna
 from convnets.sweeps.sweep import Sweep
 from convnets.sweeps.table import Row, cell, differing, short_name
 from convnets.sweeps.trials import COMPLETE, PRUNED, Trial
-from convnets.training.config_file import to_json
+from convnets.training.config import to_json
 
 FEWEST = 10
 """Complete trials that say anything of how important a field is."""

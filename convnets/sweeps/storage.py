@@ -16,8 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
 from convnets.sweeps.sweep import Sweep
-from convnets.training.config import complete
-from convnets.training.config_file import differences, from_fields
+from convnets.training.config import complete, differences, from_fields
 
 FILE = "study.json"
 WAIT_FOR_LOCK = 60.0

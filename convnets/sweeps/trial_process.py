@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
-from convnets.training.config_file import to_json
+from convnets.training.config import to_json
 from convnets.training.metrics_log import Record, read_records
 from convnets.training.this_machine import Share
 

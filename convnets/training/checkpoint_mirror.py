@@ -11,8 +11,7 @@ from ml_collections import ConfigDict
 
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
-from convnets.training.config import complete
-from convnets.training.config_file import differences, from_text, to_json
+from convnets.training.config import complete, differences, from_text, to_json
 
 WHOLE = "whole"
 """The file that is written last into the copy of a checkpoint, and removed first."""

@@ -19,9 +19,8 @@ from rich.console import Console
 
 from convnets.augment import Transform
 from convnets.data.source import Source, Splits
-from convnets.evaluation.evaluator import Evaluation
+from convnets.evaluation.evaluator import Evaluation, evaluate
 from convnets.evaluation.inference import Inference
-from convnets.evaluation.runner import evaluate
 from convnets.parallel import Devices
 from convnets.progress import Bar, Screen
 from convnets.tasks.model import Model
@@ -30,13 +29,11 @@ from convnets.training.checkpoints import Checkpoints
 from convnets.training.feed import Feed
 from convnets.training.initialization import Initialization
 from convnets.training.interruption import Interruption
-from convnets.training.metrics_log import MetricsLog, best_step
-from convnets.training.pixel_statistics import transforms_of
+from convnets.training.metrics_log import ADVICE, Diverged, MetricsLog, StepMetrics, best_step
 from convnets.training.plan import Phase, Plan
 from convnets.training.savings import savings
-from convnets.training.setup import initial_state, mapped_train_step
+from convnets.training.setup import initial_state, mapped_train_step, transforms_of
 from convnets.training.state import TrainState
-from convnets.training.step_metrics import ADVICE, Diverged, StepMetrics
 from convnets.training.workdir import Workdir
 
 

@@ -1,27 +1,39 @@
-"""From a config to the things that it names. What depends on batch sizes and devices is computed here, last."""
+"""From a config to the things that it names, and what can be refused before anything is compiled or written.
 
-from collections.abc import Callable, Sequence
+What depends on batch sizes and devices is computed here, last.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from flax.errors import ScopeParamShapeError
 from ml_collections import ConfigDict
 from rich.console import Console
 
 from convnets import data, models, tasks
-from convnets.augment import Transform, compose, with_components
+from convnets.augment import Transform, compose, needs_components, with_components
 from convnets.data.normalization import Normalization
-from convnets.data.source import SourceInfo, Splits
+from convnets.data.source import Source, SourceInfo, Splits, load_training_batch
+from convnets.data.statistics import PixelStatistics, pixel_statistics
 from convnets.data.views import class_subset, train_validation_split
 from convnets.errors import InvalidValue
+from convnets.files import write_atomically
 from convnets.parallel import AXIS, REPLICATED, Devices
-from convnets.progress import Screen, drawn_on
-from convnets.tasks import Model
+from convnets.progress import Bar, Screen, drawn_on
+from convnets.tasks.model import Model, made_for, unit_range
 from convnets.training import step
 from convnets.training.config import options_of
 from convnets.training.plan import Phase, Plan
 from convnets.training.state import TrainState, create_state, first_state
+
+STATISTICS_BATCH = 1000
+"""Images whose pixels are counted at once."""
 
 
 def build_model(config: ConfigDict, info: SourceInfo) -> Model:
@@ -152,10 +164,15 @@ def augmented_shape(config: ConfigDict, info: SourceInfo) -> tuple[int, int, int
       InvalidValue: what an augmentation refuses.
     """
     channels = info.image_shape[-1]
-    chain = with_components(config.augmentation, tuple((0.0,) * channels for _ in range(channels)))
+    augment = _augmentation_in_shapes(config, channels)
     batch = {"image": jnp.zeros((2, *info.shape_in_training)), "label": jnp.zeros(2, jnp.int32)}
-    height, width, _ = jax.eval_shape(compose(chain), jax.random.split(jax.random.key(0)), batch)["image"].shape[1:]
+    height, width, _ = jax.eval_shape(augment, jax.random.split(jax.random.key(0)), batch)["image"].shape[1:]
     return height, width, channels
+
+
+def _augmentation_in_shapes(config: ConfigDict, channels: int) -> Callable[[jax.Array, Any], Any]:
+    """The augmentation, with zeros for principal components of the training pixels."""
+    return compose(with_components(config.augmentation, tuple((0.0,) * channels for _ in range(channels))))
 
 
 def check_batch_size(config: ConfigDict, devices: Devices) -> None:
@@ -222,3 +239,71 @@ def mapped_train_step(
         donate=True,
         rematerialized=config.network.get("remat", False),
     )
+
+
+def transforms_of(config: ConfigDict, source: Source, file: Path | None, screen: Screen) -> tuple[Transform, ...]:
+    """The config's augmentations; those that need the principal components of the training pixels are given them.
+
+    Args:
+      source: of the training examples.
+      file: where statistics are kept; None: nowhere.
+
+    Raises:
+      InvalidValue: a file that is damaged.
+    """
+    if not needs_components(config.augmentation):
+        return tuple(config.augmentation)
+    return with_components(config.augmentation, statistics_of(source, file, screen).components)
+
+
+def statistics_of(source: Source, file: Path | None, screen: Screen) -> PixelStatistics:
+    """Those in the file, or else counted, and kept there.
+
+    Raises:
+      InvalidValue: a file that is damaged.
+    """
+    if file is not None and file.exists():
+        try:
+            return PixelStatistics.from_json(json.loads(file.read_text()))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidValue(f"{file} is damaged ({error}): delete it, and it is made anew") from None
+    with Bar(screen, "training pixels", len(source)) as bar:
+        statistics = pixel_statistics(source, batch_size=STATISTICS_BATCH, progress=lambda done, _: bar.update(done))
+    if file is not None and jax.process_index() == 0:
+        write_atomically(file, json.dumps(statistics.to_json(), indent=2))
+    return statistics
+
+
+def dry_run(config: ConfigDict, model: Model, source: Source, plan: Plan) -> None:
+    """Augments, applies and scores the first two training examples in each size that will occur, in shapes alone.
+
+    Raises:
+      InvalidValue: what a source, an augmentation, the network in training or the loss refuses.
+    """
+    augment = _augmentation_in_shapes(config, model.image_shape[-1])
+    grow = bool(plan.resolutions)
+    sizes: list[int | None] = [side for _, side in plan.resolutions]
+    places = np.arange(2) % len(source)
+
+    def once(key: Any, batch: Mapping[str, Any]) -> Any:
+        variables = model.init(key)
+        example = augment(jax.random.split(jax.random.key(0)), unit_range(batch))
+        example["image"] = images = model.normalize(example["image"])
+        example["weight"] = jnp.ones(len(images))
+        network = made_for(model.network, images.shape) if grow else model.network
+        try:
+            outputs, _ = model.task.forward(
+                network, variables, example, train=True, rngs={"dropout": jax.random.key(0)}
+            )
+        except ScopeParamShapeError as error:
+            raise InvalidValue(
+                f"train.resolutions is for networks whose parameters fit any size of images, and those of "
+                f"{config.network.name!r} do not fit {images.shape[1]} x {images.shape[2]}: leave it empty"
+            ) from error
+        return model.task.loss(outputs, example, train=True)[0]
+
+    for size in sizes or [None]:
+        batch = load_training_batch(source, places, np.zeros(2, np.int64), config.seed, size)
+        # One device: its axis is there for what is summed over all of them.
+        one_device = jax.tree.map(lambda values: values[None], (jax.random.key(0), batch))
+        jax.eval_shape(jax.vmap(once, axis_name=AXIS), *one_device)

@@ -16,8 +16,7 @@ from convnets.data.source import SourceInfo
 from convnets.errors import InvalidValue
 from convnets.files import write_atomically
 from convnets.layers.implementation import implementation
-from convnets.training.config import complete
-from convnets.training.config_file import differences, from_json, to_json
+from convnets.training.config import complete, differences, from_json, to_json
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 

@@ -19,8 +19,7 @@ from convnets.cli.experiments import load_experiment, override
 from convnets.cli.slide import larger_image
 from convnets.data import fashion_mnist
 from convnets.training.checkpoints import Checkpoints
-from convnets.training.config import options_of
-from convnets.training.config_file import to_json
+from convnets.training.config import options_of, to_json
 from convnets.training.plan import make_plan
 from convnets.training.setup import build_model, initial_state, load_splits
 from convnets.training.workdir import Workdir

@@ -14,8 +14,7 @@ from convnets.analysis.network_costs import known_networks
 from convnets.cli import summarize_all
 from convnets.cli.command_line import main
 from convnets.files import write_atomically
-from convnets.training.config import complete, default_config
-from convnets.training.config_file import to_json
+from convnets.training.config import complete, default_config, to_json
 from convnets.training.workdir import Workdir
 
 FEW = ("lenet5", "alexnet_owt", "vgg_a", "vgg11", "resnet20")

@@ -19,8 +19,8 @@ from convnets.data.label_map import IGNORED
 from convnets.data.normalization import Normalization
 from convnets.data.source import ArraySource, SourceInfo
 from convnets.errors import InvalidValue
+from convnets.evaluation.evaluator import evaluate
 from convnets.evaluation.inference import Inference, check_views
-from convnets.evaluation.runner import evaluate
 from convnets.evaluation.views import Crop, Map, Views, numbers_of, see
 from convnets.evaluation.windows import places
 from convnets.parallel import Devices

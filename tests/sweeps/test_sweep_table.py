@@ -13,7 +13,7 @@ from convnets.sweeps.results import FEWEST, importance_of, keep
 from convnets.sweeps.space import choice, log_uniform
 from convnets.sweeps.table import LiveTable, cell, differing, duration, print_table, ranges, rows_of, short_name
 from convnets.sweeps.trials import FAILED, PRUNED, RUNNING, WAITING, Trial, value_of
-from convnets.training.config_file import from_json
+from convnets.training.config import from_json
 
 DECAY = "optimizer.weight_decay"
 TRIALS = [

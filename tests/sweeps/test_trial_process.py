@@ -14,8 +14,7 @@ from convnets.errors import InvalidValue
 from convnets.sweeps import trial_process
 from convnets.sweeps.trial_process import StillTrains, TrialProcess
 from convnets.training import this_machine
-from convnets.training.config import complete, default_config
-from convnets.training.config_file import from_json, to_json
+from convnets.training.config import complete, default_config, from_json, to_json
 from convnets.training.this_machine import Share
 
 CONFIG = complete(default_config())

@@ -7,9 +7,8 @@ from stripes import CLASSES, config_of, striped
 
 from convnets.data.source import ArraySource, Source, SourceInfo
 from convnets.errors import InvalidValue
-from convnets.training.dry_run import dry_run
 from convnets.training.plan import make_plan
-from convnets.training.setup import build_model
+from convnets.training.setup import build_model, dry_run
 
 SMALL = {"network.stem": "small"}
 

@@ -4,8 +4,7 @@ import pytest
 from stripes import config_of, striped
 
 from convnets.errors import InvalidValue
-from convnets.training.config import complete, default_config
-from convnets.training.config_file import differences, from_json, to_json
+from convnets.training.config import complete, default_config, differences, from_json, to_json
 from convnets.training.config_rules import with_fields
 from convnets.training.setup import build_model
 

@@ -8,9 +8,8 @@ from convnets.data.pictures import Pictures
 from convnets.data.records import Record
 from convnets.errors import InvalidValue
 from convnets.training.config import complete, default_config
-from convnets.training.dry_run import dry_run
 from convnets.training.plan import make_plan
-from convnets.training.setup import build_model
+from convnets.training.setup import build_model, dry_run
 from tests.data.examples import FewRecords, noise
 
 

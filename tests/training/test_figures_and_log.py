@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from convnets.training.metrics_log import MetricsLog, best_step, read_records
-from convnets.training.step_metrics import Diverged, StepMetrics
+from convnets.training.metrics_log import Diverged, MetricsLog, StepMetrics, best_step, read_records
 
 
 def figures_of(objectives, norm=1.0, parameters=1.0):

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from jax.experimental import multihost_utils
 from stripes import config_of, striped
 
-from convnets.evaluation.evaluator import Evaluator
-from convnets.evaluation.runner import evaluate
+from convnets.evaluation.evaluator import Evaluator, evaluate
 from convnets.progress import Screen
 
 
