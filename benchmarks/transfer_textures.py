@@ -19,7 +19,7 @@ from convnets.data.source import ArraySource, SourceInfo
 from convnets.data.views import Subset
 from convnets.errors import InvalidValue
 from convnets.evaluation.features import Features
-from convnets.plots.accuracy_by_depth import plot_accuracy_by_depth
+from convnets.plots.comparisons import plot_accuracy_by_depth
 from convnets.pretrained.conversion import Imported, convert
 from convnets.pretrained.files import read_weights
 from convnets.pretrained.surgery import Surgery, operate

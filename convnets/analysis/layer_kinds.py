@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from convnets.analysis.field_rules import Axis
+from convnets.analysis.receptive_field import Axis
 from convnets.analysis.trace import Operation, Value
 
 SYNONYMS = {"Conv": "convolution", "ConvTranspose": "transposed convolution", "Dense": "fully connected"}

@@ -7,8 +7,7 @@ from typing import Any
 import flax.linen as nn
 
 from convnets import models
-from convnets.analysis.layer_row import total
-from convnets.analysis.summary import summarize
+from convnets.analysis.summary import summarize, total
 from convnets.errors import InvalidValue
 
 CLASSES = 1000

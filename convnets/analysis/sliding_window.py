@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import flax.linen as nn
 
-from convnets.analysis.layer_row import total
-from convnets.analysis.summary import summarize
+from convnets.analysis.summary import summarize, total
 from convnets.errors import InvalidValue
 from convnets.evaluation.views import Size
 from convnets.layers.geometry import positions

@@ -16,8 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from convnets.analysis.layer_row import total
-from convnets.analysis.summary import summarize
+from convnets.analysis.summary import summarize, total
 from convnets.analysis.timing import Timing, alternate
 from convnets.analysis.trace import trace_inference
 from convnets.errors import InvalidValue

@@ -6,7 +6,7 @@ receptive field follows from the operations in the trace.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import flax.linen as nn
@@ -14,10 +14,9 @@ import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
-from convnets.analysis.field_rules import ELEMENTWISE, REARRANGING, UNCHANGED, axes_of
 from convnets.analysis.layer_kinds import POOLS, convolution_in_words, in_words, pools_of
-from convnets.analysis.layer_row import COUNTS, LayerRow, Total, total
-from convnets.analysis.operation_counts import CONVOLUTION, multiply_adds
+from convnets.analysis.operations import CONVOLUTION, ELEMENTWISE, REARRANGING, UNCHANGED, multiply_adds
+from convnets.analysis.receptive_field import axes_of
 from convnets.analysis.trace import (
     ModulePath,
     Operation,
@@ -29,13 +28,62 @@ from convnets.analysis.trace import (
 )
 from convnets.errors import InvalidValue
 
-__all__ = ["LayerRow", "Summary", "Total", "group", "summarize", "total"]
-
 PLAIN = ELEMENTWISE | REARRANGING | UNCHANGED
 """Operations that alone make no layer."""
 
 WITHOUT_WINDOW = ("fully connected",)
 """Kinds that say nothing about filters, though a larger map makes them convolutions."""
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One call of a layer.
+
+    Attributes:
+      path: its place in the tree of parameters, such as `stage1/convolution`; empty for the network itself. A pool
+        that is a function has the path of the module that calls it and a name of its own, such as `pool1`.
+      kind: what it is, in words: `convolution 11×11/4` has filters of 11 x 11 at stride 4.
+      output_shape: of the (first) array that it gives, with the batch.
+      parameters: entries of `params` that belong to it and to none of the modules it calls; counted in its first call.
+      statistics: entries of `batch_stats` likewise.
+      multiply_adds: of its own convolutions and products with weights, for the whole batch.
+      activation_bytes: of its output for the whole batch; 0 if a layer that it calls gives the same array.
+      receptive_field: height and width of what a response sees of the image, in pixels; None if that is unknown.
+      stride: from one response's receptive field to the next one's, down and to the right, in pixels.
+      offset: row and column where the first response's field begins; negative in the padding.
+      training_only: whether inference leaves it out, as it does auxiliary classifiers.
+    """
+
+    path: str
+    kind: str
+    output_shape: tuple[int, ...]
+    parameters: int = 0
+    statistics: int = 0
+    multiply_adds: int = 0
+    activation_bytes: int = 0
+    receptive_field: tuple[int, int] | None = None
+    stride: tuple[int, int] | None = None
+    offset: tuple[int, int] | None = None
+    training_only: bool = False
+
+
+@dataclass(frozen=True)
+class Total:
+    """Sums over rows; see `LayerRow`."""
+
+    parameters: int
+    statistics: int
+    multiply_adds: int
+    activation_bytes: int
+
+
+COUNTS = tuple(field.name for field in fields(Total))
+
+
+def total(rows: Iterable[LayerRow], *, training_only: bool = False) -> Total:
+    """The sums over the layers that inference uses, or over those that training alone does."""
+    chosen = [row for row in rows if row.training_only == training_only]
+    return Total(*(sum(getattr(row, count) for row in chosen) for count in COUNTS))
 
 
 class Summary(tuple[LayerRow, ...]):

@@ -1,4 +1,4 @@
-"""A network's layers as a table on the terminal, as JSON and as CSV."""
+"""A network's layers as a table on the terminal, as JSON and as CSV; large numbers as people read them."""
 
 import csv
 import io
@@ -12,9 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from convnets.analysis.human_units import short_bytes, short_count
-from convnets.analysis.layer_row import COUNTS, LayerRow, Total, total
-from convnets.analysis.summary import Summary, group
+from convnets.analysis.summary import COUNTS, LayerRow, Summary, Total, group, total
 
 COLUMNS = {
     130: (
@@ -27,6 +25,9 @@ COLUMNS = {
 """What there is room for on a terminal at least so wide."""
 
 PLACES = ("receptive_field", "stride", "offset")
+
+UNITS = ("", " K", " M", " G", " T", " P")
+UNITS_OF_MEMORY = (" B", " kB", " MB", " GB", " TB", " PB")
 
 Line = tuple[dict[str, str], str]
 """The cells by the columns' names, and the style."""
@@ -194,3 +195,29 @@ def as_csv(summary: Summary, depth: int = 0) -> str:
 
 def _rows(summary: Summary, depth: int) -> list[LayerRow]:
     return group(summary, depth) if depth else list(summary)
+
+
+def short_count(number: int) -> str:
+    """A count in K (10^3), M, G, T or P.
+
+    >>> short_count(15_470_264_320), short_count(999_999), short_count(84)
+    ('15.5 G', '1.00 M', '84')
+    """
+    return _short(number, UNITS)
+
+
+def short_bytes(number: int) -> str:
+    """Memory in kB (10^3 bytes), MB, GB, TB or PB.
+
+    >>> short_bytes(12_845_056)
+    '12.8 MB'
+    """
+    return _short(number, UNITS_OF_MEMORY)
+
+
+def _short(number: float, units: tuple[str, ...]) -> str:
+    power = 0
+    while float(f"{number:.3g}") >= 1000 and power < len(units) - 1:
+        number, power = number / 1000, power + 1
+    digits = 0 if power == 0 else max(0, 3 - len(str(int(float(f"{number:.3g}")))))
+    return f"{number:.{digits}f}{units[power]}"

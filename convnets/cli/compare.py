@@ -15,8 +15,7 @@ from convnets.cli.experiments import override
 from convnets.cli.printing import picture_path, print_aside
 from convnets.cli.runs import ACCURACY, find_workdirs
 from convnets.errors import InvalidValue
-from convnets.plots.compared_runs import MOST, Compared, plot_compared_runs
-from convnets.plots.learning_curves import curve_of, lines_of
+from convnets.plots.learning_curves import MOST_COMPARED, Compared, curve_of, lines_of, plot_compared_runs
 from convnets.tasks import Task, create
 from convnets.training.config import PLACES, flatten, options_of
 from convnets.training.metrics_log import Record, read_records
@@ -44,8 +43,10 @@ def run(arguments: Arguments) -> int:
     groups = _groups(workdirs)
     if not groups:
         raise InvalidValue(f"there are no runs in {' '.join(arguments.rest)}")
-    if out is not None and len(groups) > MOST:
-        raise InvalidValue(f"a plot has room for {MOST} experiments, and there are {len(groups)}: name fewer folders")
+    if out is not None and len(groups) > MOST_COMPARED:
+        raise InvalidValue(
+            f"a plot has room for {MOST_COMPARED} experiments, and there are {len(groups)}: name fewer folders"
+        )
     records = {name: [read_records(Workdir(place).metrics_file) for place in places] for name, places in groups.items()}
     task = _task_of(workdirs)
     # Of a classifier the errors of each part of the data, and of other networks all measures of the test.

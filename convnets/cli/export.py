@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from convnets.analysis.human_units import short_bytes
+from convnets.analysis.summary_table import short_bytes
 from convnets.cli.command_line import Arguments
 from convnets.cli.experiments import override, refuse_rest
 from convnets.cli.export_formats import Exported, Trained, as_npz, as_safetensors, as_stablehlo

@@ -20,7 +20,7 @@ from convnets.evaluation.features import FeatureCache
 from convnets.evaluation.probes import StageProbe, probe_stages, save_probes
 from convnets.files import write_atomically
 from convnets.parallel import Devices
-from convnets.plots.accuracy_by_depth import plot_accuracy_by_depth
+from convnets.plots.comparisons import plot_accuracy_by_depth
 from convnets.progress import Screen
 from convnets.tasks.model import Model
 from convnets.training.initialization import initial_weights, initialization_of, take_normalization

@@ -11,8 +11,8 @@ from ml_collections import ConfigDict
 from rich.console import Console
 from rich.table import Table
 
-from convnets.analysis.human_units import short_count
 from convnets.analysis.sliding_window import SlidingWindow, slide
+from convnets.analysis.summary_table import short_count
 from convnets.analysis.timing import Timing, alternate
 from convnets.cli.command_line import Arguments
 from convnets.cli.experiments import config_of_run

@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from convnets.analysis.layer_row import total
 from convnets.analysis.network_costs import native_network, native_shape
-from convnets.analysis.operation_counts import all_reduces
+from convnets.analysis.operations import all_reduces
 from convnets.analysis.scaling import StepTraffic, Work
-from convnets.analysis.summary import summarize
+from convnets.analysis.summary import summarize, total
 from convnets.analysis.trace import operations_of
 from convnets.data.source import SourceInfo
 from convnets.layers.implementation import use

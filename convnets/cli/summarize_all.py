@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from convnets.analysis.human_units import short_bytes
 from convnets.analysis.network_costs import KnownNetwork, NetworkCost, cost_of, known_networks, native_shape
 from convnets.analysis.published import FAMILIES, ONE_CROP, Published, family_of, published_of
+from convnets.analysis.summary_table import short_bytes
 from convnets.cli.command_line import Arguments
 from convnets.cli.command_table import COMMANDS
 from convnets.cli.printing import console, new_table, picture_path, print_aside

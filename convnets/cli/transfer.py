@@ -22,7 +22,7 @@ from convnets.evaluation.inference import check_views
 from convnets.evaluation.probes import StageProbe, probe_stages
 from convnets.files import write_atomically
 from convnets.parallel import Devices
-from convnets.plots.accuracy_by_depth import plot_accuracy_by_depth
+from convnets.plots.comparisons import plot_accuracy_by_depth
 from convnets.pretrained.depth import LOGITS, groups
 from convnets.progress import Screen
 from convnets.training.config import default_config, to_json

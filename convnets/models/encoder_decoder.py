@@ -34,7 +34,7 @@ class EncoderDecoder(nn.Module):
     Attributes:
       backbone: with `output="features"`, the encoder.
       num_classes: scores of a pixel.
-      grids: of the backbone's feature maps and logits (`analysis.feature_grids`).
+      grids: of the backbone's feature maps and logits (`analysis.receptive_field.feature_grids`).
       skips: whether the decoder sees the encoder's maps (U-Net).
       norm: batch norm after every convolution of the decoder, or None.
     """

@@ -41,7 +41,7 @@ class FCN(nn.Module):
     Attributes:
       backbone: with `output="map"`: its logits are the scores of the last map.
       num_classes: scores of a pixel.
-      grids: of the backbone's feature maps and logits (`analysis.feature_grids`).
+      grids: of the backbone's feature maps and logits (`analysis.receptive_field.feature_grids`).
       stride: of the finest map that is scored: 32, 16 or 8 for the paper's networks.
       upsampling: how scores get from map to map and to the pixels.
     """

@@ -18,9 +18,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
-from convnets.analysis.human_units import short_count
 from convnets.analysis.network_costs import NetworkCost
 from convnets.analysis.published import FAMILIES, PUBLISHED, TORCHVISION, family_of, printed_family, printed_name
+from convnets.analysis.summary_table import short_count
 from convnets.plots import style
 
 LARGEST_BLOB, LARGEST_BLOB_OF_RUNS = 47.0, 30.0

@@ -11,7 +11,7 @@ import numpy as np
 from flax.core import FrozenDict
 from jax import Array
 
-from convnets.analysis.feature_grids import feature_grids
+from convnets.analysis.receptive_field import feature_grids
 from convnets.data.label_map import IGNORED
 from convnets.data.source import Source, SourceInfo
 from convnets.errors import InvalidValue

@@ -10,7 +10,7 @@ from small_networks import Functional, convolution
 
 from benchmarks import multiply_adds as benchmark
 from convnets import models
-from convnets.analysis.operation_counts import all_reduces
+from convnets.analysis.operations import all_reduces
 from convnets.analysis.summary import summarize, total
 from convnets.analysis.trace import operations_of
 from convnets.errors import InvalidValue

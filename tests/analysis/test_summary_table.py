@@ -10,10 +10,8 @@ from rich.console import Console
 from small_networks import Functional, Output, convolution
 
 from convnets import models
-from convnets.analysis.human_units import short_bytes, short_count
-from convnets.analysis.layer_row import LayerRow
-from convnets.analysis.summary import Summary, group, summarize
-from convnets.analysis.summary_table import as_csv, as_dict, print_summary, share_lines
+from convnets.analysis.summary import LayerRow, Summary, group, summarize
+from convnets.analysis.summary_table import as_csv, as_dict, print_summary, share_lines, short_bytes, short_count
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from counting import run_once
 
 from convnets import models
-from convnets.analysis.feature_grids import feature_grids
+from convnets.analysis.receptive_field import feature_grids
 from convnets.data.source import SourceInfo
 from convnets.errors import InvalidValue
 from convnets.pretrained.depth import needs

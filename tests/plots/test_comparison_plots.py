@@ -13,9 +13,7 @@ from convnets.analysis.scaling import StepTraffic, Work, scaling_steps
 from convnets.analysis.small_filters import BOTTLENECK_2, BOTTLENECK_4, ONE_7X7, THREE_3X3, TWO_3X3, Cost, Option
 from convnets.analysis.timing import Timing
 from convnets.plots import style
-from convnets.plots.accuracy_by_depth import plot_accuracy_by_depth
-from convnets.plots.cost_bars import plot_cost_bars
-from convnets.plots.scaling import plot_scaling
+from convnets.plots.comparisons import plot_accuracy_by_depth, plot_cost_bars, plot_scaling
 from convnets.plots.sweeps import Column, plot_best_so_far, plot_importance, plot_parallel_coordinates
 
 

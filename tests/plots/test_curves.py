@@ -11,8 +11,15 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
-from convnets.plots.compared_runs import COLOURS, MOST, Compared, plot_compared_runs
-from convnets.plots.learning_curves import error_title, moving_average, plot_learning_curves
+from convnets.plots.learning_curves import (
+    COMPARED_COLOURS,
+    MOST_COMPARED,
+    Compared,
+    error_title,
+    moving_average,
+    plot_compared_runs,
+    plot_learning_curves,
+)
 
 
 def train(step: int, **values: Any) -> dict[str, Any]:
@@ -159,7 +166,7 @@ def test_each_experiment_has_a_line_for_validation_and_a_dotted_one_for_training
     losses, errors = figure.axes[:2]
     assert len(losses.lines) == len(errors.lines) == 4
     training, validation = errors.lines[2:]
-    assert training.get_color() == validation.get_color() == COLOURS[1]
+    assert training.get_color() == validation.get_color() == COMPARED_COLOURS[1]
     assert validation.get_linestyle() == "-" and training.get_linestyle() != "-"
     np.testing.assert_allclose(validation.get_ydata(), 100 * (1 - 0.6 - np.arange(1, 5) / 100))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["none", "full"]
@@ -186,5 +193,5 @@ def test_no_experiment_ends_above_the_plot_and_one_without_records_is_left_out(c
     figure = compared(good, Compared("good too", good.seeds), Compared("bad", [seed(0.2)]), Compared("new", [[]]))
     assert figure.axes[1].get_ylim()[1] > 100 * (1 - 0.24)
     assert len(figure.axes[1].lines) == 6
-    with pytest.raises(ValueError, match=f"At most {MOST}"):
-        compared(*[good] * (MOST + 1))
+    with pytest.raises(ValueError, match=f"At most {MOST_COMPARED}"):
+        compared(*[good] * (MOST_COMPARED + 1))

@@ -6,12 +6,12 @@ from typing import Any
 import jax
 from rich.table import Table
 
-from convnets.analysis.human_units import short_bytes
 from convnets.analysis.small_filters import BOTTLENECK, SMALL_FILTERS, Cost, Option, compare
+from convnets.analysis.summary_table import short_bytes
 from convnets.analysis.timing import Timing
 from convnets.cli.printing import new_table, picture_path
 from convnets.cli.topics import Explanation, topics
-from convnets.plots.cost_bars import plot_cost_bars
+from convnets.plots.comparisons import plot_cost_bars
 
 
 def small_filters(*, depth: int = 64, size: int = 56, batch: int = 8, seconds: int = 10, out: str = "") -> Explanation:

@@ -12,7 +12,7 @@ from convnets.cli.printing import new_table, picture_path
 from convnets.cli.step_traffic import named_work
 from convnets.cli.topics import Explanation, topics
 from convnets.errors import InvalidValue, nearest
-from convnets.plots.scaling import Curves, plot_scaling
+from convnets.plots.comparisons import Curves, plot_scaling
 
 NETWORKS = ("alexnet", "vgg16", "googlenet", "resnet50")
 SHOWN = (2, 8, 64, 256)

@@ -1,9 +1,9 @@
 """`launch.py explain sliding-window`."""
 
 from convnets import models
-from convnets.analysis.human_units import short_count
 from convnets.analysis.network_costs import CLASSES, native_shape
 from convnets.analysis.sliding_window import slide
+from convnets.analysis.summary_table import short_count
 from convnets.cli.printing import new_table
 from convnets.cli.topics import Explanation, topics
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from convnets.analysis.feature_grids import feature_grids
+from convnets.analysis.receptive_field import feature_grids
 from convnets.errors import InvalidValue
 from convnets.evaluation.averaging import Average
 from convnets.evaluation.boxes import merged_answer
